@@ -1,0 +1,201 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
+# Portico: a NAT and port-address-translation gateway. `make help` lists what
+# can be made. CC, AR, PKG_CONFIG, CPPFLAGS, CFLAGS, LDFLAGS, PREFIX, DESTDIR
+# and BUILD are taken from the environment or the command line.
+
+VERSION := 0.1.0
+
+CC ?= cc
+AR ?= ar
+PKG_CONFIG ?= pkg-config
+CLANG_FORMAT ?= clang-format
+CFLAGS ?= -O2 -g
+BUILD ?= build
+DESTDIR ?=
+PREFIX ?= /usr/local
+SYSCONFDIR ?= /etc
+UNITDIR ?= $(PREFIX)/lib/systemd/system
+MANDIR ?= $(PREFIX)/share/man
+
+# --- flags -----------------------------------------------------------------
+
+# Those of the given flags that this compiler knows.
+known = $(shell for flag in $(1); do $(CC) -Werror $$flag -S -x c /dev/null \
+	-o /dev/null >/dev/null 2>&1 && printf '%s ' "$$flag"; done)
+
+WARNINGS := $(call known,-Wall -Wextra -Wshadow -Wcast-align=strict \
+	-Wformat=2 -Wstrict-prototypes -Wmissing-prototypes -Wvla)
+ifdef WERROR
+WARNINGS += -Werror
+endif
+HARDENING := -fPIE $(call known,-fstack-protector-strong \
+	-fstack-clash-protection)
+# FORTIFY works, and is quiet, only with optimisation.
+ifneq ($(filter -O1 -O2 -O3 -Os -Oz,$(CFLAGS)),)
+HARDENING += -U_FORTIFY_SOURCE -D_FORTIFY_SOURCE=2
+endif
+
+PKGS := libnetfilter_queue libmnl json-c
+# Asked once, and only when something is compiled or linked.
+once = $(eval $(1) := $$(shell $$(PKG_CONFIG) $(2) $$(PKGS)))$($(1))
+PKG_CFLAGS = $(call once,PKG_CFLAGS,--cflags)
+PKG_LIBS = $(call once,PKG_LIBS,--libs)
+
+COMPILE = $(CC) $(CPPFLAGS) $(CFLAGS) -std=c11 -D_GNU_SOURCE -Iinclude \
+	-DPORTICO_VERSION='"$(VERSION)"' $(WARNINGS) $(HARDENING) -MMD -MP
+LINK = $(CC) $(CFLAGS) $(LDFLAGS) -pie -Wl,-z,relro,-z,now,-z,noexecstack \
+	-Wl,--as-needed
+
+# One short line per step; V=1 shows the commands.
+ifndef V
+Q := @
+say = @printf '  %-5s %s\n' $(1) '$@'
+endif
+
+# --- files -----------------------------------------------------------------
+
+objects = $(patsubst %.c,$(BUILD)/%.o,$(1))
+programs = $(patsubst %.c,$(BUILD)/%,$(1))
+
+MAINS := platform/porticod.c platform/portico.c
+NAT_OBJ := $(call objects,$(wildcard nat/*.c))
+PLATFORM_OBJ := $(call objects,$(filter-out $(MAINS),$(wildcard platform/*.c)))
+ARCHIVES := $(BUILD)/libplatform.a $(BUILD)/libnat.a
+# CUnit programs, what they share, and programs that other tests start.
+UNIT := $(call programs,$(wildcard tests/unit/test_*.c tests/rfc/test_*.c \
+	tests/property/test_*.c))
+SUITE_OBJ := $(call objects,$(filter-out tests/unit/test_%,\
+	$(wildcard tests/unit/*.c)))
+SUITE := $(BUILD)/tests/libsuite.a
+TOOLS := $(call programs,$(wildcard tests/netns/*.c tests/bench/*.c))
+
+all: $(BUILD)/porticod $(BUILD)/portico ## build porticod and portico (default)
+
+tests: $(UNIT) $(TOOLS) ## build the test programs
+
+$(BUILD)/libnat.a: $(NAT_OBJ)
+$(BUILD)/libplatform.a: $(PLATFORM_OBJ)
+$(SUITE): $(SUITE_OBJ)
+$(ARCHIVES) $(SUITE):
+	$(call say,AR)
+	@rm -f $@
+	$(Q)$(AR) rcs $@ $^
+
+$(BUILD)/porticod $(BUILD)/portico: $(BUILD)/%: $(BUILD)/platform/%.o $(ARCHIVES)
+	$(call say,LINK)
+	$(Q)$(LINK) -o $@ $^ $(PKG_LIBS)
+
+$(UNIT): %: %.o $(SUITE) $(ARCHIVES)
+	$(call say,LINK)
+	$(Q)$(LINK) -o $@ $^ $(PKG_LIBS) -lcunit
+
+$(TOOLS): %: %.o $(ARCHIVES)
+	$(call say,LINK)
+	$(Q)$(LINK) -o $@ $^ $(PKG_LIBS)
+
+$(BUILD)/nat/%.o: nat/%.c $(BUILD)/flags
+	@mkdir -p $(@D)
+	$(call say,CC)
+	$(Q)$(COMPILE) -c -o $@ $<
+
+$(BUILD)/platform/%.o: platform/%.c $(BUILD)/flags
+	@mkdir -p $(@D)
+	$(call say,CC)
+	$(Q)$(COMPILE) $(PKG_CFLAGS) -c -o $@ $<
+
+$(BUILD)/tests/%.o: tests/%.c $(BUILD)/flags
+	@mkdir -p $(@D)
+	$(call say,CC)
+	$(Q)$(COMPILE) $(PKG_CFLAGS) -I. -c -o $@ $<
+
+# Other flags mean another build.
+FLAGS = $(CC) $(CPPFLAGS) $(CFLAGS) $(WARNINGS) $(HARDENING) $(VERSION)
+$(BUILD)/flags: always
+	@mkdir -p $(@D)
+	@echo '$(FLAGS)' | cmp -s - $@ || echo '$(FLAGS)' >$@
+
+-include $(patsubst %.o,%.d,$(NAT_OBJ) $(PLATFORM_OBJ)) \
+	$(MAINS:%.c=$(BUILD)/%.d) $(UNIT:=.d) $(TOOLS:=.d) $(SUITE_OBJ:.o=.d)
+
+# --- checking --------------------------------------------------------------
+
+# What building, testing and showing need on Debian.
+PACKAGES := gcc libc6-dev make pkg-config libmnl-dev libnetfilter-queue-dev \
+	libjson-c-dev uthash-dev libcunit1-dev iptables nftables iproute2 \
+	procps util-linux curl iperf3 dnsmasq-base bind9-dnsutils \
+	iputils-ping traceroute coturn python3 python3-scapy ethtool tcpdump \
+	conntrack busybox
+# For lint and format only.
+LINT_PACKAGES := binutils clang-format cppcheck
+
+# Where the network tests find the programs.
+export PORTICO_BUILD = $(abspath $(BUILD))
+
+deps: ## install the Debian packages that are missing (as root)
+	@tests/deps $(PACKAGES)
+
+check: deps ## build, run every test
+	+@$(MAKE) --no-print-directory all tests
+	@tests/run $(UNIT)
+
+unit: $(UNIT) ## run the unit and property tests only
+	@PORTICO_NETNS=no tests/run $(UNIT)
+
+demo: deps ## build, show real traffic crossing a throw-away network (as root)
+	+@$(MAKE) --no-print-directory all tests
+	@tests/netns/demo.py
+
+bench: deps ## measure against the kernel's NAT, into BUILD/bench.json (as root)
+	+@$(MAKE) --no-print-directory all tests
+	@tests/bench/run --build $(BUILD)
+
+lint: ## check style, sizes and the engine's purity
+	@tests/deps $(LINT_PACKAGES)
+	+@$(MAKE) --no-print-directory BUILD=$(BUILD)/lint WERROR=1 \
+		CPPFLAGS='$(CPPFLAGS) -DNDEBUG' $(BUILD)/lint/libnat.a
+	@CLANG_FORMAT=$(CLANG_FORMAT) tests/lint $(BUILD)/lint/libnat.a
+
+format: ## put all C files into the house style
+	$(CLANG_FORMAT) -i $$(find include nat platform tests -name '*.[ch]')
+
+# --- installing ------------------------------------------------------------
+
+install: all ## install programs, unit, man pages, example (DESTDIR, PREFIX)
+	install -d $(DESTDIR)$(PREFIX)/sbin $(DESTDIR)$(PREFIX)/bin \
+		$(DESTDIR)$(UNITDIR) $(DESTDIR)$(MANDIR)/man8 \
+		$(DESTDIR)$(SYSCONFDIR)/portico
+	install -m 755 $(BUILD)/porticod $(DESTDIR)$(PREFIX)/sbin/
+	install -m 755 $(BUILD)/portico $(DESTDIR)$(PREFIX)/bin/
+	sed 's|@PREFIX@|$(PREFIX)|g' platform/systemd/portico.service \
+		>$(DESTDIR)$(UNITDIR)/portico.service
+	chmod 644 $(DESTDIR)$(UNITDIR)/portico.service
+	install -m 644 platform/man/portico.8 platform/man/porticod.8 \
+		$(DESTDIR)$(MANDIR)/man8/
+	install -m 644 platform/portico.conf.example \
+		$(DESTDIR)$(SYSCONFDIR)/portico/
+
+uninstall: ## remove what install put there; your configuration stays
+	@if [ -z "$(DESTDIR)" ] && [ "$$(id -u)" = 0 ] && \
+	    [ -x $(PREFIX)/sbin/porticod ]; then \
+		echo "$(PREFIX)/sbin/porticod --remove-guard"; \
+		$(PREFIX)/sbin/porticod --remove-guard || \
+		echo "the guard could not be removed" >&2; fi
+	rm -f $(DESTDIR)$(PREFIX)/sbin/porticod \
+		$(DESTDIR)$(PREFIX)/bin/portico \
+		$(DESTDIR)$(UNITDIR)/portico.service \
+		$(DESTDIR)$(MANDIR)/man8/portico.8 \
+		$(DESTDIR)$(MANDIR)/man8/porticod.8 \
+		$(DESTDIR)$(SYSCONFDIR)/portico/portico.conf.example
+	-@rmdir $(DESTDIR)$(SYSCONFDIR)/portico 2>/dev/null || true
+
+clean: ## remove everything that was built
+	rm -rf $(BUILD)
+
+help: ## list the targets
+	@sed -n 's/^\([a-z]*\):.*## \(.*\)/\1\t\2/p' Makefile | \
+		awk -F '\t' '{ printf "  make %-10s %s\n", $$1, $$2 }'
+
+.PHONY: all always bench check clean demo deps format help install lint tests \
+	uninstall unit
+.SECONDARY:
+.DELETE_ON_ERROR:

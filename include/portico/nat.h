@@ -1,0 +1,389 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later
+ *
+ * The engine's public face: all that platform/ and tests/ may know of nat/.
+ *
+ * The engine is pure: it makes no system call, reads no clock, draws no
+ * randomness and allocates nothing. Time, secrets and memory are arguments;
+ * packets go in, packets and verdicts come out. One struct nat belongs to one
+ * thread; several may exist side by side.
+ *
+ * Addresses and ports are in host order everywhere in this interface; an ICMP
+ * query id stands in the place of a port. Times named now_ms are milliseconds
+ * of a clock that never goes backwards.
+ */
+#ifndef PORTICO_NAT_H
+#define PORTICO_NAT_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+struct nat; /* opaque; lives in the caller's memory blocks */
+
+/* --- protocols, pools, timers ------------------------------------------- */
+
+/* IANA protocol numbers, the ones the engine knows by name. */
+enum nat_proto {
+	NAT_PROTO_ICMP = 1,
+	NAT_PROTO_TCP = 6,
+	NAT_PROTO_UDP = 17,
+};
+
+/* Each protocol with ports (or query ids) has its own outside ports. */
+enum nat_pool { NAT_POOL_UDP, NAT_POOL_TCP, NAT_POOL_ICMP, NAT_POOLS };
+
+/* RFC 4787 5: who may send to a mapping from outside. */
+enum nat_filter {
+	NAT_FILTER_ENDPOINT_INDEPENDENT,
+	NAT_FILTER_ADDRESS_DEPENDENT,
+	NAT_FILTER_ADDRESS_AND_PORT_DEPENDENT,
+	NAT_FILTERS
+};
+
+/* Timeout classes; each has one duration (design: O(1) refresh per list). */
+enum nat_timer {
+	NAT_TIMER_UDP,
+	NAT_TIMER_TCP_OPENING,
+	NAT_TIMER_TCP_ESTABLISHED, /* the whole idle life, see nat_config */
+	NAT_TIMER_TCP_CLOSING,
+	NAT_TIMER_ICMP,
+	NAT_TIMER_OTHER,
+	NAT_TIMERS
+};
+
+enum nat_kind { NAT_KIND_DYNAMIC, NAT_KIND_FORWARD, NAT_KINDS };
+
+/* Session states: RFC 7857 2 and RFC 6146 3.5.2.2. Other protocols than TCP
+ * use INIT until an answer came, then ESTABLISHED. */
+enum nat_state {
+	NAT_STATE_INIT,
+	NAT_STATE_ESTABLISHED,
+	NAT_STATE_C_FIN,
+	NAT_STATE_S_FIN,
+	NAT_STATE_C_FIN_S_FIN,
+	NAT_STATE_TRANS,
+	NAT_STATES
+};
+
+enum nat_drop {
+	NAT_DROP_NONE,
+#define NAT_DROP(id, name, help) NAT_DROP_##id,
+#include "portico/drops.def"
+#undef NAT_DROP
+	NAT_DROPS
+};
+
+/* The names that logs, status and JSON use; NULL-free for every valid value. */
+const char *nat_drop_name(enum nat_drop drop);
+const char *nat_drop_help(enum nat_drop drop);
+const char *nat_state_name(enum nat_state state);
+const char *nat_kind_name(enum nat_kind kind);
+const char *nat_pool_name(enum nat_pool pool); /* "udp", "tcp", "icmp" */
+
+/* --- sets --------------------------------------------------------------- */
+
+/* An IPv4 prefix; bits of addr beyond length are zero. */
+struct nat_prefix {
+	uint32_t addr;
+	uint8_t length; /* 0..32 */
+};
+
+static inline bool nat_prefix_has(const struct nat_prefix *prefix,
+				  uint32_t addr)
+{
+	uint32_t mask = prefix->length ? ~0U << (32 - prefix->length) : 0;
+
+	return (addr & mask) == prefix->addr;
+}
+
+/* A set of the 65,536 ports of one protocol, one bit each. */
+#define NAT_PORTS 65536U
+struct nat_portset {
+	uint8_t bits[NAT_PORTS / 8];
+};
+
+static inline bool nat_portset_has(const struct nat_portset *set, uint16_t port)
+{
+	return set->bits[port >> 3] >> (port & 7) & 1;
+}
+
+static inline void nat_portset_add(struct nat_portset *set, uint16_t port)
+{
+	set->bits[port >> 3] |= (uint8_t)(1U << (port & 7));
+}
+
+static inline void nat_portset_remove(struct nat_portset *set, uint16_t port)
+{
+	set->bits[port >> 3] &= (uint8_t)~(1U << (port & 7));
+}
+
+/* --- configuration ------------------------------------------------------ */
+
+/* Sizes fixed for the life of a struct nat; each at least 1. */
+struct nat_limits {
+	uint32_t mappings;
+	uint32_t sessions;
+	uint32_t hosts;
+	uint32_t held_ports;
+	uint32_t fragments; /* datagrams followed at once */
+	uint32_t fragment_bytes; /* fragments that wait for their first part */
+};
+
+/* Upper bound of each member of nat_limits: keeps every size in 32 bits. */
+#define NAT_LIMIT_MAX 4194304U
+
+/* An operator's port forward. outside_first..outside_last map one to one onto
+ * inside_first.. of the inside address. */
+struct nat_forward {
+	const char *name;
+	uint8_t proto; /* NAT_PROTO_TCP or NAT_PROTO_UDP */
+	uint16_t outside_first;
+	uint16_t outside_last;
+	uint32_t inside_addr;
+	uint16_t inside_first;
+	const struct nat_prefix *from; /* allowed peers; count 0: everyone */
+	size_t from_count;
+};
+
+/* All that may change while the engine runs. The caller owns it and what it
+ * points to, and keeps both until another configuration has taken its place. */
+struct nat_config {
+	enum nat_filter filtering[NAT_POOLS];
+	/* Seconds, 1..604800. tcp_established is the whole idle life of an
+	 * established session: the last tcp_closing seconds of it are spent in
+	 * TRANS (RFC 7857 2). */
+	uint32_t timeout_s[NAT_TIMERS];
+	uint32_t port_hold_s; /* RFC 6888 REQ-8, UDP and ICMP; 0..604800 */
+
+	uint32_t host_mappings; /* per inside host */
+	uint32_t host_sessions; /* per inside host */
+	uint32_t mapping_sessions; /* per mapping */
+	uint32_t host_new_per_second; /* new mappings per host, 10 s of burst */
+
+	bool hairpin;
+	bool inbound_refresh; /* RFC 4787 REQ-6a, peers already sent to */
+	bool icmp_after_6s; /* RFC 5382 REQ-4 */
+	bool parity; /* RFC 4787 REQ-4 */
+	uint8_t refuse_code; /* ICMP type 3 code for refusals: 13 or 1 */
+	uint32_t fragment_s; /* life of a followed datagram, 2..120 */
+
+	struct nat_portset pool[NAT_POOLS]; /* what may be handed out */
+	/* The part of the pools kept for inside ports below 1024 (RFC 4787
+	 * REQ-3a without giving low ports to everyone). */
+	struct nat_portset low_only;
+
+	const struct nat_prefix *inside; /* the inside networks */
+	size_t inside_count;
+	const struct nat_prefix *exempt; /* destinations not translated */
+	size_t exempt_count;
+	const struct nat_prefix *martians; /* refused beside the built-in ones */
+	size_t martian_count;
+	const struct nat_forward *forwards;
+	size_t forward_count;
+};
+
+/* Drawn once per start by the caller from an unpredictable source. */
+struct nat_secrets {
+	uint8_t hash_key[16]; /* keyed hash of the tables */
+	uint8_t port_key[16]; /* the sequence of chosen ports */
+};
+
+/* --- life --------------------------------------------------------------- */
+
+/* Bytes the two blocks need for these limits; 0 when a limit is out of range.
+ * Records may lie in a shared file; indices are rebuilt from them. */
+size_t nat_records_size(const struct nat_limits *limits);
+size_t nat_indices_size(const struct nat_limits *limits);
+
+/* Makes an engine in the two blocks, both aligned to 64 bytes and at least as
+ * large as the functions above say. It refuses all traffic (no_uplink) until
+ * nat_configure() and nat_set_uplink() have been called.
+ * Returns NULL when a limit is out of range, a block is too small or
+ * misaligned. Both blocks must be zeroed (as fresh pages are: nothing is written
+ * to a page of them before it is needed). */
+struct nat *nat_init(const struct nat_limits *limits,
+		     const struct nat_secrets *secrets, void *records,
+		     size_t records_bytes, void *indices, size_t indices_bytes,
+		     uint64_t now_ms);
+
+/* Puts a configuration in force and applies the difference: forwards that are
+ * no longer named end with their sessions, new ones begin, dynamic mappings
+ * stay as long as their port is still in the pool.
+ * Returns the number of forward ports for which the table had no room (0 is
+ * success). */
+uint32_t nat_configure(struct nat *nat, const struct nat_config *config,
+		       uint64_t now_ms);
+
+/* The uplink's address; 0 when it has none (all state is kept, new traffic is
+ * refused with no_uplink). Another address than the last one known ends every
+ * dynamic mapping of the old one and moves the forwards.
+ * Returns the number of mappings ended. */
+uint32_t nat_set_uplink(struct nat *nat, uint32_t addr, uint64_t now_ms);
+uint32_t nat_uplink(const struct nat *nat);
+
+/* Ports on which the router itself listens or talks; they are not handed out
+ * and packets to them are left to the router unless mapped. */
+void nat_set_bound(struct nat *nat, enum nat_pool pool,
+		   const struct nat_portset *bound);
+
+/* --- packets ------------------------------------------------------------ */
+
+/* Where the packet was met: decides its direction, never its addresses. */
+enum nat_path {
+	NAT_PATH_INBOUND, /* before routing, came by the uplink */
+	NAT_PATH_OUTBOUND, /* after routing, inside to uplink */
+	NAT_PATH_HAIRPIN_IN, /* before routing, inside to our address */
+	NAT_PATH_HAIRPIN_OUT, /* after routing, the hairpin's second pass */
+	NAT_PATH_ERROR_OUT, /* after routing, ICMP error leaving by the uplink
+			     * that no other path owns */
+	NAT_PATH_LOOPBACK, /* ICMP error to ourselves, met on lo */
+	NAT_PATHS
+};
+
+/* What the transport checksum field holds (nfqueue.md 3). */
+enum nat_checksum {
+	NAT_CHECKSUM_COMPLETE, /* updated incrementally, wrong stays wrong */
+	NAT_CHECKSUM_PARTIAL, /* pseudo-header sum only: made complete */
+	NAT_CHECKSUM_GSO, /* pseudo-header sum of a super-packet: kept so */
+};
+
+struct nat_packet {
+	uint8_t *data; /* the IPv4 header; rewritten in place */
+	uint32_t length; /* bytes present at data */
+	enum nat_path path;
+	enum nat_checksum checksum;
+	/* Met on a bridge whose kernel will bridge, not route, a packet that is
+	 * turned back: it refuses to do so by the port it came from. */
+	bool bridged;
+};
+
+enum nat_verdict {
+	NAT_UNTOUCHED, /* not ours: let it go on as it came */
+	NAT_TRANSLATED, /* rewritten in place, same length */
+	NAT_DROPPED, /* refused; drop says why */
+	NAT_CONSUMED, /* done with: an answer goes in its place */
+};
+
+/* Marks: the two bits of queue.mark, to be OR-ed into the packet's mark. */
+enum nat_mark {
+	NAT_MARK_NONE = 0,
+	NAT_MARK_INBOUND = 1,
+	NAT_MARK_OUTBOUND = 2,
+	NAT_MARK_HAIRPIN = 3,
+};
+
+/* Bytes of the largest ICMP answer (RFC 1812 4.3.2.3). */
+#define NAT_ANSWER_MAX 576
+
+struct nat_result {
+	enum nat_verdict verdict;
+	enum nat_drop drop; /* NAT_DROP_NONE unless dropped */
+	enum nat_mark mark; /* for a translated packet */
+	/* A packet to be sent by a raw socket with IP_HDRINCL (an ICMP answer,
+	 * or the packet itself): valid until the next call, length 0: none. Its
+	 * source is 0.0.0.0 where the kernel shall fill in the address of the
+	 * device it leaves by. */
+	const uint8_t *answer;
+	uint32_t answer_length;
+};
+
+/* The one door of the engine: judges and rewrites one packet.
+ * Never reads or writes beyond data[length - 1]. */
+struct nat_result nat_translate(struct nat *nat, struct nat_packet *packet,
+				uint64_t now_ms);
+
+/* Counts a packet that the platform had to refuse itself (truncated). */
+void nat_count_drop(struct nat *nat, enum nat_drop drop);
+
+/* Ends what has expired, at most max sessions, and frees ports whose hold time
+ * is over. Called at least once a second; also done on demand.
+ * Returns the number of sessions ended (max: there may be more). */
+uint32_t nat_expire(struct nat *nat, uint64_t now_ms, uint32_t max);
+
+/* --- looking ------------------------------------------------------------ */
+
+struct nat_counters {
+	uint64_t out_packets;
+	uint64_t out_bytes;
+	uint64_t in_packets;
+	uint64_t in_bytes;
+};
+
+#define NAT_NEVER UINT64_MAX
+
+struct nat_mapping_view {
+	uint8_t proto;
+	enum nat_kind kind;
+	uint32_t inside_addr;
+	uint16_t inside_port;
+	uint32_t outside_addr; /* 0 while the uplink has no address */
+	uint16_t outside_port;
+	uint32_t sessions;
+	uint64_t age_ms;
+	uint64_t idle_ms;
+	uint64_t expires_ms; /* from now; NAT_NEVER for forwards */
+	struct nat_counters counters;
+	const char *name; /* of a forward, else NULL */
+};
+
+struct nat_session_view {
+	uint8_t proto;
+	uint32_t inside_addr;
+	uint16_t inside_port;
+	uint32_t outside_addr;
+	uint16_t outside_port;
+	uint32_t peer_addr;
+	uint16_t peer_port; /* 0 for ICMP and port-less protocols */
+	enum nat_state state;
+	uint64_t age_ms;
+	uint64_t idle_ms;
+	uint64_t expires_ms; /* from now, to removal */
+	struct nat_counters counters;
+};
+
+struct nat_host_view {
+	uint32_t addr;
+	uint32_t mappings;
+	uint32_t sessions;
+	uint64_t refused; /* packets refused for quota, rate or lack of room */
+	struct nat_counters counters;
+};
+
+/* Walk a table: start with *cursor = 0, each call fills *view with the next
+ * entry and returns true, or returns false at the end. The table may change
+ * between calls; an entry that lives through the whole walk is shown once. */
+bool nat_next_mapping(const struct nat *nat, uint32_t *cursor, uint64_t now_ms,
+		      struct nat_mapping_view *view);
+bool nat_next_session(const struct nat *nat, uint32_t *cursor, uint64_t now_ms,
+		      struct nat_session_view *view);
+bool nat_next_host(const struct nat *nat, uint32_t *cursor,
+		   struct nat_host_view *view);
+
+struct nat_pool_stats {
+	uint32_t used; /* dynamic mappings hold them */
+	uint32_t held; /* resting after use */
+	uint32_t total; /* what may be handed out, bound ports subtracted */
+};
+
+struct nat_stats {
+	uint32_t mappings, mappings_limit;
+	uint32_t sessions, sessions_limit;
+	uint32_t hosts, hosts_limit;
+	struct nat_pool_stats ports[NAT_POOLS];
+	uint64_t outbound_packets, outbound_bytes;
+	uint64_t inbound_packets, inbound_bytes;
+	uint64_t hairpin_packets; /* counted once per datagram */
+	uint64_t untouched_packets;
+	uint64_t drops[NAT_DROPS];
+	uint64_t held_overflow; /* ports freed early: limits.held_ports hit */
+};
+
+void nat_stats(const struct nat *nat, struct nat_stats *stats);
+
+/* Proves the tables' invariants (both indices agree, counts add up, free +
+ * used + held = total, no outside socket twice, every list in order). For
+ * tests and self-test: slow.
+ * Returns NULL when all hold, else a sentence naming the broken one. */
+const char *nat_check(const struct nat *nat);
+
+#endif

@@ -1,0 +1,103 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later
+ *
+ * What a packet's way can end in; and the ICMP that tells an inside host why
+ * it was refused (RFC 5508 REQ-8, RFC 6888 REQ-11).
+ */
+#include "internal.h"
+
+#include <string.h>
+
+#include "bytes.h"
+#include "checksum.h"
+
+#define ANSWER_HEADERS (IPV4_HEADER + ICMP_QUOTE)
+#define ANSWER_TTL 64
+
+/* RFC 1812 4.3.2.8 asks for a limit: this many a second, as many at once. */
+#define ANSWERS_PER_SECOND 100U
+#define TOKEN 1000U
+
+struct nat_result nat_drop(struct nat *nat, enum nat_drop drop)
+{
+	nat->stats.drops[drop]++;
+	return (struct nat_result){.verdict = NAT_DROPPED, .drop = drop};
+}
+
+struct nat_result nat_untouched(struct nat *nat)
+{
+	nat->stats.untouched_packets++;
+	return (struct nat_result){.verdict = NAT_UNTOUCHED};
+}
+
+struct nat_result nat_translated(enum nat_mark mark)
+{
+	return (struct nat_result){.verdict = NAT_TRANSLATED, .mark = mark};
+}
+
+static bool may_answer(struct nat *nat, uint64_t now_ms)
+{
+	struct nat_bucket *bucket = &nat->icmp_rate;
+	uint64_t full = ANSWERS_PER_SECOND * TOKEN;
+	uint64_t tokens = bucket->tokens + (now_ms - bucket->stamp_ms) *
+						   ANSWERS_PER_SECOND;
+
+	bucket->stamp_ms = now_ms;
+	bucket->tokens = (uint32_t)(tokens < full ? tokens : full);
+	if (bucket->tokens < TOKEN)
+		return false;
+	bucket->tokens -= TOKEN;
+	return true;
+}
+
+/* RFC 1812 4.3.2.7: no error about an error. (Broadcasts, later fragments and
+ * martians never come this far.) */
+static bool may_be_answered(const struct nat_work *work)
+{
+	return work->p.class == NAT_CLASS_PORTS ||
+	       work->p.class == NAT_CLASS_QUERY;
+}
+
+/* Destination unreachable with the refused packet, as it came, quoted up to
+ * 576 bytes in all (RFC 1812 4.3.2.3), in its diffserv class (RFC 5508
+ * REQ-10d). The kernel fills in source, id and header checksum. */
+static uint32_t build_answer(struct nat_work *work)
+{
+	struct nat *nat = work->nat;
+	uint8_t *ip = nat->answer;
+	uint8_t *icmp = ip + IPV4_HEADER;
+	uint32_t quote = work->p.length;
+	uint32_t length;
+
+	if (quote > NAT_ANSWER_MAX - ANSWER_HEADERS)
+		quote = NAT_ANSWER_MAX - ANSWER_HEADERS;
+	length = ANSWER_HEADERS + quote;
+	memset(ip, 0, ANSWER_HEADERS);
+	ip[0] = 0x45;
+	ip[IP_TOS] = work->p.ip[IP_TOS];
+	nat_store16(ip + IP_LENGTH, (uint16_t)length);
+	ip[IP_TTL] = ANSWER_TTL;
+	ip[IP_PROTO] = NAT_PROTO_ICMP;
+	nat_store32(ip + IP_DST, work->p.src);
+	icmp[ICMP_TYPE] = ICMP_UNREACHABLE;
+	icmp[ICMP_CODE] = nat->config->refuse_code;
+	memcpy(icmp + ICMP_QUOTE, work->p.ip, quote);
+	nat_store16(icmp + ICMP_CHECKSUM,
+		    (uint16_t)~nat_checksum_sum(icmp, length - IPV4_HEADER));
+	nat_store16(ip + IP_CHECKSUM,
+		    (uint16_t)~nat_checksum_sum(ip, IPV4_HEADER));
+	return length;
+}
+
+struct nat_result nat_refuse(struct nat_work *work, enum nat_drop drop)
+{
+	struct nat *nat = work->nat;
+	struct nat_result result = nat_drop(nat, drop);
+
+	/* A stray TCP segment is met with silence (RFC 6887 10.4). */
+	if (drop == NAT_DROP_NO_SESSION || !may_be_answered(work) ||
+	    !may_answer(nat, work->now_ms))
+		return result;
+	result.answer_length = build_answer(work);
+	result.answer = nat->answer;
+	return result;
+}

@@ -1,0 +1,187 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later
+ *
+ * The invariants of the theory of operation (nat.c), proved one by one over
+ * the whole tables. Slow and without side effects.
+ */
+#include "internal.h"
+
+static bool in_alias_chain(const struct nat *nat, uint32_t slot)
+{
+	uint32_t at = nat_find_inside(nat, nat->mappings[slot].inside);
+
+	for (uint32_t steps = 0; at && steps <= nat->limits.mappings; steps++) {
+		if (at == slot)
+			return true;
+		at = nat->mappings[at].alias;
+	}
+	return false;
+}
+
+static uint32_t count_siblings(const struct nat *nat, uint32_t slot)
+{
+	uint32_t count = 0;
+
+	for (uint32_t at = nat->siblings[slot].head;
+	     at && count <= nat->limits.sessions;
+	     at = nat->sibling_links[at].next) {
+		if (nat->sessions[at].key.mapping != slot ||
+		    !nat->sessions[at].live)
+			return UINT32_MAX;
+		count++;
+	}
+	return count;
+}
+
+static const char *check_mapping(const struct nat *nat, uint32_t slot)
+{
+	const struct nat_mapping *m = &nat->mappings[slot];
+	int pool = nat_pool_of(m->inside.proto);
+
+	if (nat_find_outside(nat, m->outside) != slot)
+		return "a mapping is not found by its outside socket";
+	if (!in_alias_chain(nat, slot))
+		return "a mapping is not found by its inside socket";
+	if (m->inside.proto != m->outside.proto || pool < 0)
+		return "a mapping's sockets are of different protocols";
+	if (!nat_ports_taken(&nat->ports[pool], m->outside.port))
+		return "a mapping's port is not taken";
+	if (count_siblings(nat, slot) != m->sessions ||
+	    nat->siblings[slot].count != m->sessions)
+		return "a mapping's sessions are miscounted";
+	if (m->kind == NAT_KIND_DYNAMIC && !m->sessions)
+		return "a dynamic mapping has no session";
+	if (!nat->hosts[m->host].live ||
+	    nat->hosts[m->host].addr != m->inside.addr)
+		return "a mapping belongs to another host";
+	return NULL;
+}
+
+static const char *check_mappings(const struct nat *nat)
+{
+	uint32_t live = 0, used[NAT_POOLS] = {0};
+
+	for (uint32_t slot = 1; slot <= nat->mapping_slots.top; slot++) {
+		const struct nat_mapping *m = &nat->mappings[slot];
+		const char *broken = m->live ? check_mapping(nat, slot) : NULL;
+
+		if (broken)
+			return broken;
+		live += m->live;
+		if (m->live && m->kind == NAT_KIND_DYNAMIC)
+			used[nat_pool_of(m->outside.proto)]++;
+	}
+	if (live != nat->mapping_live.count ||
+	    live != nat_index_count(&nat->by_outside) ||
+	    live + nat->mapping_slots.free.count != nat->mapping_slots.top)
+		return "live and free mappings do not add up";
+	for (int pool = 0; pool < NAT_POOLS; pool++)
+		if (used[pool] != nat->used[pool])
+			return "used ports are miscounted";
+	return NULL;
+}
+
+static const char *check_sessions(const struct nat *nat)
+{
+	uint32_t live = 0, listed = 0;
+
+	for (uint32_t slot = 1; slot <= nat->session_slots.top; slot++) {
+		const struct nat_session *s = &nat->sessions[slot];
+
+		live += s->live;
+		if (s->live && (s->key.mapping == 0 ||
+				s->key.mapping > nat->limits.mappings ||
+				!nat->mappings[s->key.mapping].live))
+			return "a session has no live mapping";
+	}
+	for (int timer = 0; timer < NAT_TIMERS; timer++)
+		listed += nat->timers[timer].count;
+	if (live != listed || live != nat_index_count(&nat->by_session) ||
+	    live + nat->session_slots.free.count != nat->session_slots.top)
+		return "live and free sessions do not add up";
+	return NULL;
+}
+
+static const char *check_timers(const struct nat *nat)
+{
+	for (int timer = 0; timer < NAT_TIMERS; timer++) {
+		uint64_t last = 0;
+		uint32_t count = 0;
+
+		for (uint32_t at = nat->timers[timer].head; at;
+		     at = nat->session_links[at].next) {
+			if (nat->sessions[at].timer != timer)
+				return "a session is in the list of another "
+				       "timer";
+			if (nat->sessions[at].used_ms < last)
+				return "a timer list is out of order";
+			last = nat->sessions[at].used_ms;
+			if (++count > nat->timers[timer].count)
+				return "a timer list is longer than its count";
+		}
+		if (count != nat->timers[timer].count)
+			return "a timer list is shorter than its count";
+	}
+	return NULL;
+}
+
+static const char *check_hosts(const struct nat *nat)
+{
+	uint32_t live = 0, mappings = 0, sessions = 0;
+
+	for (uint32_t slot = 1; slot <= nat->host_slots.top; slot++) {
+		const struct nat_host *h = &nat->hosts[slot];
+
+		if (!h->live)
+			continue;
+		live++;
+		mappings += h->mappings;
+		sessions += h->sessions;
+		if (nat_find_host(nat, h->addr) != slot)
+			return "a host is not found by its address";
+	}
+	if (live != nat->hosts_live || mappings != nat->mapping_live.count ||
+	    sessions != nat_index_count(&nat->by_session))
+		return "the hosts' counts do not add up";
+	return NULL;
+}
+
+static const char *check_ports(const struct nat *nat)
+{
+	uint32_t held[NAT_POOLS] = {0};
+
+	for (uint32_t i = 0; i < nat->header->held_count; i++) {
+		const struct nat_held *h =
+			&nat->held[(nat->header->held_first + i) %
+				   nat->limits.held_ports];
+
+		if (!h->live)
+			continue;
+		held[h->pool]++;
+		if (!nat_ports_taken(&nat->ports[h->pool], h->port))
+			return "a held port could be handed out";
+	}
+	for (int pool = 0; pool < NAT_POOLS; pool++) {
+		if (held[pool] != nat->held_ports[pool])
+			return "held ports are miscounted";
+		if (nat_ports_count_free(&nat->ports[pool]) !=
+		    nat->ports[pool].free)
+			return "free ports are miscounted";
+	}
+	return NULL;
+}
+
+const char *nat_check(const struct nat *nat)
+{
+	static const char *(*const checks[])(const struct nat *) = {
+		check_mappings, check_sessions, check_timers,
+		check_hosts,	check_ports,
+	};
+
+	for (size_t i = 0; i < sizeof(checks) / sizeof(checks[0]); i++) {
+		const char *broken = checks[i](nat);
+
+		if (broken)
+			return broken;
+	}
+	return NULL;
+}

@@ -1,0 +1,179 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later
+ *
+ * ICMP errors (RFC 5508 4): the quote tells whose they are. They never refresh
+ * nor end anything (REQ-6), whoever sent them (RFC 4787 REQ-12a).
+ *
+ * An error from outside quotes what left here: its source is an outside
+ * socket. An error from inside quotes what was delivered: its destination is
+ * an inside socket.
+ */
+#include "internal.h"
+
+#include <string.h>
+
+#include "bytes.h"
+
+static uint16_t quote_port(const struct nat_quote *quote, uint16_t port)
+{
+	return quote->proto == NAT_PROTO_ICMP ? 0 : port;
+}
+
+/* The mapping whose packet an error from outside quotes; 0: none of ours. */
+static uint32_t quoted_outside(struct nat_work *work,
+			       const struct nat_quote *quote)
+{
+	struct nat *nat = work->nat;
+	uint32_t mapping = nat_find_outside(
+		nat, nat_socket(quote->proto, quote->src, quote->sport));
+
+	/* A live session is asked for: an address alone is easily guessed. */
+	if (!mapping ||
+	    !nat_find_session(nat, mapping, quote->dst,
+			      quote_port(quote, quote->dport), work->now_ms))
+		return 0;
+	return mapping;
+}
+
+/* The mapping that delivered what an error from inside quotes. A packet let in
+ * by endpoint-independent filtering has no session: the first mapping then. */
+static uint32_t quoted_inside(struct nat_work *work,
+			      const struct nat_quote *quote)
+{
+	uint32_t mapping = nat_find_inside(
+		work->nat,
+		nat_socket(quote->proto, quote->dst, quote->dport));
+
+	nat_find_session_alias(work->nat, &mapping, quote->src,
+			       quote_port(quote, quote->sport), work->now_ms);
+	return mapping;
+}
+
+/* Can the quoted port have been one that we hand out? If not, the error is
+ * about the router's own traffic. */
+static bool quote_is_pool(const struct nat *nat, const struct nat_quote *quote)
+{
+	const struct nat_ports *ports = &nat->ports[nat_pool_of(quote->proto)];
+
+	return quote->proto != NAT_PROTO_ICMP &&
+	       nat_ports_allowed(ports, quote->sport) &&
+	       !nat_ports_bound(ports, quote->sport);
+}
+
+static struct nat_result deliver(struct nat_work *work)
+{
+	work->nat->stats.inbound_packets++;
+	work->nat->stats.inbound_bytes += work->p.length;
+	return nat_translated(NAT_MARK_INBOUND);
+}
+
+/* RFC 5508 REQ-4. */
+struct nat_result nat_error_inbound(struct nat_work *work)
+{
+	struct nat *nat = work->nat;
+	struct nat_quote quote = {0};
+	enum nat_drop drop = nat_parse_quote(&work->p, &quote);
+	const struct nat_socket *inside;
+	uint32_t mapping;
+
+	if (drop && drop != NAT_DROP_UNSUPPORTED)
+		return nat_drop(nat, drop);
+	if (drop || quote.src != nat->uplink)
+		return nat_untouched(nat);
+	mapping = quoted_outside(work, &quote);
+	if (!mapping)
+		return quote_is_pool(nat, &quote) ?
+			       nat_drop(nat, NAT_DROP_NO_SESSION) :
+			       nat_untouched(nat);
+	inside = &nat->mappings[mapping].inside;
+	nat_rewrite_quote_source(&work->p, &quote, inside->addr, inside->port);
+	nat_rewrite_outer(work->p.ip, work->p.src, inside->addr);
+	return deliver(work);
+}
+
+/* RFC 5508 REQ-5; also for errors that the router itself raises about packets
+ * we had translated (behave 19.13, 19.14). */
+struct nat_result nat_error_outbound(struct nat_work *work)
+{
+	struct nat *nat = work->nat;
+	const struct nat_config *config = nat->config;
+	bool ours = work->packet->path == NAT_PATH_OUTBOUND;
+	struct nat_quote quote = {0};
+	enum nat_drop drop = nat_parse_quote(&work->p, &quote);
+	uint32_t mapping = drop ? 0 : quoted_inside(work, &quote);
+
+	if (mapping) {
+		nat_rewrite_quote_destination(
+			&work->p, &quote, nat->uplink,
+			nat->mappings[mapping].outside.port);
+		nat_rewrite_outer(work->p.ip, nat->uplink, work->p.dst);
+		nat->stats.outbound_packets++;
+		nat->stats.outbound_bytes += work->p.length;
+		return nat_translated(NAT_MARK_OUTBOUND);
+	}
+	/* Not ours, but no inside address may leak in its quote. */
+	if (!ours &&
+	    (nat_in_prefixes(config->exempt, config->exempt_count,
+			     work->p.dst) ||
+	     !nat_in_prefixes(config->inside, config->inside_count, quote.dst)))
+		return nat_untouched(nat);
+	return nat_drop(nat, drop ? drop : NAT_DROP_NO_SESSION);
+}
+
+/* RFC 5508 REQ-7a, first pass: an inside host complains to another one about a
+ * hairpinned packet; the second pass makes the outer source ours. */
+struct nat_result nat_error_hairpin(struct nat_work *work)
+{
+	struct nat *nat = work->nat;
+	struct nat_quote quote;
+	enum nat_drop drop = nat_parse_quote(&work->p, &quote);
+	const struct nat_socket *sender;
+	uint32_t from, to;
+
+	if (drop)
+		return nat_drop(nat, drop);
+	to = nat_find_outside(
+		nat, nat_socket(quote.proto, quote.src, quote.sport));
+	from = quoted_inside(work, &quote);
+	if (!to || !from || !nat->config->hairpin)
+		return nat_drop(nat, NAT_DROP_NO_SESSION);
+	sender = &nat->mappings[to].inside;
+	nat_rewrite_quote_destination(&work->p, &quote, nat->uplink,
+				      nat->mappings[from].outside.port);
+	nat_rewrite_quote_source(&work->p, &quote, sender->addr, sender->port);
+	nat_rewrite_outer(work->p.ip, work->p.src, sender->addr);
+	nat->stats.hairpin_packets++;
+	return nat_translated(NAT_MARK_HAIRPIN);
+}
+
+/* An error the kernel raised about a packet after we had rewritten its source
+ * (dead next hop, tunnel MTU) goes to ourselves over lo. The host that sent
+ * the packet gets it instead, in a packet of its own. */
+struct nat_result nat_error_loopback(struct nat_work *work)
+{
+	struct nat *nat = work->nat;
+	struct nat_work copy = *work;
+	struct nat_packet answer = *work->packet;
+	const struct nat_socket *inside;
+	struct nat_quote quote;
+	uint32_t mapping;
+
+	if (work->p.class != NAT_CLASS_ERROR || work->p.dst != nat->uplink ||
+	    work->p.length > sizeof(nat->answer) ||
+	    nat_parse_quote(&work->p, &quote))
+		return nat_untouched(nat);
+	mapping = quoted_outside(work, &quote);
+	if (!mapping)
+		return nat_untouched(nat);
+	inside = &nat->mappings[mapping].inside;
+	memcpy(nat->answer, work->p.ip, work->p.length);
+	answer.data = nat->answer;
+	answer.length = work->p.length;
+	copy.packet = &answer;
+	if (nat_parse(&answer, &copy.p) || nat_parse_quote(&copy.p, &quote))
+		return nat_untouched(nat);
+	nat_rewrite_quote_source(&copy.p, &quote, inside->addr, inside->port);
+	nat_rewrite_outer(copy.p.ip, 0, inside->addr);
+	return (struct nat_result){.verdict = NAT_CONSUMED,
+				   .answer = nat->answer,
+				   .answer_length = copy.p.length};
+}

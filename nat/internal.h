@@ -1,0 +1,332 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later
+ *
+ * The engine's memory and what its files share. See the theory of operation at
+ * the top of nat.c first.
+ *
+ * Records (struct records) hold no pointer and may lie in a file shared with
+ * the next process. Indices (struct nat and what it points to) are rebuilt
+ * from them.
+ */
+#ifndef PORTICO_NAT_INTERNAL_H
+#define PORTICO_NAT_INTERNAL_H
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "index.h"
+#include "list.h"
+#include "parse.h"
+#include "ports.h"
+#include "portico/nat.h"
+
+/* --- records ------------------------------------------------------------ */
+
+/* A transport socket of one side. Eight bytes without padding: a hash key. */
+struct nat_socket {
+	uint32_t addr;
+	uint16_t port;
+	uint8_t proto;
+	uint8_t zero;
+};
+
+struct nat_mapping {
+	struct nat_socket inside;
+	struct nat_socket outside; /* addr 0: a forward without an uplink */
+	uint32_t host;
+	uint32_t alias; /* next mapping with the same inside socket */
+	uint32_t sessions;
+	uint32_t forward; /* position in nat_config.forwards */
+	uint64_t created_ms;
+	uint64_t used_ms;
+	struct nat_counters counters;
+	uint8_t kind;
+	uint8_t live; /* 0: this slot is free */
+	uint8_t zero[6];
+};
+
+/* What the session knows of one end of a TCP connection, to judge an RST that
+ * comes from the other (behave 4.2). */
+struct nat_tcp_end {
+	uint32_t ack; /* next sequence number this end expects */
+	uint32_t window; /* bytes it accepts from there, scaled */
+	uint8_t scale; /* of its window (RFC 7323), from its SYN */
+	uint8_t scales; /* its SYN offered scaling */
+	uint8_t known; /* an ACK of it was seen */
+	uint8_t zero;
+};
+
+/* Twelve bytes without padding: a hash key. */
+struct nat_session_key {
+	uint32_t mapping;
+	uint32_t peer_addr;
+	uint16_t peer_port;
+	uint16_t zero;
+};
+
+#define NAT_SESSION_PREFIX 8U /* bytes of mapping and peer address */
+
+struct nat_session {
+	struct nat_session_key key;
+	uint8_t state;
+	uint8_t timer; /* the class whose list it is in */
+	uint8_t flags;
+	uint8_t live;
+	uint64_t created_ms;
+	uint64_t used_ms; /* last refresh: decides expiry */
+	struct nat_counters counters;
+	struct nat_tcp_end end[2]; /* [NAT_INSIDE], [NAT_OUTSIDE] */
+};
+
+enum {
+	NAT_SESSION_OUT = 1, /* the inside socket has sent to this peer */
+	NAT_SESSION_IN = 2, /* the peer has sent */
+	NAT_SESSION_SERVER = 4, /* TCP: the client is outside */
+};
+
+enum nat_side { NAT_INSIDE, NAT_OUTSIDE };
+
+struct nat_host {
+	uint32_t addr;
+	uint32_t mappings;
+	uint32_t sessions;
+	uint32_t live;
+	uint64_t tokens; /* thousandths of a new mapping */
+	uint64_t tokens_ms; /* when they were counted */
+	uint64_t refused;
+	struct nat_counters counters;
+};
+
+/* A port that rests after use. */
+struct nat_held {
+	uint64_t since_ms;
+	uint16_t port;
+	uint8_t pool;
+	uint8_t live; /* 0: a forward took the port meanwhile */
+	uint32_t zero;
+};
+
+struct nat_header {
+	uint32_t layout; /* NAT_LAYOUT */
+	uint32_t uplink; /* the last address that was not 0 */
+	uint32_t held_first; /* ring: oldest entry */
+	uint32_t held_count;
+	struct nat_limits limits;
+	uint8_t zero[24];
+};
+
+#define NAT_LAYOUT 1U
+
+/* --- the engine --------------------------------------------------------- */
+
+/* Free slots: those given back, then those never used (so that memory is
+ * touched only as the tables grow). */
+struct nat_slots {
+	struct nat_list free;
+	uint32_t top; /* slots 1..top have been used */
+	uint32_t limit;
+};
+
+static inline bool nat_slots_left(const struct nat_slots *slots)
+{
+	return slots->free.head || slots->top < slots->limit;
+}
+
+struct nat_bucket { /* token bucket of generated ICMP, in thousandths */
+	uint32_t tokens;
+	uint64_t stamp_ms;
+};
+
+struct nat {
+	struct nat_limits limits;
+	const struct nat_config *config;
+	struct nat_siphash_key hash_key;
+	struct nat_random random;
+	uint32_t uplink; /* 0: no address now */
+
+	/* records, by slot 1..limit */
+	struct nat_header *header;
+	struct nat_mapping *mappings;
+	struct nat_session *sessions;
+	struct nat_host *hosts;
+	struct nat_held *held; /* ring of limits.held_ports, from 0 */
+
+	/* indices */
+	struct nat_index by_inside; /* nat_socket -> mapping, first alias */
+	struct nat_index by_outside; /* nat_socket -> mapping */
+	struct nat_index by_session; /* nat_session_key -> session */
+	struct nat_index by_host; /* address -> host */
+
+	/* lists: a slot is in the free list or in one of the others */
+	struct nat_link *mapping_links; /* free, or live */
+	struct nat_link *session_links; /* free, or by timer class */
+	struct nat_link *sibling_links; /* sessions of one mapping */
+	struct nat_link *host_links; /* free, or idle (no mappings) */
+	struct nat_slots mapping_slots;
+	struct nat_slots session_slots;
+	struct nat_slots host_slots;
+	struct nat_list mapping_live;
+	struct nat_list timers[NAT_TIMERS];
+	struct nat_list *siblings; /* by mapping */
+	struct nat_list host_idle;
+	uint32_t hosts_live;
+	uint64_t swept_ms; /* when expiry last ran */
+
+	struct nat_ports ports[NAT_POOLS];
+	uint32_t used[NAT_POOLS]; /* ports of dynamic mappings */
+	uint32_t held_ports[NAT_POOLS];
+
+	struct nat_bucket icmp_rate;
+	struct nat_stats stats; /* only the counters of it */
+	uint8_t answer[NAT_ANSWER_MAX];
+};
+
+/* One packet on its way through the engine. */
+struct nat_work {
+	struct nat *nat;
+	struct nat_packet *packet;
+	struct nat_parsed p;
+	uint64_t now_ms;
+};
+
+/* --- table.c: records, indices, lists and pools stay in step here --------- */
+
+static inline struct nat_socket nat_socket(uint8_t proto, uint32_t addr,
+					   uint16_t port)
+{
+	return (struct nat_socket){addr, port, proto, 0};
+}
+
+/* Slots, 0: none. find_inside gives the first of a chain of aliases. */
+uint32_t nat_find_inside(const struct nat *nat, struct nat_socket inside);
+uint32_t nat_find_outside(const struct nat *nat, struct nat_socket outside);
+uint32_t nat_find_host(const struct nat *nat, uint32_t addr);
+
+/* A session that is still alive at now_ms; an expired one is ended here. */
+uint32_t nat_find_session(struct nat *nat, uint32_t mapping,
+			  uint32_t peer_addr, uint16_t peer_port,
+			  uint64_t now_ms);
+
+/* The session of any alias of `mapping` with this peer; *mapping becomes that
+ * alias. An ended session may take a dynamic mapping along: *mapping is then
+ * looked up again and may become 0. */
+uint32_t nat_find_session_alias(struct nat *nat, uint32_t *mapping,
+				uint32_t peer_addr, uint16_t peer_port,
+				uint64_t now_ms);
+
+/* True when the inside socket has sent to this address (and the session lives). */
+bool nat_contacted(const struct nat *nat, uint32_t mapping, uint32_t peer_addr,
+		   uint64_t now_ms);
+
+/* Finds or makes the host; 0 when the table is full of hosts in use. */
+uint32_t nat_host_get(struct nat *nat, uint32_t addr, uint64_t now_ms);
+
+/* Both sockets must be unused (inside may be: the new one becomes an alias) and
+ * a slot free. Takes the port from its pool. */
+uint32_t nat_mapping_add(struct nat *nat, struct nat_socket inside,
+			 struct nat_socket outside, enum nat_kind kind,
+			 uint32_t host, uint64_t now_ms);
+/* Ends its sessions first. hold: the port rests. */
+void nat_mapping_end(struct nat *nat, uint32_t mapping, uint64_t now_ms,
+		     bool hold);
+
+/* A slot must be free. */
+uint32_t nat_session_add(struct nat *nat, uint32_t mapping, uint32_t peer_addr,
+			 uint16_t peer_port, enum nat_timer timer,
+			 uint64_t now_ms);
+/* A dynamic mapping dies with its last session. */
+void nat_session_end(struct nat *nat, uint32_t session, uint64_t now_ms);
+
+/* Moves the session to a timer class and restarts it. */
+void nat_session_refresh(struct nat *nat, uint32_t session,
+			 enum nat_timer timer, uint64_t now_ms);
+
+/* Moves a forward to another outside address (0: none). */
+void nat_mapping_move(struct nat *nat, uint32_t mapping, uint32_t outside_addr);
+
+/* --- expire.c -------------------------------------------------------------- */
+
+/* Milliseconds from used_ms to the end of this timer's list. */
+uint64_t nat_timer_ms(const struct nat *nat, enum nat_timer timer);
+/* Milliseconds from now to removal; 0: over. */
+uint64_t nat_session_left(const struct nat *nat,
+			  const struct nat_session *session, uint64_t now_ms);
+/* Brings one session up to date: true while it lives, false after ending it. */
+bool nat_session_check(struct nat *nat, uint32_t session, uint64_t now_ms);
+
+/* Holds a port that a mapping gave back (hold.c's ring). */
+void nat_hold(struct nat *nat, enum nat_pool pool, uint16_t port,
+	      uint64_t now_ms);
+/* Takes a held port out of the ring without releasing it. */
+void nat_hold_cancel(struct nat *nat, enum nat_pool pool, uint16_t port);
+void nat_hold_expire(struct nat *nat, uint64_t now_ms);
+/* Is the port resting? */
+bool nat_held(const struct nat *nat, enum nat_pool pool, uint16_t port);
+
+/* --- tcp.c ----------------------------------------------------------------- */
+
+/* Lets one TCP segment of the session act on its state and timer. */
+void nat_tcp_step(struct nat *nat, uint32_t session,
+		  const struct nat_parsed *segment, enum nat_side from,
+		  uint64_t now_ms);
+bool nat_tcp_is_first(const struct nat_parsed *segment); /* SYN, no ACK */
+
+/* --- session.c: policy of what may be made ---------------------------------- */
+
+/* Finds or makes mapping and session for a packet from inside. Returns
+ * NAT_DROP_NONE and *mapping, *session (0: forward without state), or why not
+ * with nothing changed. */
+enum nat_drop nat_open_outbound(struct nat_work *work, uint32_t peer_addr,
+				uint16_t peer_port, uint32_t *mapping,
+				uint32_t *session);
+/* Judges a packet from outside for a mapping; makes a session where one is due
+ * (*session may be 0). also: another address by which the peer is known to the
+ * allow list of a forward (hairpin), or 0. */
+enum nat_drop nat_admit(struct nat_work *work, uint32_t mapping,
+			uint32_t peer_addr, uint16_t peer_port, uint32_t also,
+			uint32_t *session);
+/* Accounts a packet and lets it act on the session (if any). */
+void nat_account(struct nat_work *work, uint32_t mapping, uint32_t session,
+		 enum nat_side from);
+
+/* --- rewrite.c --------------------------------------------------------------- */
+
+/* Rewrites source / destination with all checksums. */
+void nat_rewrite_source(struct nat_work *work, uint32_t addr, uint16_t port);
+void nat_rewrite_destination(struct nat_work *work, uint32_t addr,
+			     uint16_t port);
+/* Makes a partial transport checksum complete; the last step of a rewrite. */
+void nat_rewrite_finish(struct nat_work *work);
+/* The outer addresses of an ICMP error. */
+void nat_rewrite_outer(uint8_t *ip, uint32_t src, uint32_t dst);
+/* Source / destination of the quote, with its checksums and the error's own. */
+void nat_rewrite_quote_source(const struct nat_parsed *error,
+			      const struct nat_quote *quote, uint32_t addr,
+			      uint16_t port);
+void nat_rewrite_quote_destination(const struct nat_parsed *error,
+				   const struct nat_quote *quote,
+				   uint32_t addr, uint16_t port);
+
+/* --- results, paths ------------------------------------------------------------ */
+
+struct nat_result nat_drop(struct nat *nat, enum nat_drop drop);
+struct nat_result nat_untouched(struct nat *nat);
+struct nat_result nat_translated(enum nat_mark mark);
+/* Drops and tells the sender, an inside host, by ICMP 3 (RFC 5508 REQ-8). */
+struct nat_result nat_refuse(struct nat_work *work, enum nat_drop drop);
+
+struct nat_result nat_outbound(struct nat_work *work);
+struct nat_result nat_inbound(struct nat_work *work);
+struct nat_result nat_hairpin_in(struct nat_work *work);
+struct nat_result nat_hairpin_out(struct nat_work *work);
+
+struct nat_result nat_error_inbound(struct nat_work *work);
+struct nat_result nat_error_outbound(struct nat_work *work);
+struct nat_result nat_error_hairpin(struct nat_work *work);
+struct nat_result nat_error_loopback(struct nat_work *work);
+
+bool nat_in_prefixes(const struct nat_prefix *prefixes, size_t count,
+		     uint32_t addr);
+/* Addresses that never cross a gateway (RFC 6890, RFC 1812 5.3.7). */
+bool nat_is_martian(const struct nat *nat, uint32_t src, uint32_t dst);
+
+#endif

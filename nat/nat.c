@@ -1,0 +1,393 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later
+ *
+ * Theory of operation
+ * ===================
+ *
+ * Two tables. A *mapping* ties an inside socket to an outside socket and
+ * decides translation: it is found by either, and it is the same for every
+ * peer (endpoint-independent, RFC 4787 REQ-1, RFC 5382 REQ-1, RFC 5508
+ * REQ-1a). A *session* is a mapping and a peer: it decides filtering, TCP
+ * state and lifetime. A dynamic mapping is born with its first session and
+ * dies with its last; a forward lives as long as the configuration names it.
+ *
+ * A packet's way. nat_translate() parses, sweeps what has expired, and calls
+ * the path by which the platform says the packet came:
+ *
+ *   outbound     find or make mapping and session, rewrite the source
+ *   inbound      find the mapping, ask the filter, rewrite the destination
+ *   hairpin in   both of the above, rewrite the destination only: the kernel
+ *                refuses our own address as a source before routing
+ *   hairpin out  rewrite the source, after routing
+ *   error out    an ICMP error the kernel raised about something we delivered
+ *   loopback     one it raised about something we had already sent out
+ *
+ * ICMP errors are recognised by what they quote and change no state. A path
+ * ends in exactly one verdict; every refusal is a counted drop reason, so
+ * verdict and counter cannot diverge. What the engine does not know it leaves
+ * untouched or refuses; it never lets an inside address out.
+ *
+ * States of a mapping slot: free -> live -> free. States of a session slot:
+ * free -> live (INIT, ESTABLISHED, ... see tcp.c) -> free. Timers: a session is
+ * in the list of exactly one timeout class, lists are in order of last use.
+ * Only sessions have timers. An established TCP session that was idle for
+ * tcp_established - tcp_closing spends the rest in TRANS, so tcp_established
+ * is its whole idle life.
+ *
+ * Ports. One bitmap per pool. A port is free, used by one mapping, or held: it
+ * rests after a UDP or ICMP mapping ended (RFC 6888 REQ-8); TCP ports, followed
+ * to their end, do not (REQ-8a). Two mappings never share an outside socket.
+ *
+ * Invariants (nat_check() proves them):
+ *   - every live mapping is found by its outside socket, and by its inside
+ *     socket directly or along the alias chain;
+ *   - every live dynamic mapping has at least one session; every session
+ *     belongs to a live mapping; counts of mappings, hosts and lists agree;
+ *   - free + used + held of a pool equals its total, no port twice;
+ *   - each timer list is in order of last use.
+ *
+ * Limits. Tables are sized once (nat_limits). Nothing unexpired is ever
+ * reclaimed to make room: the newcomer is refused, told by ICMP, and counted.
+ * A host record without mappings is not state that anyone relies on: it is
+ * reused when the table of hosts is full.
+ */
+#include "internal.h"
+
+#include <assert.h>
+
+#define ALIGN 64U /* a cache line */
+#define SWEEP 32U /* sessions ended at most before a packet */
+
+/* --- memory ------------------------------------------------------------- */
+
+static void *place(uint8_t *base, size_t *offset, size_t bytes)
+{
+	void *at = base ? base + *offset : NULL;
+
+	*offset += (bytes + ALIGN - 1) & ~(size_t)(ALIGN - 1);
+	return at;
+}
+
+/* Arrays have a slot 0 that nobody uses. */
+static size_t slots(uint32_t limit, size_t bytes)
+{
+	return ((size_t)limit + 1) * bytes;
+}
+
+static size_t lay_records(struct nat *nat, const struct nat_limits *limits,
+			  uint8_t *base)
+{
+	size_t at = 0;
+
+	nat->header = place(base, &at, sizeof(*nat->header));
+	nat->mappings = place(base, &at, slots(limits->mappings,
+					       sizeof(*nat->mappings)));
+	nat->sessions = place(base, &at, slots(limits->sessions,
+					       sizeof(*nat->sessions)));
+	nat->hosts = place(base, &at, slots(limits->hosts,
+					    sizeof(*nat->hosts)));
+	nat->held = place(base, &at, slots(limits->held_ports,
+					   sizeof(*nat->held)));
+	return at;
+}
+
+static void lay_index(struct nat_index *index, uint32_t capacity,
+		      uint32_t key_bytes, uint8_t *base, size_t *at)
+{
+	void *memory = place(base, at, nat_index_size(capacity));
+
+	if (base)
+		nat_index_init(index, capacity, key_bytes, memory);
+}
+
+static size_t lay_indices(struct nat *nat, const struct nat_limits *limits,
+			  uint8_t *base)
+{
+	size_t at = 0;
+
+	place(base, &at, sizeof(*nat));
+	nat->mapping_links = place(base, &at, slots(limits->mappings,
+						    sizeof(struct nat_link)));
+	nat->session_links = place(base, &at, slots(limits->sessions,
+						    sizeof(struct nat_link)));
+	nat->sibling_links = place(base, &at, slots(limits->sessions,
+						    sizeof(struct nat_link)));
+	nat->host_links = place(base, &at, slots(limits->hosts,
+						 sizeof(struct nat_link)));
+	nat->siblings = place(base, &at, slots(limits->mappings,
+					       sizeof(struct nat_list)));
+	lay_index(&nat->by_inside, limits->mappings, sizeof(struct nat_socket),
+		  base, &at);
+	lay_index(&nat->by_outside, limits->mappings,
+		  sizeof(struct nat_socket), base, &at);
+	lay_index(&nat->by_session, limits->sessions,
+		  sizeof(struct nat_session_key), base, &at);
+	lay_index(&nat->by_host, limits->hosts, sizeof(uint32_t), base, &at);
+	return at;
+}
+
+static bool limit_good(uint32_t limit)
+{
+	return limit >= 1 && limit <= NAT_LIMIT_MAX;
+}
+
+static bool limits_good(const struct nat_limits *limits)
+{
+	return limit_good(limits->mappings) && limit_good(limits->sessions) &&
+	       limit_good(limits->hosts) && limit_good(limits->held_ports) &&
+	       limit_good(limits->fragments);
+}
+
+size_t nat_records_size(const struct nat_limits *limits)
+{
+	struct nat sizer;
+
+	return limits_good(limits) ? lay_records(&sizer, limits, NULL) : 0;
+}
+
+size_t nat_indices_size(const struct nat_limits *limits)
+{
+	struct nat sizer;
+
+	return limits_good(limits) ? lay_indices(&sizer, limits, NULL) : 0;
+}
+
+static bool block_good(const void *block, size_t bytes, size_t needed)
+{
+	return block && (uintptr_t)block % ALIGN == 0 && bytes >= needed;
+}
+
+struct nat *nat_init(const struct nat_limits *limits,
+		     const struct nat_secrets *secrets, void *records,
+		     size_t records_bytes, void *indices, size_t indices_bytes,
+		     uint64_t now_ms)
+{
+	struct nat *nat = indices;
+
+	if (!limits_good(limits) ||
+	    !block_good(records, records_bytes, nat_records_size(limits)) ||
+	    !block_good(indices, indices_bytes, nat_indices_size(limits)))
+		return NULL;
+	nat->limits = *limits;
+	nat->hash_key = nat_siphash_key(secrets->hash_key);
+	nat->random.key = nat_siphash_key(secrets->port_key);
+	lay_records(nat, limits, records);
+	lay_indices(nat, limits, indices);
+	nat->mapping_slots.limit = limits->mappings;
+	nat->session_slots.limit = limits->sessions;
+	nat->host_slots.limit = limits->hosts;
+	nat->header->layout = NAT_LAYOUT;
+	nat->header->limits = *limits;
+	nat->icmp_rate.stamp_ms = now_ms;
+	nat->swept_ms = now_ms;
+	return nat;
+}
+
+/* --- configuration ------------------------------------------------------ */
+
+static bool same_forward(const struct nat_mapping *mapping,
+			 const struct nat_forward *forward)
+{
+	uint32_t shift = (uint32_t)mapping->outside.port -
+			 forward->outside_first;
+
+	return mapping->inside.proto == forward->proto &&
+	       mapping->outside.port >= forward->outside_first &&
+	       mapping->outside.port <= forward->outside_last &&
+	       mapping->inside.addr == forward->inside_addr &&
+	       mapping->inside.port == forward->inside_first + shift;
+}
+
+/* Is the forward still configured? Its rule may have moved in the list. */
+static bool forward_stays(const struct nat_config *config,
+			  struct nat_mapping *mapping)
+{
+	for (size_t i = 0; i < config->forward_count; i++)
+		if (same_forward(mapping, &config->forwards[i])) {
+			mapping->forward = (uint32_t)i;
+			return true;
+		}
+	return false;
+}
+
+static bool mapping_stays(const struct nat *nat,
+			  const struct nat_config *config,
+			  struct nat_mapping *mapping)
+{
+	int pool = nat_pool_of(mapping->outside.proto);
+
+	if (mapping->kind == NAT_KIND_FORWARD)
+		return forward_stays(config, mapping);
+	return nat_ports_allowed(&nat->ports[pool], mapping->outside.port);
+}
+
+static void end_outdated(struct nat *nat, const struct nat_config *config,
+			 uint64_t now_ms)
+{
+	uint32_t slot, next;
+
+	for (slot = nat->mapping_live.head; slot; slot = next) {
+		next = nat->mapping_links[slot].next;
+		if (!mapping_stays(nat, config, &nat->mappings[slot]))
+			nat_mapping_end(nat, slot, now_ms, false);
+	}
+}
+
+/* Adds one port of a forward; it takes the port from a dynamic mapping, or out
+ * of its hold time (design 6). False: no room. */
+static bool add_forward_port(struct nat *nat, uint32_t rule, uint16_t port,
+			     uint64_t now_ms)
+{
+	const struct nat_forward *f = &nat->config->forwards[rule];
+	enum nat_pool pool = (enum nat_pool)nat_pool_of(f->proto);
+	struct nat_socket outside =
+		nat_socket(f->proto, nat->header->uplink, port);
+	uint32_t old = nat_find_outside(nat, outside);
+	uint32_t host, slot;
+
+	if (old && nat->mappings[old].kind == NAT_KIND_FORWARD)
+		return true;
+	if (old)
+		nat_mapping_end(nat, old, now_ms, false);
+	host = nat_host_get(nat, f->inside_addr, now_ms);
+	if (!host || !nat_slots_left(&nat->mapping_slots))
+		return false;
+	nat_hold_cancel(nat, pool, port);
+	slot = nat_mapping_add(
+		nat,
+		nat_socket(f->proto, f->inside_addr,
+			   (uint16_t)(f->inside_first +
+				      (port - f->outside_first))),
+		outside, NAT_KIND_FORWARD, host, now_ms);
+	nat->mappings[slot].forward = rule;
+	return true;
+}
+
+static uint32_t add_forwards(struct nat *nat, uint64_t now_ms)
+{
+	uint32_t missing = 0;
+
+	for (uint32_t i = 0; i < nat->config->forward_count; i++) {
+		const struct nat_forward *f = &nat->config->forwards[i];
+
+		for (uint32_t port = f->outside_first; port <= f->outside_last;
+		     port++)
+			if (!add_forward_port(nat, i, (uint16_t)port, now_ms))
+				missing++;
+	}
+	return missing;
+}
+
+uint32_t nat_configure(struct nat *nat, const struct nat_config *config,
+		       uint64_t now_ms)
+{
+	for (int pool = 0; pool < NAT_POOLS; pool++)
+		nat_ports_allow(&nat->ports[pool], &config->pool[pool],
+				&config->low_only);
+	end_outdated(nat, config, now_ms);
+	nat->config = config;
+	return add_forwards(nat, now_ms);
+}
+
+uint32_t nat_set_uplink(struct nat *nat, uint32_t addr, uint64_t now_ms)
+{
+	uint32_t slot, next, ended = 0;
+
+	nat->uplink = addr;
+	if (!addr || addr == nat->header->uplink)
+		return 0;
+	nat->header->uplink = addr;
+	for (slot = nat->mapping_live.head; slot; slot = next) {
+		next = nat->mapping_links[slot].next;
+		if (nat->mappings[slot].kind == NAT_KIND_FORWARD) {
+			nat_mapping_move(nat, slot, addr);
+		} else {
+			nat_mapping_end(nat, slot, now_ms, false);
+			ended++;
+		}
+	}
+	return ended;
+}
+
+uint32_t nat_uplink(const struct nat *nat)
+{
+	return nat->uplink;
+}
+
+void nat_set_bound(struct nat *nat, enum nat_pool pool,
+		   const struct nat_portset *bound)
+{
+	nat_ports_bind(&nat->ports[pool], bound);
+}
+
+/* --- packets ------------------------------------------------------------ */
+
+bool nat_in_prefixes(const struct nat_prefix *prefixes, size_t count,
+		     uint32_t addr)
+{
+	for (size_t i = 0; i < count; i++)
+		if (nat_prefix_has(&prefixes[i], addr))
+			return true;
+	return false;
+}
+
+/* RFC 6890, RFC 1812 5.3.7, RFC 3927 7; multicast and what is above it. */
+static const struct nat_prefix martian_both[] = {
+	{0x00000000, 8}, /* 0.0.0.0/8, "this network" */
+	{0x7f000000, 8}, /* 127.0.0.0/8, loopback */
+	{0xa9fe0000, 16}, /* 169.254.0.0/16, link-local */
+	{0xe0000000, 3}, /* 224.0.0.0/4 multicast, 240.0.0.0/4 reserved */
+};
+
+bool nat_is_martian(const struct nat *nat, uint32_t src, uint32_t dst)
+{
+	const struct nat_config *config = nat->config;
+	const size_t count = sizeof(martian_both) / sizeof(martian_both[0]);
+
+	return src == dst || nat_in_prefixes(martian_both, count, src) ||
+	       nat_in_prefixes(martian_both, count, dst) ||
+	       nat_in_prefixes(config->martians, config->martian_count, src) ||
+	       nat_in_prefixes(config->martians, config->martian_count, dst);
+}
+
+/* What the kernel made itself: nothing but errors is looked at. */
+static struct nat_result error_out(struct nat_work *work)
+{
+	if (work->p.class != NAT_CLASS_ERROR || !work->nat->uplink)
+		return nat_untouched(work->nat);
+	return nat_error_outbound(work);
+}
+
+static struct nat_result (*const paths[NAT_PATHS])(struct nat_work *) = {
+	[NAT_PATH_INBOUND] = nat_inbound,
+	[NAT_PATH_OUTBOUND] = nat_outbound,
+	[NAT_PATH_HAIRPIN_IN] = nat_hairpin_in,
+	[NAT_PATH_HAIRPIN_OUT] = nat_hairpin_out,
+	[NAT_PATH_ERROR_OUT] = error_out,
+	[NAT_PATH_LOOPBACK] = nat_error_loopback,
+};
+
+struct nat_result nat_translate(struct nat *nat, struct nat_packet *packet,
+				uint64_t now_ms)
+{
+	struct nat_work work = {.nat = nat, .packet = packet, .now_ms = now_ms};
+	enum nat_drop drop;
+
+	if (!nat->config)
+		return nat_drop(nat, NAT_DROP_NO_UPLINK);
+	if (now_ms != nat->swept_ms) {
+		nat->swept_ms = now_ms;
+		nat_expire(nat, now_ms, SWEEP);
+	}
+	drop = nat_parse(packet, &work.p);
+	if (drop)
+		return nat_drop(nat, drop);
+	return paths[packet->path](&work);
+}
+
+void nat_count_drop(struct nat *nat, enum nat_drop drop)
+{
+	nat->stats.drops[drop]++;
+}
+
+static_assert(sizeof(struct nat_socket) == 8, "a key without padding");
+static_assert(sizeof(struct nat_session_key) == 12, "a key without padding");

@@ -1,0 +1,202 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+#include "parse.h"
+
+#include "bytes.h"
+#include "checksum.h"
+#include "cursor.h"
+
+#define TCP_HEADER 20U
+#define UDP_HEADER 8U
+#define ICMP_HEADER 8U
+#define QUOTE_L4 8U /* RFC 792: header + 64 bits */
+
+/* What each ICMP type is to a NAT (RFC 5508); NAT_CLASS_ICMP where silent. */
+static const uint8_t icmp_class[256] = {
+	[ICMP_ECHO] = NAT_CLASS_QUERY,
+	[ICMP_TIMESTAMP] = NAT_CLASS_QUERY,
+	[ICMP_ECHO_REPLY] = NAT_CLASS_REPLY,
+	[ICMP_TIMESTAMP_REPLY] = NAT_CLASS_REPLY,
+	[ICMP_UNREACHABLE] = NAT_CLASS_ERROR,
+	[ICMP_TIME_EXCEEDED] = NAT_CLASS_ERROR,
+	[ICMP_PARAMETER_PROBLEM] = NAT_CLASS_ERROR,
+};
+
+int nat_pool_of(uint8_t proto)
+{
+	switch (proto) {
+	case NAT_PROTO_UDP:
+		return NAT_POOL_UDP;
+	case NAT_PROTO_TCP:
+		return NAT_POOL_TCP;
+	case NAT_PROTO_ICMP:
+		return NAT_POOL_ICMP;
+	}
+	return -1;
+}
+
+/* Takes an IPv4 header with its options; NULL when it contradicts itself. */
+static uint8_t *take_ip(struct nat_cursor *cursor)
+{
+	const uint8_t *ip = nat_cursor_peek(cursor, IPV4_HEADER);
+	uint32_t header;
+
+	if (!ip || ip[0] >> 4 != 4)
+		return NULL;
+	header = (ip[0] & 0xf) * 4U;
+	if (header < IPV4_HEADER)
+		return NULL;
+	return nat_cursor_take(cursor, header);
+}
+
+static uint32_t ip_header_bytes(const uint8_t *ip)
+{
+	return (ip[0] & 0xf) * 4U;
+}
+
+static bool ip_checksum_good(const uint8_t *ip)
+{
+	return nat_checksum_sum(ip, ip_header_bytes(ip)) == 0xffff;
+}
+
+static void read_ports(struct nat_parsed *parsed)
+{
+	parsed->class = NAT_CLASS_PORTS;
+	parsed->sport = nat_load16(parsed->l4 + L4_SRC);
+	parsed->dport = nat_load16(parsed->l4 + L4_DST);
+}
+
+/* The first fragment of a datagram need not hold the whole payload, but it
+ * must hold the whole transport header (RFC 1858, 3128). */
+static enum nat_drop parse_tcp(struct nat_parsed *parsed)
+{
+	uint32_t header;
+
+	if (parsed->l4_length < TCP_HEADER)
+		return parsed->more_fragments ? NAT_DROP_FRAGMENT :
+						NAT_DROP_MALFORMED;
+	header = (parsed->l4[TCP_DATA_OFFSET] >> 4) * 4U;
+	if (header < TCP_HEADER ||
+	    (header > parsed->l4_length && !parsed->more_fragments))
+		return NAT_DROP_MALFORMED;
+	read_ports(parsed);
+	return NAT_DROP_NONE;
+}
+
+static enum nat_drop parse_udp(struct nat_parsed *parsed)
+{
+	uint32_t length;
+
+	if (parsed->l4_length < UDP_HEADER)
+		return parsed->more_fragments ? NAT_DROP_FRAGMENT :
+						NAT_DROP_MALFORMED;
+	length = nat_load16(parsed->l4 + UDP_LENGTH);
+	if (length < UDP_HEADER ||
+	    (length > parsed->l4_length && !parsed->more_fragments))
+		return NAT_DROP_MALFORMED;
+	read_ports(parsed);
+	/* RFC 768: no one can answer from or listen on port 0. */
+	return parsed->dport ? NAT_DROP_NONE : NAT_DROP_MALFORMED;
+}
+
+static enum nat_drop parse_icmp(struct nat_parsed *parsed)
+{
+	if (parsed->l4_length < ICMP_HEADER)
+		return NAT_DROP_MALFORMED;
+	parsed->class = icmp_class[parsed->l4[ICMP_TYPE]];
+	if (parsed->class == NAT_CLASS_QUERY ||
+	    parsed->class == NAT_CLASS_REPLY)
+		parsed->sport = parsed->dport =
+			nat_load16(parsed->l4 + ICMP_ID);
+	return NAT_DROP_NONE;
+}
+
+static enum nat_drop parse_l4(struct nat_parsed *parsed)
+{
+	switch (parsed->proto) {
+	case NAT_PROTO_TCP:
+		return parse_tcp(parsed);
+	case NAT_PROTO_UDP:
+		return parse_udp(parsed);
+	case NAT_PROTO_ICMP:
+		return parse_icmp(parsed);
+	}
+	parsed->class = NAT_CLASS_OTHER;
+	return NAT_DROP_NONE;
+}
+
+enum nat_drop nat_parse(const struct nat_packet *packet,
+			struct nat_parsed *parsed)
+{
+	struct nat_cursor cursor = nat_cursor(packet->data, packet->length);
+	uint16_t fragment;
+
+	*parsed = (struct nat_parsed){0};
+	parsed->ip = take_ip(&cursor);
+	if (!parsed->ip)
+		return NAT_DROP_MALFORMED;
+	parsed->length = nat_load16(parsed->ip + IP_LENGTH);
+	if (parsed->length < ip_header_bytes(parsed->ip) ||
+	    parsed->length > packet->length)
+		return NAT_DROP_MALFORMED;
+	if (!ip_checksum_good(parsed->ip))
+		return NAT_DROP_BAD_CHECKSUM;
+	nat_cursor_limit(&cursor,
+			 parsed->length - ip_header_bytes(parsed->ip));
+	parsed->l4 = cursor.at;
+	parsed->l4_length = cursor.left;
+	parsed->proto = parsed->ip[IP_PROTO];
+	parsed->src = nat_load32(parsed->ip + IP_SRC);
+	parsed->dst = nat_load32(parsed->ip + IP_DST);
+	fragment = nat_load16(parsed->ip + IP_FRAGMENT);
+	if (fragment & IPV4_OFFSET) {
+		parsed->class = NAT_CLASS_FRAGMENT;
+		return NAT_DROP_NONE;
+	}
+	parsed->more_fragments = fragment & IPV4_FLAG_MF;
+	return parse_l4(parsed);
+}
+
+static enum nat_drop quote_ports(struct nat_quote *quote)
+{
+	quote->sport = nat_load16(quote->l4 + L4_SRC);
+	quote->dport = nat_load16(quote->l4 + L4_DST);
+	return NAT_DROP_NONE;
+}
+
+static enum nat_drop quote_query(struct nat_quote *quote)
+{
+	uint8_t class = icmp_class[quote->l4[ICMP_TYPE]];
+
+	/* RFC 6146 3.4: an error about an error is dropped. */
+	if (class != NAT_CLASS_QUERY && class != NAT_CLASS_REPLY)
+		return NAT_DROP_MALFORMED;
+	quote->sport = quote->dport = nat_load16(quote->l4 + ICMP_ID);
+	return NAT_DROP_NONE;
+}
+
+enum nat_drop nat_parse_quote(const struct nat_parsed *error,
+			      struct nat_quote *quote)
+{
+	struct nat_cursor cursor = nat_cursor(error->l4, error->l4_length);
+
+	if (nat_checksum_sum(error->l4, error->l4_length) != 0xffff)
+		return NAT_DROP_BAD_CHECKSUM;
+	nat_cursor_take(&cursor, ICMP_QUOTE);
+	quote->ip = take_ip(&cursor);
+	quote->l4 = nat_cursor_peek(&cursor, QUOTE_L4);
+	if (!quote->ip || !quote->l4)
+		return NAT_DROP_MALFORMED;
+	if (!ip_checksum_good(quote->ip))
+		return NAT_DROP_BAD_CHECKSUM;
+	quote->l4_length = cursor.left;
+	quote->proto = quote->ip[IP_PROTO];
+	quote->src = nat_load32(quote->ip + IP_SRC);
+	quote->dst = nat_load32(quote->ip + IP_DST);
+	if (nat_load16(quote->ip + IP_FRAGMENT) & IPV4_OFFSET)
+		return NAT_DROP_MALFORMED;
+	if (quote->proto == NAT_PROTO_ICMP)
+		return quote_query(quote);
+	if (nat_pool_of(quote->proto) < 0)
+		return NAT_DROP_UNSUPPORTED;
+	return quote_ports(quote);
+}

@@ -1,0 +1,178 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later
+ *
+ * Changing addresses and ports in place, with every checksum that covers them
+ * (RFC 3022 4.1-4.3, RFC 5508 REQ-4 and REQ-5).
+ */
+#include "internal.h"
+
+#include "bytes.h"
+#include "checksum.h"
+
+/* Where a protocol keeps its checksum, and whether addresses count in it. */
+struct l4_layout {
+	uint8_t checksum; /* offset in the transport header */
+	bool pseudo; /* covers the pseudo header */
+	bool zero_is_none; /* UDP: 0 means "not computed" (RFC 768) */
+};
+
+static const struct l4_layout layouts[NAT_POOLS] = {
+	[NAT_POOL_UDP] = {UDP_CHECKSUM, true, true},
+	[NAT_POOL_TCP] = {TCP_CHECKSUM, true, false},
+	[NAT_POOL_ICMP] = {ICMP_CHECKSUM, false, false},
+};
+
+/* Which half of the header is changed. */
+struct half {
+	uint8_t addr; /* offset in the IPv4 header */
+	uint8_t port; /* offset in a TCP or UDP header */
+};
+
+static const struct half source = {IP_SRC, L4_SRC};
+static const struct half destination = {IP_DST, L4_DST};
+
+static const struct l4_layout *layout_of(uint8_t proto)
+{
+	int pool = nat_pool_of(proto);
+
+	return pool < 0 ? NULL : &layouts[pool];
+}
+
+static uint32_t replace16(uint8_t *at, uint16_t value)
+{
+	uint32_t delta = nat_checksum_delta16(nat_load16(at), value);
+
+	nat_store16(at, value);
+	return delta;
+}
+
+static uint32_t replace32(uint8_t *at, uint32_t value)
+{
+	uint32_t delta = nat_checksum_delta32(nat_load32(at), value);
+
+	nat_store32(at, value);
+	return delta;
+}
+
+/* The incremental update of a complete checksum. */
+static void update_complete(uint8_t *field, const struct l4_layout *layout,
+			    uint32_t delta)
+{
+	uint16_t old = nat_load16(field);
+	uint16_t sum;
+
+	if (layout->zero_is_none && old == 0)
+		return;
+	sum = nat_checksum_update(old, delta);
+	nat_store16(field, layout->zero_is_none && sum == 0 ? 0xffff : sum);
+}
+
+/* A pseudo-header sum is not complemented: a delta is simply added. Ports do
+ * not count in it. */
+static void update_pseudo(uint8_t *field, uint32_t addr_delta)
+{
+	nat_store16(field, nat_checksum_fold(nat_load16(field) + addr_delta));
+}
+
+static void rewrite(struct nat_work *work, const struct half *half,
+		    uint32_t addr, uint16_t port)
+{
+	struct nat_parsed *p = &work->p;
+	const struct l4_layout *layout = layout_of(p->proto);
+	uint8_t *port_at = p->l4 + (p->proto == NAT_PROTO_ICMP ? ICMP_ID :
+								 half->port);
+	uint32_t addr_delta = replace32(p->ip + half->addr, addr);
+	uint32_t port_delta = replace16(port_at, port);
+	uint8_t *field = p->l4 + layout->checksum;
+
+	nat_checksum_apply(p->ip + IP_CHECKSUM, addr_delta);
+	if (work->packet->checksum == NAT_CHECKSUM_COMPLETE || !layout->pseudo)
+		update_complete(field, layout,
+				port_delta + (layout->pseudo ? addr_delta : 0));
+	else
+		update_pseudo(field, addr_delta);
+}
+
+void nat_rewrite_source(struct nat_work *work, uint32_t addr, uint16_t port)
+{
+	rewrite(work, &source, addr, port);
+}
+
+void nat_rewrite_destination(struct nat_work *work, uint32_t addr,
+			     uint16_t port)
+{
+	rewrite(work, &destination, addr, port);
+}
+
+/* The kernel sends what we return as it is: nobody completes a partial sum
+ * after us (nfqueue.md 3). The field already holds the pseudo-header sum, so
+ * summing the whole segment with it gives the complete checksum. */
+void nat_rewrite_finish(struct nat_work *work)
+{
+	struct nat_parsed *p = &work->p;
+	const struct l4_layout *layout = layout_of(p->proto);
+	uint16_t sum;
+
+	if (work->packet->checksum != NAT_CHECKSUM_PARTIAL || !layout->pseudo)
+		return;
+	sum = (uint16_t)~nat_checksum_sum(p->l4, p->l4_length);
+	nat_store16(p->l4 + layout->checksum,
+		    layout->zero_is_none && sum == 0 ? 0xffff : sum);
+}
+
+void nat_rewrite_outer(uint8_t *ip, uint32_t src, uint32_t dst)
+{
+	uint32_t delta = replace32(ip + IP_SRC, src);
+
+	delta += replace32(ip + IP_DST, dst);
+	nat_checksum_apply(ip + IP_CHECKSUM, delta);
+}
+
+/* The quote's transport checksum, if the quote is long enough to hold it.
+ * Returns what its change adds to the error's own checksum. */
+static uint32_t rewrite_quote_checksum(const struct nat_quote *quote,
+				       uint32_t addr_delta, uint32_t port_delta)
+{
+	const struct l4_layout *layout = layout_of(quote->proto);
+	uint8_t *field = quote->l4 + layout->checksum;
+	uint16_t old;
+
+	if (quote->l4_length < layout->checksum + 2U)
+		return 0;
+	old = nat_load16(field);
+	update_complete(field, layout,
+			port_delta + (layout->pseudo ? addr_delta : 0));
+	return nat_checksum_delta16(old, nat_load16(field));
+}
+
+static void rewrite_quote(const struct nat_parsed *error,
+			  const struct nat_quote *quote,
+			  const struct half *half, uint32_t addr, uint16_t port)
+{
+	uint8_t *port_at = quote->l4 + (quote->proto == NAT_PROTO_ICMP ?
+						ICMP_ID :
+						half->port);
+	uint16_t old_ip_sum = nat_load16(quote->ip + IP_CHECKSUM);
+	uint32_t addr_delta = replace32(quote->ip + half->addr, addr);
+	uint32_t port_delta = replace16(port_at, port);
+	uint32_t delta = addr_delta + port_delta;
+
+	nat_checksum_apply(quote->ip + IP_CHECKSUM, addr_delta);
+	delta += nat_checksum_delta16(old_ip_sum,
+				      nat_load16(quote->ip + IP_CHECKSUM));
+	delta += rewrite_quote_checksum(quote, addr_delta, port_delta);
+	nat_checksum_apply(error->l4 + ICMP_CHECKSUM, delta);
+}
+
+void nat_rewrite_quote_source(const struct nat_parsed *error,
+			      const struct nat_quote *quote, uint32_t addr,
+			      uint16_t port)
+{
+	rewrite_quote(error, quote, &source, addr, port);
+}
+
+void nat_rewrite_quote_destination(const struct nat_parsed *error,
+				   const struct nat_quote *quote,
+				   uint32_t addr, uint16_t port)
+{
+	rewrite_quote(error, quote, &destination, addr, port);
+}

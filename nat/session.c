@@ -1,0 +1,303 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later
+ *
+ * Policy: what a packet may open, whom the filter lets in, what counts as use.
+ * Refusals change nothing.
+ */
+#include "internal.h"
+
+#define TOKEN 1000U /* one new mapping, in thousandths */
+#define BURST_S 10U /* design 7: token buckets hold 10 s */
+
+static enum nat_timer first_timer(uint8_t proto)
+{
+	switch (proto) {
+	case NAT_PROTO_TCP:
+		return NAT_TIMER_TCP_OPENING;
+	case NAT_PROTO_UDP:
+		return NAT_TIMER_UDP;
+	case NAT_PROTO_ICMP:
+		return NAT_TIMER_ICMP;
+	}
+	return NAT_TIMER_OTHER;
+}
+
+/* --- quotas and room -------------------------------------------------------- */
+
+/* RFC 6888 REQ-4c: one token a new mapping. */
+static bool host_may_open(struct nat *nat, struct nat_host *host,
+			  uint64_t now_ms)
+{
+	uint64_t rate = nat->config->host_new_per_second;
+	uint64_t burst = rate * BURST_S * TOKEN;
+	uint64_t elapsed = now_ms - host->tokens_ms;
+
+	/* Beyond the time that fills the bucket it is simply full. */
+	if (host->tokens > burst || elapsed >= BURST_S * 1000)
+		host->tokens = burst;
+	else
+		host->tokens += elapsed * rate; /* ms * 1/s = thousandths */
+	if (host->tokens > burst)
+		host->tokens = burst;
+	host->tokens_ms = now_ms;
+	return host->tokens >= TOKEN;
+}
+
+/* Room for one more session of this host and mapping (0: a new one). */
+static enum nat_drop check_session_room(struct nat_work *work, uint32_t host,
+					uint32_t mapping)
+{
+	struct nat *nat = work->nat;
+	const struct nat_config *config = nat->config;
+
+	if (!nat_slots_left(&nat->session_slots))
+		nat_expire(nat, work->now_ms, 64);
+	if (!nat_slots_left(&nat->session_slots))
+		return NAT_DROP_TABLE_FULL;
+	if (nat->hosts[host].sessions >= config->host_sessions)
+		return NAT_DROP_HOST_QUOTA;
+	if (mapping &&
+	    nat->mappings[mapping].sessions >= config->mapping_sessions)
+		return NAT_DROP_HOST_QUOTA;
+	return NAT_DROP_NONE;
+}
+
+static enum nat_drop check_mapping_room(struct nat_work *work, uint32_t host)
+{
+	struct nat *nat = work->nat;
+
+	if (!nat_slots_left(&nat->mapping_slots))
+		nat_expire(nat, work->now_ms, 64);
+	if (!nat_slots_left(&nat->mapping_slots))
+		return NAT_DROP_TABLE_FULL;
+	if (nat->hosts[host].mappings >= nat->config->host_mappings)
+		return NAT_DROP_HOST_QUOTA;
+	if (!host_may_open(nat, &nat->hosts[host], work->now_ms))
+		return NAT_DROP_HOST_RATE;
+	return NAT_DROP_NONE;
+}
+
+static int32_t choose_port(struct nat_work *work, enum nat_pool pool)
+{
+	struct nat *nat = work->nat;
+	const struct nat_ports *ports = &nat->ports[pool];
+	bool parity = nat->config->parity && pool != NAT_POOL_ICMP;
+	int32_t port = nat_ports_choose(ports, &nat->random, work->p.sport,
+					parity);
+
+	if (port >= 0)
+		return port;
+	nat_expire(nat, work->now_ms, 64);
+	return nat_ports_choose(ports, &nat->random, work->p.sport, parity);
+}
+
+/* --- outbound -------------------------------------------------------------------- */
+
+static enum nat_drop refuse_host(struct nat *nat, uint32_t host,
+				 enum nat_drop drop)
+{
+	nat->hosts[host].refused++;
+	return drop;
+}
+
+static enum nat_drop open_mapping(struct nat_work *work, uint32_t *mapping)
+{
+	struct nat *nat = work->nat;
+	enum nat_pool pool = (enum nat_pool)nat_pool_of(work->p.proto);
+	uint32_t host = nat_host_get(nat, work->p.src, work->now_ms);
+	enum nat_drop drop;
+	int32_t port;
+
+	if (!host)
+		return NAT_DROP_TABLE_FULL;
+	drop = check_mapping_room(work, host);
+	if (!drop)
+		drop = check_session_room(work, host, 0);
+	if (drop)
+		return refuse_host(nat, host, drop);
+	port = choose_port(work, pool);
+	if (port < 0)
+		return refuse_host(nat, host, NAT_DROP_NO_PORT);
+	nat->hosts[host].tokens -= TOKEN;
+	*mapping = nat_mapping_add(
+		nat, nat_socket(work->p.proto, work->p.src, work->p.sport),
+		nat_socket(work->p.proto, nat->uplink, (uint16_t)port),
+		NAT_KIND_DYNAMIC, host, work->now_ms);
+	return NAT_DROP_NONE;
+}
+
+enum nat_drop nat_open_outbound(struct nat_work *work, uint32_t peer_addr,
+				uint16_t peer_port, uint32_t *mapping,
+				uint32_t *session)
+{
+	struct nat *nat = work->nat;
+	struct nat_parsed *p = &work->p;
+	enum nat_drop drop;
+	uint32_t host;
+
+	*mapping = nat_find_inside(nat, nat_socket(p->proto, p->src, p->sport));
+	*session = nat_find_session_alias(nat, mapping, peer_addr, peer_port,
+					  work->now_ms);
+	if (*session)
+		return NAT_DROP_NONE;
+	/* Only a SYN opens TCP; other segments pass a mapping without state
+	 * (design 7). */
+	if (p->proto == NAT_PROTO_TCP && !nat_tcp_is_first(p))
+		return *mapping ? NAT_DROP_NONE : NAT_DROP_NO_SESSION;
+	if (!*mapping) {
+		drop = open_mapping(work, mapping);
+	} else {
+		host = nat->mappings[*mapping].host;
+		drop = check_session_room(work, host, *mapping);
+		/* The sweep for room may have ended this very mapping. */
+		if (!nat->mappings[*mapping].live)
+			drop = open_mapping(work, mapping);
+		else if (drop)
+			refuse_host(nat, host, drop);
+	}
+	if (drop)
+		return drop;
+	*session = nat_session_add(nat, *mapping, peer_addr, peer_port,
+				   first_timer(p->proto), work->now_ms);
+	return NAT_DROP_NONE;
+}
+
+/* --- inbound --------------------------------------------------------------------- */
+
+static bool forward_allows(const struct nat_forward *forward, uint32_t addr)
+{
+	return !forward->from_count ||
+	       nat_in_prefixes(forward->from, forward->from_count, addr);
+}
+
+/* RFC 4787 5, RFC 5382 REQ-3; called when there is no session with the peer. */
+static enum nat_drop filter(const struct nat_work *work, uint32_t slot,
+			    uint32_t peer_addr, uint32_t also)
+{
+	const struct nat *nat = work->nat;
+	const struct nat_mapping *mapping = &nat->mappings[slot];
+	int pool = nat_pool_of(mapping->inside.proto);
+
+	if (mapping->kind == NAT_KIND_FORWARD) {
+		const struct nat_forward *forward =
+			&nat->config->forwards[mapping->forward];
+
+		if (forward_allows(forward, peer_addr) ||
+		    (also && forward_allows(forward, also)) ||
+		    nat_contacted(nat, slot, peer_addr, work->now_ms))
+			return NAT_DROP_NONE;
+		return NAT_DROP_FORWARD_PEER;
+	}
+	switch (nat->config->filtering[pool]) {
+	case NAT_FILTER_ENDPOINT_INDEPENDENT:
+		return NAT_DROP_NONE;
+	case NAT_FILTER_ADDRESS_DEPENDENT:
+		return nat_contacted(nat, slot, peer_addr, work->now_ms) ?
+			       NAT_DROP_NONE :
+			       NAT_DROP_FILTERED_ADDRESS;
+	case NAT_FILTER_ADDRESS_AND_PORT_DEPENDENT:
+	case NAT_FILTERS:
+		break;
+	}
+	return nat_contacted(nat, slot, peer_addr, work->now_ms) ?
+		       NAT_DROP_FILTERED_PORT :
+		       NAT_DROP_FILTERED_ADDRESS;
+}
+
+/* A second forward to one inside socket needs a session for UDP as well: it
+ * alone tells by which outside port the answer has to leave. */
+static bool needs_session(const struct nat_work *work, uint32_t slot)
+{
+	const struct nat *nat = work->nat;
+	const struct nat_mapping *mapping = &nat->mappings[slot];
+
+	if (work->p.proto == NAT_PROTO_TCP)
+		return nat_tcp_is_first(&work->p);
+	return mapping->kind == NAT_KIND_FORWARD &&
+	       nat_find_inside(nat, mapping->inside) != slot;
+}
+
+enum nat_drop nat_admit(struct nat_work *work, uint32_t mapping,
+			uint32_t peer_addr, uint16_t peer_port, uint32_t also,
+			uint32_t *session)
+{
+	struct nat *nat = work->nat;
+	enum nat_drop drop;
+
+	*session = nat_find_session(nat, mapping, peer_addr, peer_port,
+				    work->now_ms);
+	if (*session)
+		return NAT_DROP_NONE;
+	if (!nat->mappings[mapping].live) /* it died with that session */
+		return NAT_DROP_NO_MAPPING;
+	drop = filter(work, mapping, peer_addr, also);
+	if (drop || !needs_session(work, mapping))
+		return drop;
+	drop = check_session_room(work, nat->mappings[mapping].host, mapping);
+	if (!nat->mappings[mapping].live)
+		return NAT_DROP_NO_MAPPING;
+	if (drop)
+		return work->p.proto == NAT_PROTO_TCP ? drop : NAT_DROP_NONE;
+	*session = nat_session_add(nat, mapping, peer_addr, peer_port,
+				   first_timer(work->p.proto), work->now_ms);
+	nat->sessions[*session].flags |= NAT_SESSION_SERVER;
+	return NAT_DROP_NONE;
+}
+
+/* --- use ----------------------------------------------------------------------------- */
+
+static void count(struct nat_counters *counters, enum nat_side from,
+		  uint32_t bytes)
+{
+	if (from == NAT_INSIDE) {
+		counters->out_packets++;
+		counters->out_bytes += bytes;
+	} else {
+		counters->in_packets++;
+		counters->in_bytes += bytes;
+	}
+}
+
+/* RFC 4787 REQ-6: outbound always refreshes; inbound only from a peer that the
+ * inside socket has sent to, and only if the operator wants it (REQ-6a). */
+static bool refreshes(const struct nat *nat, const struct nat_session *session,
+		      enum nat_side from)
+{
+	return from == NAT_INSIDE || (nat->config->inbound_refresh &&
+				      session->flags & NAT_SESSION_OUT);
+}
+
+/* Everything but TCP: INIT until both sides have spoken. */
+static void step_other(struct nat_work *work, uint32_t slot,
+		       enum nat_side from)
+{
+	struct nat_session *session = &work->nat->sessions[slot];
+	const uint8_t both = NAT_SESSION_OUT | NAT_SESSION_IN;
+
+	if ((session->flags & both) == both)
+		session->state = NAT_STATE_ESTABLISHED;
+	if (refreshes(work->nat, session, from))
+		nat_session_refresh(work->nat, slot, session->timer,
+				    work->now_ms);
+}
+
+void nat_account(struct nat_work *work, uint32_t mapping, uint32_t slot,
+		 enum nat_side from)
+{
+	struct nat *nat = work->nat;
+	struct nat_mapping *m = &nat->mappings[mapping];
+	struct nat_session *session;
+
+	count(&m->counters, from, work->p.length);
+	count(&nat->hosts[m->host].counters, from, work->p.length);
+	if (!slot)
+		return;
+	session = &nat->sessions[slot];
+	count(&session->counters, from, work->p.length);
+	session->flags |= from == NAT_INSIDE ? NAT_SESSION_OUT : NAT_SESSION_IN;
+	if (work->p.proto == NAT_PROTO_TCP)
+		nat_tcp_step(nat, slot, &work->p, from, work->now_ms);
+	else
+		step_other(work, slot, from);
+	if (session->used_ms > m->used_ms)
+		m->used_ms = session->used_ms;
+}

@@ -1,0 +1,365 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later
+ *
+ * Mappings, sessions and hosts: making, finding and ending them. All that must
+ * stay in step (records, indices, lists, pools, counts) is changed here and
+ * nowhere else; whether something may be made is decided in session.c.
+ */
+#include "internal.h"
+
+#include <assert.h>
+#include <string.h>
+
+/* --- hashes ------------------------------------------------------------- */
+
+static uint32_t hash_socket(const struct nat *nat, struct nat_socket key)
+{
+	return (uint32_t)nat_siphash_8(&nat->hash_key,
+				       (uint64_t)key.addr << 32 |
+					       (uint32_t)key.port << 16 |
+					       key.proto);
+}
+
+static uint32_t hash_host(const struct nat *nat, uint32_t addr)
+{
+	return (uint32_t)nat_siphash_8(&nat->hash_key, addr);
+}
+
+/* Mapping and peer address alone: all sessions of a mapping with one address
+ * share a bucket, so that address-dependent filtering can find them. */
+static uint32_t hash_session(const struct nat *nat, uint32_t mapping,
+			     uint32_t peer_addr)
+{
+	return (uint32_t)nat_siphash_8(&nat->hash_key,
+				       (uint64_t)mapping << 32 | peer_addr);
+}
+
+/* --- finding ------------------------------------------------------------ */
+
+uint32_t nat_find_inside(const struct nat *nat, struct nat_socket inside)
+{
+	return nat_index_find(&nat->by_inside, hash_socket(nat, inside),
+			      &inside);
+}
+
+uint32_t nat_find_outside(const struct nat *nat, struct nat_socket outside)
+{
+	return nat_index_find(&nat->by_outside, hash_socket(nat, outside),
+			      &outside);
+}
+
+uint32_t nat_find_host(const struct nat *nat, uint32_t addr)
+{
+	return nat_index_find(&nat->by_host, hash_host(nat, addr), &addr);
+}
+
+uint32_t nat_find_session(struct nat *nat, uint32_t mapping,
+			  uint32_t peer_addr, uint16_t peer_port,
+			  uint64_t now_ms)
+{
+	struct nat_session_key key = {mapping, peer_addr, peer_port, 0};
+	uint32_t session = nat_index_find(
+		&nat->by_session, hash_session(nat, mapping, peer_addr), &key);
+
+	return session && nat_session_check(nat, session, now_ms) ? session : 0;
+}
+
+uint32_t nat_find_session_alias(struct nat *nat, uint32_t *mapping,
+				uint32_t peer_addr, uint16_t peer_port,
+				uint64_t now_ms)
+{
+	struct nat_socket inside;
+	uint32_t at, next, session;
+
+	if (!*mapping)
+		return 0;
+	inside = nat->mappings[*mapping].inside;
+	for (at = *mapping; at; at = next) {
+		next = nat->mappings[at].alias;
+		session = nat_find_session(nat, at, peer_addr, peer_port,
+					   now_ms);
+		if (session) {
+			*mapping = at;
+			return session;
+		}
+	}
+	*mapping = nat_find_inside(nat, inside);
+	return 0;
+}
+
+bool nat_contacted(const struct nat *nat, uint32_t mapping, uint32_t peer_addr,
+		   uint64_t now_ms)
+{
+	struct nat_session_key key = {mapping, peer_addr, 0, 0};
+	uint32_t hash = hash_session(nat, mapping, peer_addr);
+	uint32_t at = 0;
+
+	while ((at = nat_index_next_prefix(&nat->by_session, hash, &key,
+					   NAT_SESSION_PREFIX, at)))
+		if (nat->sessions[at].flags & NAT_SESSION_OUT &&
+		    nat_session_left(nat, &nat->sessions[at], now_ms))
+			return true;
+	return false;
+}
+
+/* --- slots -------------------------------------------------------------- */
+
+static uint32_t slot_take(struct nat_slots *slots, struct nat_link *links)
+{
+	uint32_t slot = slots->free.head;
+
+	if (slot)
+		nat_list_remove(&slots->free, links, slot);
+	else if (slots->top < slots->limit)
+		slot = ++slots->top;
+	return slot;
+}
+
+/* --- hosts -------------------------------------------------------------- */
+
+/* An idle host has no mapping: only its counters are lost. */
+static uint32_t host_slot(struct nat *nat)
+{
+	uint32_t slot = slot_take(&nat->host_slots, nat->host_links);
+
+	if (slot)
+		return slot;
+	slot = nat->host_idle.head;
+	if (slot) {
+		nat_list_remove(&nat->host_idle, nat->host_links, slot);
+		nat_index_remove(&nat->by_host, slot);
+		nat->hosts_live--;
+	}
+	return slot;
+}
+
+uint32_t nat_host_get(struct nat *nat, uint32_t addr, uint64_t now_ms)
+{
+	uint32_t slot = nat_find_host(nat, addr);
+	struct nat_host *host;
+
+	if (slot)
+		return slot;
+	slot = host_slot(nat);
+	if (!slot)
+		return 0;
+	host = &nat->hosts[slot];
+	memset(host, 0, sizeof(*host));
+	host->addr = addr;
+	host->tokens_ms = now_ms;
+	/* A new host starts with its whole burst: see session.c. */
+	host->tokens = UINT64_MAX;
+	host->live = 1;
+	nat_index_add(&nat->by_host, slot, hash_host(nat, addr), &host->addr);
+	nat_list_append(&nat->host_idle, nat->host_links, slot);
+	nat->hosts_live++;
+	return slot;
+}
+
+static void host_gain_mapping(struct nat *nat, uint32_t slot)
+{
+	if (nat->hosts[slot].mappings++ == 0)
+		nat_list_remove(&nat->host_idle, nat->host_links, slot);
+}
+
+static void host_lose_mapping(struct nat *nat, uint32_t slot)
+{
+	if (--nat->hosts[slot].mappings == 0)
+		nat_list_append(&nat->host_idle, nat->host_links, slot);
+}
+
+/* --- mappings ----------------------------------------------------------- */
+
+static void index_inside(struct nat *nat, uint32_t slot)
+{
+	struct nat_mapping *mapping = &nat->mappings[slot];
+	uint32_t first = nat_find_inside(nat, mapping->inside);
+
+	mapping->alias = 0;
+	if (first) {
+		mapping->alias = nat->mappings[first].alias;
+		nat->mappings[first].alias = slot;
+		return;
+	}
+	nat_index_add(&nat->by_inside, slot,
+		      hash_socket(nat, mapping->inside), &mapping->inside);
+}
+
+static void unindex_inside(struct nat *nat, uint32_t slot)
+{
+	struct nat_mapping *mapping = &nat->mappings[slot];
+	uint32_t at = nat_find_inside(nat, mapping->inside);
+	uint32_t next = mapping->alias;
+
+	if (at != slot) {
+		while (nat->mappings[at].alias != slot)
+			at = nat->mappings[at].alias;
+		nat->mappings[at].alias = next;
+		return;
+	}
+	nat_index_remove(&nat->by_inside, slot);
+	if (next)
+		nat_index_add(&nat->by_inside, next,
+			      hash_socket(nat, mapping->inside),
+			      &nat->mappings[next].inside);
+}
+
+static void index_outside(struct nat *nat, uint32_t slot)
+{
+	struct nat_mapping *mapping = &nat->mappings[slot];
+
+	nat_index_add(&nat->by_outside, slot,
+		      hash_socket(nat, mapping->outside), &mapping->outside);
+}
+
+uint32_t nat_mapping_add(struct nat *nat, struct nat_socket inside,
+			 struct nat_socket outside, enum nat_kind kind,
+			 uint32_t host, uint64_t now_ms)
+{
+	uint32_t slot = slot_take(&nat->mapping_slots, nat->mapping_links);
+	struct nat_mapping *mapping = &nat->mappings[slot];
+	int pool = nat_pool_of(inside.proto);
+
+	assert(slot && pool >= 0);
+	nat_list_append(&nat->mapping_live, nat->mapping_links, slot);
+	memset(mapping, 0, sizeof(*mapping));
+	mapping->inside = inside;
+	mapping->outside = outside;
+	mapping->host = host;
+	mapping->created_ms = mapping->used_ms = now_ms;
+	mapping->kind = (uint8_t)kind;
+	mapping->live = 1;
+	index_inside(nat, slot);
+	index_outside(nat, slot);
+	nat_ports_take(&nat->ports[pool], outside.port);
+	if (kind == NAT_KIND_DYNAMIC)
+		nat->used[pool]++;
+	host_gain_mapping(nat, host);
+	return slot;
+}
+
+static void give_port_back(struct nat *nat, const struct nat_mapping *mapping,
+			   uint64_t now_ms, bool hold)
+{
+	int pool = nat_pool_of(mapping->outside.proto);
+
+	if (mapping->kind == NAT_KIND_DYNAMIC)
+		nat->used[pool]--;
+	if (hold && nat_ports_allowed(&nat->ports[pool], mapping->outside.port))
+		nat_hold(nat, (enum nat_pool)pool, mapping->outside.port,
+			 now_ms);
+	else
+		nat_ports_release(&nat->ports[pool], mapping->outside.port);
+}
+
+/* Ends one session without looking after its mapping. */
+static void session_unlink(struct nat *nat, uint32_t slot)
+{
+	struct nat_session *session = &nat->sessions[slot];
+	struct nat_mapping *mapping = &nat->mappings[session->key.mapping];
+
+	nat_index_remove(&nat->by_session, slot);
+	nat_list_remove(&nat->timers[session->timer], nat->session_links, slot);
+	nat_list_remove(&nat->siblings[session->key.mapping], nat->sibling_links,
+			slot);
+	nat_list_append(&nat->session_slots.free, nat->session_links, slot);
+	mapping->sessions--;
+	nat->hosts[mapping->host].sessions--;
+	session->live = 0;
+}
+
+void nat_mapping_end(struct nat *nat, uint32_t slot, uint64_t now_ms, bool hold)
+{
+	struct nat_mapping *mapping = &nat->mappings[slot];
+
+	while (nat->siblings[slot].head)
+		session_unlink(nat, nat->siblings[slot].head);
+	unindex_inside(nat, slot);
+	nat_index_remove(&nat->by_outside, slot);
+	give_port_back(nat, mapping, now_ms, hold);
+	host_lose_mapping(nat, mapping->host);
+	mapping->live = 0;
+	nat_list_remove(&nat->mapping_live, nat->mapping_links, slot);
+	nat_list_append(&nat->mapping_slots.free, nat->mapping_links, slot);
+}
+
+void nat_mapping_move(struct nat *nat, uint32_t slot, uint32_t outside_addr)
+{
+	while (nat->siblings[slot].head)
+		session_unlink(nat, nat->siblings[slot].head);
+	nat_index_remove(&nat->by_outside, slot);
+	nat->mappings[slot].outside.addr = outside_addr;
+	index_outside(nat, slot);
+}
+
+/* --- sessions ----------------------------------------------------------- */
+
+uint32_t nat_session_add(struct nat *nat, uint32_t mapping_slot,
+			 uint32_t peer_addr, uint16_t peer_port,
+			 enum nat_timer timer, uint64_t now_ms)
+{
+	uint32_t slot = slot_take(&nat->session_slots, nat->session_links);
+	struct nat_session *session = &nat->sessions[slot];
+	struct nat_mapping *mapping = &nat->mappings[mapping_slot];
+
+	assert(slot);
+	memset(session, 0, sizeof(*session));
+	session->key = (struct nat_session_key){mapping_slot, peer_addr,
+						peer_port, 0};
+	session->state = NAT_STATE_INIT;
+	session->timer = (uint8_t)timer;
+	session->live = 1;
+	session->created_ms = session->used_ms = now_ms;
+	nat_index_add(&nat->by_session, slot,
+		      hash_session(nat, mapping_slot, peer_addr),
+		      &session->key);
+	nat_list_append(&nat->timers[timer], nat->session_links, slot);
+	nat_list_append(&nat->siblings[mapping_slot], nat->sibling_links,
+			slot);
+	mapping->sessions++;
+	nat->hosts[mapping->host].sessions++;
+	return slot;
+}
+
+/* RFC 6888 REQ-8a: a port whose TCP connections were followed to their end may
+ * be used again at once; others rest. */
+static bool holds(const struct nat_mapping *mapping)
+{
+	return mapping->outside.proto != NAT_PROTO_TCP;
+}
+
+void nat_session_end(struct nat *nat, uint32_t slot, uint64_t now_ms)
+{
+	uint32_t mapping_slot = nat->sessions[slot].key.mapping;
+	struct nat_mapping *mapping = &nat->mappings[mapping_slot];
+
+	session_unlink(nat, slot);
+	if (!mapping->sessions && mapping->kind == NAT_KIND_DYNAMIC)
+		nat_mapping_end(nat, mapping_slot, now_ms, holds(mapping));
+}
+
+/* Lists are in order of last use. A session may come in slightly late (the
+ * sweep moves it with the time its last class ended), so its place is looked
+ * for from the tail; for live traffic that is the tail itself. */
+static void insert_by_time(struct nat *nat, uint32_t slot)
+{
+	struct nat_session *session = &nat->sessions[slot];
+	struct nat_list *list = &nat->timers[session->timer];
+	uint32_t after = list->tail;
+
+	while (after && nat->sessions[after].used_ms > session->used_ms)
+		after = nat->session_links[after].prev;
+	nat_list_insert(list, nat->session_links, slot, after);
+}
+
+void nat_session_refresh(struct nat *nat, uint32_t slot, enum nat_timer timer,
+			 uint64_t now_ms)
+{
+	struct nat_session *session = &nat->sessions[slot];
+
+	if (session->timer == timer && session->used_ms == now_ms)
+		return;
+	nat_list_remove(&nat->timers[session->timer], nat->session_links, slot);
+	session->timer = (uint8_t)timer;
+	session->used_ms = now_ms;
+	insert_by_time(nat, slot);
+}

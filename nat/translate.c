@@ -1,0 +1,271 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later
+ *
+ * The ways of a packet: outbound, inbound, and the two passes of a hairpin.
+ * ICMP errors have their own file, error.c.
+ */
+#include "internal.h"
+
+#include "bytes.h"
+
+/* Sessions of ICMP and other port-less protocols have peer port 0. */
+static uint16_t peer_port(const struct nat_parsed *p, uint16_t port)
+{
+	return p->proto == NAT_PROTO_ICMP ? 0 : port;
+}
+
+static struct nat_socket outside_key(const struct nat_work *work)
+{
+	return nat_socket(work->p.proto, work->p.dst, work->p.dport);
+}
+
+static bool is_bound(const struct nat_work *work)
+{
+	int pool = nat_pool_of(work->p.proto);
+
+	return nat_ports_bound(&work->nat->ports[pool], work->p.dport);
+}
+
+/* --- outbound ----------------------------------------------------------- */
+
+static struct nat_result send_out(struct nat_work *work)
+{
+	struct nat *nat = work->nat;
+	struct nat_parsed *p = &work->p;
+	uint32_t mapping, session;
+	enum nat_drop drop;
+
+	drop = nat_open_outbound(work, p->dst, peer_port(p, p->dport),
+				 &mapping, &session);
+	if (drop)
+		return nat_refuse(work, drop);
+	nat_account(work, mapping, session, NAT_INSIDE);
+	nat->stats.outbound_packets++;
+	nat->stats.outbound_bytes += p->length;
+	nat_rewrite_source(work, nat->uplink,
+			   nat->mappings[mapping].outside.port);
+	nat_rewrite_finish(work);
+	return nat_translated(NAT_MARK_OUTBOUND);
+}
+
+struct nat_result nat_outbound(struct nat_work *work)
+{
+	struct nat *nat = work->nat;
+	const struct nat_config *config = nat->config;
+	struct nat_parsed *p = &work->p;
+
+	if (nat_in_prefixes(config->exempt, config->exempt_count, p->dst))
+		return nat_untouched(nat);
+	if (nat_is_martian(nat, p->src, p->dst) || p->src == nat->uplink)
+		return nat_drop(nat, NAT_DROP_MARTIAN);
+	if (!nat->uplink)
+		return nat_drop(nat, NAT_DROP_NO_UPLINK);
+	switch (p->class) {
+	case NAT_CLASS_PORTS:
+	case NAT_CLASS_QUERY:
+		return send_out(work);
+	case NAT_CLASS_ERROR:
+		return nat_error_outbound(work);
+	case NAT_CLASS_REPLY:
+		return nat_drop(nat, NAT_DROP_NO_SESSION);
+	case NAT_CLASS_FRAGMENT:
+		return nat_drop(nat, NAT_DROP_FRAGMENT);
+	case NAT_CLASS_ICMP:
+	case NAT_CLASS_OTHER:
+		break;
+	}
+	return nat_drop(nat, NAT_DROP_UNSUPPORTED);
+}
+
+/* --- inbound ------------------------------------------------------------ */
+
+/* Nothing of ours: the router's own, or silence (RFC 5382 REQ-4). */
+static struct nat_result not_mapped(struct nat_work *work)
+{
+	struct nat *nat = work->nat;
+	int pool = nat_pool_of(work->p.proto);
+
+	if (pool == NAT_POOL_ICMP || is_bound(work) ||
+	    !nat_ports_allowed(&nat->ports[pool], work->p.dport))
+		return nat_untouched(nat);
+	return nat_drop(nat, NAT_DROP_NO_MAPPING);
+}
+
+static struct nat_result let_in(struct nat_work *work)
+{
+	struct nat *nat = work->nat;
+	struct nat_parsed *p = &work->p;
+	uint32_t mapping = nat_find_outside(nat, outside_key(work));
+	const struct nat_socket *inside = &nat->mappings[mapping].inside;
+	enum nat_drop drop;
+	uint32_t session;
+
+	if (!mapping)
+		return not_mapped(work);
+	drop = nat_admit(work, mapping, p->src, peer_port(p, p->sport), 0,
+			 &session);
+	/* The router may ping with the same id: a reply that no inside host
+	 * waits for is left to it. */
+	if (drop && p->proto == NAT_PROTO_ICMP)
+		return nat_untouched(nat);
+	if (drop)
+		return nat_drop(nat, drop);
+	nat_account(work, mapping, session, NAT_OUTSIDE);
+	nat->stats.inbound_packets++;
+	nat->stats.inbound_bytes += p->length;
+	nat_rewrite_destination(work, inside->addr, inside->port);
+	nat_rewrite_finish(work);
+	return nat_translated(NAT_MARK_INBOUND);
+}
+
+struct nat_result nat_inbound(struct nat_work *work)
+{
+	struct nat *nat = work->nat;
+	const struct nat_config *config = nat->config;
+	struct nat_parsed *p = &work->p;
+
+	if (!nat->uplink || p->dst != nat->uplink)
+		return nat_untouched(nat);
+	/* RFC 2827: from outside neither our own nor an inside source. */
+	if (nat_is_martian(nat, p->src, p->dst) ||
+	    (nat_in_prefixes(config->inside, config->inside_count, p->src) &&
+	     !nat_in_prefixes(config->exempt, config->exempt_count, p->src)))
+		return nat_drop(nat, NAT_DROP_MARTIAN);
+	switch (p->class) {
+	case NAT_CLASS_PORTS:
+	case NAT_CLASS_REPLY:
+		return let_in(work);
+	case NAT_CLASS_ERROR:
+		return nat_error_inbound(work);
+	case NAT_CLASS_FRAGMENT:
+		return nat_drop(nat, NAT_DROP_FRAGMENT);
+	case NAT_CLASS_QUERY:
+	case NAT_CLASS_ICMP:
+	case NAT_CLASS_OTHER:
+		break;
+	}
+	return nat_untouched(nat);
+}
+
+/* --- hairpin ------------------------------------------------------------ */
+
+/* A host speaks to itself through a bridge that would have to send the packet
+ * out by the port it came from, and will not: both passes at once, and the
+ * packet leaves by the raw socket. */
+static struct nat_result send_back(struct nat_work *work, uint16_t source_port)
+{
+	nat_rewrite_source(work, work->nat->uplink, source_port);
+	/* No kernel segments it on this way: nothing may be left partial. */
+	if (work->packet->checksum == NAT_CHECKSUM_GSO)
+		work->packet->checksum = NAT_CHECKSUM_PARTIAL;
+	nat_rewrite_finish(work);
+	return (struct nat_result){.verdict = NAT_CONSUMED,
+				   .answer = work->p.ip,
+				   .answer_length = work->p.length};
+}
+
+/* First pass, before routing: an inside host speaks to a mapping's outside
+ * socket. Both ends get their session as if the packet had left and come back
+ * (RFC 4787 REQ-9); only the destination is rewritten here. */
+static struct nat_result turn_back(struct nat_work *work)
+{
+	struct nat *nat = work->nat;
+	struct nat_parsed *p = &work->p;
+	uint32_t target = nat_find_outside(nat, outside_key(work));
+	uint32_t mapping, session, target_session;
+	uint16_t source_port;
+	enum nat_drop drop;
+
+	if (!target || !nat->config->hairpin)
+		return not_mapped(work);
+	drop = nat_open_outbound(work, p->dst, p->dport, &mapping, &session);
+	if (drop)
+		return nat_refuse(work, drop);
+	source_port = nat->mappings[mapping].outside.port;
+	nat_account(work, mapping, session, NAT_INSIDE);
+	/* Making room may have ended the target. */
+	if (!nat->mappings[target].live)
+		return nat_drop(nat, NAT_DROP_NO_MAPPING);
+	drop = nat_admit(work, target, nat->uplink, source_port, p->src,
+			 &target_session);
+	if (drop)
+		return nat_drop(nat, drop);
+	nat_account(work, target, target_session, NAT_OUTSIDE);
+	nat->stats.hairpin_packets++;
+	nat_rewrite_destination(work, nat->mappings[target].inside.addr,
+				nat->mappings[target].inside.port);
+	if (work->packet->bridged && p->src == nat->mappings[target].inside.addr)
+		return send_back(work, source_port);
+	nat_rewrite_finish(work);
+	return nat_translated(NAT_MARK_HAIRPIN);
+}
+
+struct nat_result nat_hairpin_in(struct nat_work *work)
+{
+	struct nat *nat = work->nat;
+	struct nat_parsed *p = &work->p;
+
+	if (!nat->uplink || p->dst != nat->uplink)
+		return nat_untouched(nat);
+	if (nat_is_martian(nat, p->src, p->dst))
+		return nat_drop(nat, NAT_DROP_MARTIAN);
+	switch (p->class) {
+	case NAT_CLASS_PORTS:
+		return turn_back(work);
+	case NAT_CLASS_ERROR:
+		return nat_error_hairpin(work);
+	case NAT_CLASS_FRAGMENT:
+		return nat_drop(nat, NAT_DROP_FRAGMENT);
+	case NAT_CLASS_QUERY:
+	case NAT_CLASS_REPLY:
+	case NAT_CLASS_ICMP:
+	case NAT_CLASS_OTHER:
+		break;
+	}
+	return nat_untouched(nat);
+}
+
+/* Which mapping of the sender did the first pass use? The one with a session
+ * towards an outside socket of the receiver; without state: its first. */
+static uint32_t hairpin_mapping(struct nat_work *work)
+{
+	struct nat *nat = work->nat;
+	struct nat_parsed *p = &work->p;
+	uint32_t first = nat_find_inside(
+		nat, nat_socket(p->proto, p->src, p->sport));
+	uint32_t target = nat_find_inside(
+		nat, nat_socket(p->proto, p->dst, p->dport));
+
+	for (; target; target = nat->mappings[target].alias) {
+		uint32_t mapping = first;
+
+		if (nat_find_session_alias(nat, &mapping, nat->uplink,
+					   nat->mappings[target].outside.port,
+					   work->now_ms))
+			return mapping;
+		first = mapping;
+	}
+	return first;
+}
+
+/* Second pass, after routing: the source becomes the sender's own outside
+ * socket (RFC 4787 REQ-9a). */
+struct nat_result nat_hairpin_out(struct nat_work *work)
+{
+	struct nat *nat = work->nat;
+	struct nat_parsed *p = &work->p;
+	uint32_t mapping;
+
+	if (p->class == NAT_CLASS_ERROR) {
+		nat_rewrite_outer(p->ip, nat->uplink, p->dst);
+		return nat_translated(NAT_MARK_HAIRPIN);
+	}
+	if (p->class != NAT_CLASS_PORTS)
+		return nat_drop(nat, NAT_DROP_UNSUPPORTED);
+	mapping = hairpin_mapping(work);
+	if (!mapping)
+		return nat_drop(nat, NAT_DROP_NO_SESSION);
+	nat_rewrite_source(work, nat->uplink,
+			   nat->mappings[mapping].outside.port);
+	nat_rewrite_finish(work);
+	return nat_translated(NAT_MARK_HAIRPIN);
+}

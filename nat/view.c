@@ -1,0 +1,137 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later
+ *
+ * Looking at the tables from outside. A cursor is the last slot shown; slots
+ * do not move, so what lives through a walk is shown once.
+ */
+#include "internal.h"
+
+static uint64_t since(uint64_t then_ms, uint64_t now_ms)
+{
+	return now_ms > then_ms ? now_ms - then_ms : 0;
+}
+
+/* A mapping lives as long as the longest-lived of its sessions. */
+static uint64_t mapping_left(const struct nat *nat, uint32_t slot,
+			     uint64_t now_ms)
+{
+	uint64_t left = 0;
+	uint32_t at;
+
+	if (nat->mappings[slot].kind == NAT_KIND_FORWARD)
+		return NAT_NEVER;
+	for (at = nat->siblings[slot].head; at;
+	     at = nat->sibling_links[at].next) {
+		uint64_t session = nat_session_left(nat, &nat->sessions[at],
+						    now_ms);
+
+		if (session > left)
+			left = session;
+	}
+	return left;
+}
+
+bool nat_next_mapping(const struct nat *nat, uint32_t *cursor, uint64_t now_ms,
+		      struct nat_mapping_view *view)
+{
+	const struct nat_mapping *m;
+
+	do {
+		if (*cursor >= nat->mapping_slots.top)
+			return false;
+		m = &nat->mappings[++*cursor];
+	} while (!m->live);
+	*view = (struct nat_mapping_view){
+		.proto = m->inside.proto,
+		.kind = (enum nat_kind)m->kind,
+		.inside_addr = m->inside.addr,
+		.inside_port = m->inside.port,
+		.outside_addr = m->outside.addr,
+		.outside_port = m->outside.port,
+		.sessions = m->sessions,
+		.age_ms = since(m->created_ms, now_ms),
+		.idle_ms = since(m->used_ms, now_ms),
+		.expires_ms = mapping_left(nat, *cursor, now_ms),
+		.counters = m->counters,
+		.name = m->kind == NAT_KIND_FORWARD ?
+				nat->config->forwards[m->forward].name :
+				NULL,
+	};
+	return true;
+}
+
+/* An idle established session is in TRANS before the sweep comes by. */
+static enum nat_state shown_state(const struct nat *nat,
+				  const struct nat_session *s, uint64_t now_ms)
+{
+	if (s->timer == NAT_TIMER_TCP_ESTABLISHED &&
+	    s->used_ms + nat_timer_ms(nat, NAT_TIMER_TCP_ESTABLISHED) <= now_ms)
+		return NAT_STATE_TRANS;
+	return (enum nat_state)s->state;
+}
+
+bool nat_next_session(const struct nat *nat, uint32_t *cursor, uint64_t now_ms,
+		      struct nat_session_view *view)
+{
+	const struct nat_session *s;
+	const struct nat_mapping *m;
+
+	do {
+		if (*cursor >= nat->session_slots.top)
+			return false;
+		s = &nat->sessions[++*cursor];
+	} while (!s->live);
+	m = &nat->mappings[s->key.mapping];
+	*view = (struct nat_session_view){
+		.proto = m->inside.proto,
+		.inside_addr = m->inside.addr,
+		.inside_port = m->inside.port,
+		.outside_addr = m->outside.addr,
+		.outside_port = m->outside.port,
+		.peer_addr = s->key.peer_addr,
+		.peer_port = s->key.peer_port,
+		.state = shown_state(nat, s, now_ms),
+		.age_ms = since(s->created_ms, now_ms),
+		.idle_ms = since(s->used_ms, now_ms),
+		.expires_ms = nat_session_left(nat, s, now_ms),
+		.counters = s->counters,
+	};
+	return true;
+}
+
+bool nat_next_host(const struct nat *nat, uint32_t *cursor,
+		   struct nat_host_view *view)
+{
+	const struct nat_host *h;
+
+	do {
+		if (*cursor >= nat->host_slots.top)
+			return false;
+		h = &nat->hosts[++*cursor];
+	} while (!h->live);
+	*view = (struct nat_host_view){
+		.addr = h->addr,
+		.mappings = h->mappings,
+		.sessions = h->sessions,
+		.refused = h->refused,
+		.counters = h->counters,
+	};
+	return true;
+}
+
+void nat_stats(const struct nat *nat, struct nat_stats *stats)
+{
+	*stats = nat->stats;
+	stats->mappings = nat->mapping_live.count;
+	stats->mappings_limit = nat->limits.mappings;
+	stats->sessions = nat_index_count(&nat->by_session);
+	stats->sessions_limit = nat->limits.sessions;
+	stats->hosts = nat->hosts_live;
+	stats->hosts_limit = nat->limits.hosts;
+	for (int pool = 0; pool < NAT_POOLS; pool++)
+		stats->ports[pool] = (struct nat_pool_stats){
+			.used = nat->used[pool],
+			.held = nat->held_ports[pool],
+			.total = nat->ports[pool].free + nat->used[pool] +
+				 nat->held_ports[pool],
+		};
+}

@@ -1,0 +1,53 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later
+ *
+ * The portico command: what main() read, and what the commands do with it.
+ */
+#ifndef PORTICO_PLATFORM_CLI_H
+#define PORTICO_PLATFORM_CLI_H
+
+#include <json-c/json.h>
+#include <stdbool.h>
+
+#include "filter.h"
+#include "names.h"
+
+/* Exit codes, part of the contract. */
+enum cli_exit {
+	CLI_OK = 0,
+	CLI_FAILED = 1, /* the daemon refused or the result is bad */
+	CLI_USAGE = 2,
+	CLI_NO_DAEMON = 3,
+	CLI_NO_PERMISSION = 4,
+};
+
+/* One call of the command, as main() read it. Texts are argv's. */
+struct cli {
+	const char *command;
+	const char *argument; /* FILE of check, else NULL */
+	const char *socket; /* NULL: the default ones */
+	bool json;
+	bool changes; /* the command changes something: no read-only socket */
+	const char *config; /* NULL: the default file, if it exists */
+	const char *backend; /* NULL: as configured */
+	const char *filters[FILTER_KEYS]; /* NULL: not given */
+};
+
+/* Prints "portico: ..." to stderr; returns code. */
+enum cli_exit cli_fail(enum cli_exit code, const char *format, ...)
+	__attribute__((format(printf, 2, 3)));
+
+/* Asks the daemon. On CLI_OK *reply is its answer, to be released with
+ * json_object_put(); else it has said on stderr what went wrong. With --json
+ * the answer is printed as it came and *reply is NULL. quiet: says nothing
+ * when there is no daemon or no permission. */
+enum cli_exit cli_ask(const struct cli *cli, bool quiet,
+		      struct json_object **reply);
+
+/* Prints an object as one line of JSON, and releases it. */
+enum cli_exit cli_print_json(struct json_object *object);
+
+/* The commands that need no daemon (cli_local.c). */
+enum cli_exit cli_rules(const struct cli *cli);
+enum cli_exit cli_check(const struct cli *cli);
+
+#endif

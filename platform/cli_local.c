@@ -1,0 +1,214 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later
+ *
+ * The commands that work without a daemon: rules, check.
+ */
+#include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "cli.h"
+#include "config.h"
+#include "loop.h"
+#include "rules.h"
+#include "spec.h"
+#include "uplink.h"
+#include "views.h"
+
+#define MESSAGE_MAX 512
+
+/* --- check --------------------------------------------------------------- */
+
+static enum cli_exit check_json(const struct config *config, const char *error)
+{
+	struct json_object *object = json_object_new_object();
+	struct json_object *warnings = json_object_new_array();
+	enum cli_exit code;
+
+	if (!config) {
+		json_object_put(warnings);
+		json_object_put(object);
+		code = cli_print_json(views_error(error));
+		return code ? code : CLI_FAILED;
+	}
+	for (size_t i = 0; i < config->warnings_count; i++)
+		json_object_array_add(
+			warnings,
+			json_object_new_string(config->warnings[i]));
+	json_object_object_add(object, "ok", json_object_new_boolean(true));
+	json_object_object_add(object, "warnings", warnings);
+	return cli_print_json(object);
+}
+
+static enum cli_exit check_text(const struct cli *cli,
+				const struct config *config,
+				const char *error)
+{
+	if (!config)
+		return cli_fail(CLI_FAILED, "%s", error);
+	for (size_t i = 0; i < config->warnings_count; i++)
+		printf("%s: warning: %s\n", cli->argument,
+		       config->warnings[i]);
+	printf("%s: valid\n", cli->argument);
+	return CLI_OK;
+}
+
+enum cli_exit cli_check(const struct cli *cli)
+{
+	char error[MESSAGE_MAX] = "";
+	struct config *config = config_load(
+		cli->argument, config_memory_total(), error, sizeof(error));
+	enum cli_exit code = cli->json ? check_json(config, error) :
+					 check_text(cli, config, error);
+
+	config_free(config);
+	return code;
+}
+
+/* --- rules --------------------------------------------------------------- */
+
+static struct config *load_config(const struct cli *cli, char *error,
+				  size_t size)
+{
+	const char *path = cli->config;
+
+	if (!path && !access(CONFIG_DEFAULT_FILE, F_OK))
+		path = CONFIG_DEFAULT_FILE;
+	return config_load(path, config_memory_total(), error, size);
+}
+
+static void ignore_change(void *context)
+{
+	(void)context;
+}
+
+/* The network as it is now; NULL where it cannot be read (the rules are then
+ * made of the configuration alone). */
+static struct network *look_around(const struct config *config,
+				   const struct spec_devices *devices,
+				   struct loop *loop)
+{
+	if (!loop)
+		return NULL;
+	return network_open(
+		loop, devices->uplink,
+		(const char (*)[IFNAMSIZ])(const void *)devices->inside,
+		devices->inside_count, config->uplink_address, ignore_change,
+		NULL);
+}
+
+/* A named backend is rendered whether it works here or not. */
+static enum rules_backend choose_backend(const struct cli *cli,
+					 const struct config *config)
+{
+	enum rules_backend backend = RULES_NFTABLES;
+	enum config_rules wanted = config->rules;
+	char error[MESSAGE_MAX];
+
+	if (cli->backend)
+		wanted = strcmp(cli->backend, "nftables") ?
+				 CONFIG_RULES_IPTABLES :
+				 CONFIG_RULES_NFTABLES;
+	if (wanted == CONFIG_RULES_NFTABLES)
+		return RULES_NFTABLES;
+	if (wanted == CONFIG_RULES_IPTABLES)
+		return RULES_IPTABLES_NFT;
+	if (rules_choose(wanted, &backend, error, sizeof(error)))
+		return RULES_NFTABLES;
+	return backend;
+}
+
+static enum cli_exit print_rules(const struct cli *cli, const char *text,
+				 const char *backend)
+{
+	if (cli->json)
+		return cli_print_json(views_rules(text, backend));
+	fputs(text, stdout);
+	return CLI_OK;
+}
+
+static enum cli_exit render(const struct cli *cli,
+			    const struct rules_spec *rules,
+			    enum rules_backend backend)
+{
+	enum cli_exit code;
+	char *text = NULL;
+	size_t size = 0;
+	FILE *stream = open_memstream(&text, &size);
+	int err = stream ? rules_render(rules, backend, stream) : -errno;
+
+	if (stream && fclose(stream) && !err)
+		err = -ENOMEM;
+	if (err)
+		code = cli_fail(CLI_FAILED, "the rules cannot be rendered: %s",
+				strerror(-err));
+	else
+		code = print_rules(cli, text, rules_backend_name(backend));
+	free(text);
+	return code;
+}
+
+static enum cli_exit rules_for(const struct cli *cli,
+			       const struct config *config,
+			       const struct spec_devices *devices)
+{
+	struct loop *loop = loop_new();
+	struct network *network = look_around(config, devices, loop);
+	struct spec_storage spec;
+	enum cli_exit code;
+	int err = spec_build(config,
+			     network ? network_state(network) : NULL, &spec);
+
+	if (err) {
+		code = cli_fail(CLI_FAILED, "%s", spec_error(err));
+	} else {
+		code = render(cli, &spec.rules, choose_backend(cli, config));
+		spec_free(&spec);
+	}
+	network_close(network);
+	loop_free(loop);
+	return code;
+}
+
+static enum cli_exit local_rules(const struct cli *cli)
+{
+	char error[MESSAGE_MAX] = "";
+	struct config *config = load_config(cli, error, sizeof(error));
+	struct spec_devices devices;
+	enum cli_exit code;
+	int err;
+
+	if (!config)
+		return cli_fail(CLI_FAILED, "%s", error);
+	err = spec_choose_devices(config, &devices);
+	if (err) {
+		code = cli_fail(CLI_FAILED, "%s", spec_error(err));
+	} else {
+		code = rules_for(cli, config, &devices);
+		free(devices.inside);
+	}
+	config_free(config);
+	return code;
+}
+
+/* What is in force when a daemon runs, unless a file or a backend is asked
+ * for; what would be in force else. */
+enum cli_exit cli_rules(const struct cli *cli)
+{
+	struct json_object *reply = NULL, *text = NULL;
+	enum cli_exit code;
+
+	if (cli->config || cli->backend)
+		return local_rules(cli);
+	code = cli_ask(cli, !cli->socket, &reply);
+	if (!cli->socket &&
+	    (code == CLI_NO_DAEMON || code == CLI_NO_PERMISSION))
+		return local_rules(cli);
+	if (code || !reply)
+		return code;
+	if (json_object_object_get_ex(reply, "rules", &text))
+		fputs(json_object_get_string(text), stdout);
+	json_object_put(reply);
+	return CLI_OK;
+}

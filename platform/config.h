@@ -1,0 +1,89 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later
+ *
+ * The configuration file (design: "The operator's side"): JSON with comments,
+ * read with json-c, every key checked, defaults filled in.
+ */
+#ifndef PORTICO_PLATFORM_CONFIG_H
+#define PORTICO_PLATFORM_CONFIG_H
+
+#include <net/if.h>
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "portico/nat.h"
+
+#define CONFIG_DEFAULT_FILE "/etc/portico/portico.conf"
+
+enum config_rules { CONFIG_RULES_AUTO, CONFIG_RULES_NFTABLES, CONFIG_RULES_IPTABLES };
+enum config_gso { CONFIG_GSO_AUTO, CONFIG_GSO_ON, CONFIG_GSO_OFF };
+enum config_fallback { CONFIG_FALLBACK_CLOSED, CONFIG_FALLBACK_KERNEL };
+enum config_accept { CONFIG_ACCEPT_WARN, CONFIG_ACCEPT_INSERT };
+enum config_mss { CONFIG_MSS_AUTO, CONFIG_MSS_OFF };
+
+struct config_range {
+	uint16_t first;
+	uint16_t last;
+};
+
+/* A forward as written, before its protocols are spread over nat_forward. */
+struct config {
+	char *path; /* NULL: automatic mode, no file */
+
+	/* uplink */
+	char uplink_device[IFNAMSIZ]; /* "": choose automatically */
+	uint32_t uplink_address; /* 0: "auto", follow the device */
+	struct config_range *ports; /* sorted, merged */
+	size_t ports_count;
+	struct config_range *low_ports; /* may be empty */
+	size_t low_ports_count;
+	bool router_ports_auto; /* first 2,048 of ip_local_port_range */
+	struct config_range router_ports; /* when not auto */
+
+	/* inside */
+	char (*inside_devices)[IFNAMSIZ];
+	size_t inside_count; /* 0: choose automatically */
+
+	/* The engine's part, complete but for pool[], inside and forwards'
+	 * addresses of the uplink; nat.exempt, nat.martians and nat.forwards
+	 * point into this config. */
+	struct nat_config nat;
+	struct nat_limits limits;
+
+	struct {
+		uint16_t number;
+		uint32_t batch; /* packets per wake-up, 1..64 */
+		enum config_gso gso;
+		uint32_t mark; /* two adjacent bits */
+	} queue;
+
+	enum config_rules rules;
+	enum config_accept forward_accept;
+	enum config_fallback fallback;
+	enum config_mss mss;
+	char *control;
+	char *control_read;
+	char *state;
+
+	/* Things accepted but worth telling ("timeouts.udp 60 is below the
+	 * 120 s of RFC 4787 REQ-5"). Shown in log and status.warnings. */
+	char **warnings;
+	size_t warnings_count;
+};
+
+/* Reads and checks a file; path NULL: all defaults (automatic mode).
+ * memory_bytes: MemTotal, for limits that are not set.
+ * Returns a config to be freed by config_free(), or NULL with a message of one
+ * line in error ("FILE:LINE: KEY: found X, expected Y"). */
+struct config *config_load(const char *path, uint64_t memory_bytes,
+			   char *error, size_t error_size);
+void config_free(struct config *config);
+
+/* MemTotal of /proc/meminfo in bytes; 0 when it cannot be read. */
+uint64_t config_memory_total(void);
+
+/* "a.b.c.d/len" or "a.b.c.d" (length 32) -> prefix; host bits must be zero.
+ * True when valid. */
+bool config_parse_prefix(const char *text, struct nat_prefix *prefix);
+
+#endif

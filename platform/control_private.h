@@ -1,0 +1,76 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later
+ *
+ * What the parts of the control sockets share: listeners (control.c), clients
+ * (control_client.c) and verbs (control_verbs.c).
+ */
+#ifndef PORTICO_PLATFORM_CONTROL_PRIVATE_H
+#define PORTICO_PLATFORM_CONTROL_PRIVATE_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <sys/un.h>
+
+#include "buffer.h"
+#include "control.h"
+#include "dump.h"
+#include "loop.h"
+
+struct control_client;
+
+struct control_listener {
+	struct watch watch;
+	struct control *control;
+	char path[sizeof(((struct sockaddr_un *)0)->sun_path)];
+	bool read_only;
+	bool paused; /* out of descriptors: accepts again after the next tick */
+	size_t count;
+	struct control_client *clients; /* a list */
+};
+
+enum { CONTROL_FULL, CONTROL_READ, CONTROL_LISTENERS };
+
+struct control {
+	struct loop *loop;
+	struct gateway *gateway; /* NULL while the daemon starts */
+	struct control_listener listeners[CONTROL_LISTENERS];
+	/* All dumps together may spend this much in one millisecond, so that
+	 * many clients delay packets no more than one does. */
+	uint64_t budget_ms;
+	uint32_t budget;
+};
+
+/* --- clients ------------------------------------------------------------- */
+
+/* One connection: reads a line, answers it in full, reads the next. Either
+ * input or output is watched, never both. */
+struct control_client {
+	struct watch watch;
+	struct control_listener *listener;
+	struct control_client *next;
+	uint64_t active_ms; /* when bytes last moved */
+	bool writing;
+	bool closing; /* cut off once the output is written */
+	struct dump *dump; /* in progress, or NULL */
+	struct buffer out;
+	size_t in_length;
+	char in[CONTROL_REQUEST_MAX];
+};
+
+/* Takes over a connected, non-blocking descriptor (closed on failure).
+ * 0 or -errno. */
+int control_client_add(struct control_listener *listener, int fd);
+/* Ends one client, in the midst of whatever it does. */
+void control_client_close(struct control_client *client);
+
+/* --- verbs --------------------------------------------------------------- */
+
+/* Answers one request line: fills client->out with a whole line or sets
+ * client->dump; client->closing when the line was no request at all.
+ * 0 or -ENOMEM. */
+int control_verb_run(struct control_client *client, const char *line,
+		     size_t length);
+/* Appends {"error": message} as a line. 0 or -ENOMEM. */
+int control_refuse(struct control_client *client, const char *message);
+
+#endif

@@ -1,0 +1,36 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later
+ *
+ * A table of the engine as one line of JSON, produced in slices: between two
+ * slices the engine goes on, so a dump of 100,000 mappings delays no packet
+ * and never lies in memory as a whole.
+ */
+#ifndef PORTICO_PLATFORM_DUMP_H
+#define PORTICO_PLATFORM_DUMP_H
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "buffer.h"
+#include "filter.h"
+#include "portico/nat.h"
+
+enum dump_table { DUMP_MAPPINGS, DUMP_SESSIONS, DUMP_HOSTS, DUMP_TABLES };
+
+/* What a slice may cost: an entry that is shown and one that is only looked
+ * at, in units of dump_slice()'s budget. */
+#define DUMP_COST_SHOWN 8
+#define DUMP_COST_SKIPPED 1
+
+struct dump;
+
+/* Begins a dump. Returns NULL when there is no memory. */
+struct dump *dump_new(enum dump_table table, const struct filter *filter);
+void dump_free(struct dump *dump);
+
+/* Appends entries to out until *budget is used up, out holds bytes of unread
+ * text or the table has ended; lowers *budget. Returns 1 when there is more,
+ * 0 when the line is complete, -ENOMEM. */
+int dump_slice(struct dump *dump, const struct nat *nat, uint64_t now_ms,
+	       uint32_t *budget, size_t bytes, struct buffer *out);
+
+#endif

@@ -1,0 +1,292 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later
+ *
+ * The model of other packet filters, and a packet's walk through it.
+ */
+#include "firewall.h"
+
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "rules_text.h"
+
+/* A chain visited through more jumps, or a walk of more rules than this, ends:
+ * the kernel allows 16 jumps, and we must be done in bounded time. */
+#define DEPTH_MAX 16
+#define STEPS_MAX 20000
+
+/* --- building --------------------------------------------------------------- */
+
+struct firewall *firewall_new(void)
+{
+	return calloc(1, sizeof(struct firewall));
+}
+
+static void rule_free(struct firewall_rule *rule)
+{
+	free(rule->in.names);
+	free(rule->out.names);
+	free(rule->target);
+	free(rule->text);
+}
+
+void firewall_free(struct firewall *firewall)
+{
+	if (!firewall)
+		return;
+	for (size_t i = 0; i < firewall->chain_count; i++) {
+		struct firewall_chain *chain = &firewall->chains[i];
+
+		for (size_t j = 0; j < chain->rule_count; j++)
+			rule_free(&chain->rules[j]);
+		free(chain->rules);
+		free(chain->family);
+		free(chain->table);
+		free(chain->name);
+	}
+	free(firewall->chains);
+	free(firewall);
+}
+
+/* Room for one more of `count` things of `size` bytes; grows by doubling. */
+static void *grow(void *array, size_t count, size_t size)
+{
+	if (count & (count - 1))
+		return array;
+	return realloc(array, (count ? count * 2 : 1) * size);
+}
+
+struct firewall_chain *firewall_add_chain(struct firewall *firewall,
+					  enum rules_backend backend,
+					  const char *family,
+					  const char *table, const char *name)
+{
+	struct firewall_chain *chain = grow(firewall->chains,
+					    firewall->chain_count,
+					    sizeof(*chain));
+
+	if (!chain)
+		return NULL;
+	firewall->chains = chain;
+	chain += firewall->chain_count;
+	memset(chain, 0, sizeof(*chain));
+	firewall->chain_count++;
+	chain->backend = backend;
+	chain->family = strdup(family);
+	chain->table = strdup(table);
+	chain->name = strdup(name);
+	return chain->family && chain->table && chain->name ? chain : NULL;
+}
+
+struct firewall_chain *firewall_chain_of(const struct firewall *firewall,
+					 enum rules_backend backend,
+					 const char *family,
+					 const char *table, const char *name)
+{
+	for (size_t i = 0; i < firewall->chain_count; i++) {
+		struct firewall_chain *chain = &firewall->chains[i];
+
+		if (chain->backend == backend &&
+		    !strcmp(chain->family, family) &&
+		    !strcmp(chain->table, table) && !strcmp(chain->name, name))
+			return chain;
+	}
+	return NULL;
+}
+
+struct firewall_rule *firewall_add_rule(struct firewall_chain *chain)
+{
+	struct firewall_rule *rules =
+		grow(chain->rules, chain->rule_count, sizeof(*rules));
+
+	if (!rules)
+		return NULL;
+	chain->rules = rules;
+	rules += chain->rule_count++;
+	memset(rules, 0, sizeof(*rules));
+	return rules;
+}
+
+int firewall_add_device(struct firewall_device *device, const char *name)
+{
+	size_t old = device->names ? strlen(device->names) : 0;
+	size_t size = old + strlen(name) + 3;
+	char *names = realloc(device->names, size);
+
+	if (!names)
+		return -ENOMEM;
+	snprintf(names + old, size - old, old ? "%s " : " %s ", name);
+	device->names = names;
+	return 0;
+}
+
+const struct firewall_chain *firewall_find(const struct firewall *firewall,
+					   const char *name)
+{
+	for (size_t i = 0; i < firewall->chain_count; i++)
+		if (!strcmp(firewall->chains[i].name, name))
+			return &firewall->chains[i];
+	return NULL;
+}
+
+bool firewall_has_prefix(const struct firewall *firewall, const char *prefix)
+{
+	for (size_t i = 0; i < firewall->chain_count; i++)
+		if (!strncmp(firewall->chains[i].name, prefix, strlen(prefix)))
+			return true;
+	return false;
+}
+
+struct firewall *firewall_read(char *error, size_t error_size)
+{
+	static const enum rules_backend flavours[] = { RULES_IPTABLES_NFT,
+						       RULES_IPTABLES_LEGACY };
+	struct firewall *firewall = firewall_new();
+	bool any = false;
+	char *text;
+
+	for (size_t i = 0; firewall && i < 2; i++) {
+		if (rules_run_save(flavours[i], &text, error, error_size))
+			continue;
+		any |= !firewall_add_iptables(firewall, flavours[i], text);
+		free(text);
+	}
+	if (firewall && !rules_run_list(&text, error, error_size)) {
+		any |= !firewall_add_nft(firewall, text);
+		free(text);
+	}
+	if (any)
+		return firewall;
+	firewall_free(firewall);
+	return NULL;
+}
+
+/* --- a packet's walk ----------------------------------------------------------- */
+
+enum answer { NO, MAYBE, YES };
+
+struct walk {
+	const struct firewall *firewall;
+	const struct firewall_packet *packet;
+	unsigned steps;
+	bool doubtful;
+};
+
+/* iptables ends a wildcard with '+', nftables with '*'. */
+static bool name_is(const char *word, size_t length, const char *name)
+{
+	if (length && (word[length - 1] == '+' || word[length - 1] == '*'))
+		return !strncmp(word, name, length - 1);
+	return strlen(name) == length && !memcmp(word, name, length);
+}
+
+static enum answer ask_device(const struct firewall_device *device,
+			      const char *name)
+{
+	const char *word = device->names;
+	bool found = false;
+
+	if (!word)
+		return YES;
+	if (!name)
+		return MAYBE;
+	for (word++; *word && !found; word += strcspn(word, " ") + 1)
+		found = name_is(word, strcspn(word, " "), name);
+	return found != device->negated ? YES : NO;
+}
+
+static enum answer ask_mark(const struct firewall_rule *rule, uint32_t mark)
+{
+	bool equal = (mark & rule->mark_mask) == rule->mark_value;
+
+	return !rule->asks_mark || equal != rule->mark_negated ? YES : NO;
+}
+
+/* Whether the rule's matches hold for the packet. */
+static enum answer ask(const struct firewall_rule *rule,
+		       const struct firewall_packet *packet)
+{
+	enum answer in = ask_device(&rule->in, packet->in);
+	enum answer out = ask_device(&rule->out, packet->out);
+	enum answer mark = ask_mark(rule, packet->mark);
+
+	if (rule->never || in == NO || out == NO || mark == NO)
+		return NO;
+	return rule->more || in == MAYBE || out == MAYBE ? MAYBE : YES;
+}
+
+static enum firewall_verdict walk_chain(struct walk *walk,
+					const struct firewall_chain *chain,
+					unsigned depth);
+
+static enum firewall_verdict walk_target(struct walk *walk,
+					 const struct firewall_chain *chain,
+					 const struct firewall_rule *rule,
+					 unsigned depth)
+{
+	const struct firewall_chain *target;
+
+	target = firewall_chain_of(walk->firewall, chain->backend,
+				   chain->family, chain->table, rule->target);
+	if (!target || depth >= DEPTH_MAX)
+		return FIREWALL_GOES_ON;
+	return walk_chain(walk, target, depth + 1);
+}
+
+/* One rule: what becomes of the packet. */
+static enum firewall_verdict step(struct walk *walk,
+				  const struct firewall_chain *chain,
+				  const struct firewall_rule *rule,
+				  unsigned depth)
+{
+	enum answer holds = ask(rule, walk->packet);
+	enum firewall_verdict verdict = rule->verdict;
+
+	if (holds == NO)
+		return FIREWALL_GOES_ON;
+	if (verdict == FIREWALL_JUMP || verdict == FIREWALL_GOTO) {
+		verdict = walk_target(walk, chain, rule, depth);
+		if (verdict == FIREWALL_GOES_ON &&
+		    rule->verdict == FIREWALL_GOTO)
+			verdict = FIREWALL_RETURN;
+	}
+	if (holds == YES)
+		return verdict;
+	if (verdict == FIREWALL_REFUSE)
+		walk->doubtful = true;
+	return FIREWALL_GOES_ON;
+}
+
+/* A chain that returns or ends goes on where it came from. */
+static enum firewall_verdict walk_chain(struct walk *walk,
+					const struct firewall_chain *chain,
+					unsigned depth)
+{
+	for (size_t i = 0; i < chain->rule_count; i++) {
+		enum firewall_verdict verdict;
+
+		if (walk->steps++ > STEPS_MAX) {
+			walk->doubtful = true;
+			break;
+		}
+		verdict = step(walk, chain, &chain->rules[i], depth);
+		if (verdict == FIREWALL_RETURN)
+			break;
+		if (verdict != FIREWALL_GOES_ON)
+			return verdict;
+	}
+	return FIREWALL_GOES_ON;
+}
+
+enum firewall_judgement firewall_judge(const struct firewall *firewall,
+				       const struct firewall_chain *base,
+				       const struct firewall_packet *packet)
+{
+	struct walk walk = { .firewall = firewall, .packet = packet };
+	enum firewall_verdict verdict = walk_chain(&walk, base, 0);
+
+	if (verdict == FIREWALL_REFUSE ||
+	    (verdict == FIREWALL_GOES_ON && base->policy_drop))
+		return FIREWALL_CLOSED;
+	return walk.doubtful ? FIREWALL_DOUBTFUL : FIREWALL_OPEN;
+}

@@ -1,0 +1,119 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later
+ *
+ * What other people's packet filters do to our packets in the forward hook.
+ * Untracked replies are refused by any stateful forward policy; this model,
+ * read from `nft -j list ruleset` and iptables-save, says by which chain.
+ *
+ * It follows a packet known by devices and mark alone. What a rule asks beyond
+ * that may or may not hold; sets, maps and quotas are not looked into.
+ */
+#ifndef PORTICO_PLATFORM_FIREWALL_H
+#define PORTICO_PLATFORM_FIREWALL_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "rules.h"
+
+enum firewall_verdict {
+	FIREWALL_GOES_ON, /* counters, logs, marks, unknown targets */
+	FIREWALL_ACCEPT,
+	FIREWALL_REFUSE, /* drop or reject */
+	FIREWALL_RETURN,
+	FIREWALL_JUMP,
+	FIREWALL_GOTO,
+};
+
+/* `names` separated by spaces, each with one before and one behind; NULL: the
+ * rule does not ask. negated: any other device. */
+struct firewall_device {
+	char *names;
+	bool negated;
+};
+
+struct firewall_rule {
+	struct firewall_device in, out;
+	bool asks_mark; /* (mark & mask) == value, or != when negated */
+	bool mark_negated;
+	uint32_t mark_mask, mark_value;
+	bool never; /* asks a conntrack state no untracked packet has */
+	bool more; /* asks something else, too */
+	enum firewall_verdict verdict;
+	char *target; /* of JUMP and GOTO */
+	bool tagged; /* comment "portico" */
+	uint64_t handle; /* nftables */
+	char *text; /* iptables: what follows "-A " */
+};
+
+struct firewall_chain {
+	enum rules_backend backend;
+	char *family; /* "ip" or "inet" */
+	char *table;
+	char *name;
+	bool forward; /* a base chain of the forward hook */
+	bool policy_drop;
+	struct firewall_rule *rules;
+	size_t rule_count;
+};
+
+struct firewall {
+	struct firewall_chain *chains;
+	size_t chain_count;
+	bool read[RULES_BACKENDS]; /* its text was understood */
+	bool ours[RULES_BACKENDS]; /* our rules are in force there */
+	bool flowtable; /* established flows may bypass every hook */
+	bool masquerade; /* some rule translates sources in the kernel */
+};
+
+/* NULL without memory. */
+struct firewall *firewall_new(void);
+void firewall_free(struct firewall *firewall);
+
+/* Adds what a text says; backend: the flavour that printed it. nftables comes
+ * last: the tables that iptables-nft has shown are left to it. Our own chains
+ * are left out. 0, -EINVAL (no JSON), -ENOMEM. */
+int firewall_add_iptables(struct firewall *firewall,
+			  enum rules_backend backend, const char *save);
+int firewall_add_nft(struct firewall *firewall, const char *json);
+
+/* Reads all three from the system; what is not installed is left out.
+ * NULL with a sentence in error when nothing could be read. */
+struct firewall *firewall_read(char *error, size_t error_size);
+
+struct firewall_packet {
+	const char *in, *out; /* NULL: unknown */
+	uint32_t mark;
+};
+
+enum firewall_judgement {
+	FIREWALL_OPEN, /* the packet goes through */
+	FIREWALL_DOUBTFUL, /* some rule on its way may refuse it */
+	FIREWALL_CLOSED, /* refused, but for rules not understood */
+};
+
+/* What becomes of an untracked packet in a base chain. */
+enum firewall_judgement firewall_judge(const struct firewall *firewall,
+				       const struct firewall_chain *base,
+				       const struct firewall_packet *packet);
+
+/* A chain by its name in any table, NULL: there is none. */
+const struct firewall_chain *firewall_find(const struct firewall *firewall,
+					   const char *name);
+/* Whether a chain's name begins so ("ufw-"). */
+bool firewall_has_prefix(const struct firewall *firewall, const char *prefix);
+
+/* For the parsers. Each returns NULL without memory. */
+struct firewall_chain *firewall_add_chain(struct firewall *firewall,
+					  enum rules_backend backend,
+					  const char *family,
+					  const char *table, const char *name);
+struct firewall_chain *firewall_chain_of(const struct firewall *firewall,
+					 enum rules_backend backend,
+					 const char *family,
+					 const char *table, const char *name);
+struct firewall_rule *firewall_add_rule(struct firewall_chain *chain);
+/* Adds a device's name to what the rule asks. 0 or -ENOMEM. */
+int firewall_add_device(struct firewall_device *device, const char *name);
+
+#endif

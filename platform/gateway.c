@@ -1,0 +1,517 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later
+ *
+ * The life of the gateway: opening everything in the right order, the
+ * one-second tick, reload, and an orderly stop.
+ */
+#include "gateway.h"
+
+#include <errno.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/epoll.h>
+#include <sys/mman.h>
+#include <sys/random.h>
+#include <sys/timerfd.h>
+#include <unistd.h>
+
+#include "gateway_private.h"
+#include "log.h"
+#include "notify.h"
+
+#define EXPIRE_PER_TICK 65536U
+#define BOUND_EVERY_S 5U
+#define EXAMINE_EVERY_S 60U
+
+/* Packets the kernel may keep for us: about 20 ms at 50,000 a second. */
+#define QUEUE_LENGTH 1024U
+
+static int say(char *error, size_t size, int err, const char *format, ...)
+	__attribute__((format(printf, 4, 5)));
+
+static int say(char *error, size_t size, int err, const char *format, ...)
+{
+	va_list args;
+
+	va_start(args, format);
+	vsnprintf(error, size, format, args);
+	va_end(args);
+	return err;
+}
+
+/* --- engine ------------------------------------------------------------- */
+
+static void *map_block(size_t bytes)
+{
+	void *block = mmap(NULL, bytes, PROT_READ | PROT_WRITE,
+			   MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+
+	return block == MAP_FAILED ? NULL : block;
+}
+
+static int draw_secrets(struct nat_secrets *secrets)
+{
+	uint8_t *at = (uint8_t *)secrets;
+	size_t left = sizeof(*secrets);
+
+	while (left) {
+		ssize_t got = getrandom(at, left, 0);
+
+		if (got < 0 && errno != EINTR)
+			return -errno;
+		if (got > 0) {
+			at += got;
+			left -= (size_t)got;
+		}
+	}
+	return 0;
+}
+
+static int open_engine(struct gateway *g, char *error, size_t size)
+{
+	const struct nat_limits *limits = &g->config->limits;
+	struct nat_secrets secrets;
+	int err = draw_secrets(&secrets);
+
+	if (err)
+		return say(error, size, err, "no random bytes: %s",
+			   strerror(-err));
+	g->records_bytes = nat_records_size(limits);
+	g->indices_bytes = nat_indices_size(limits);
+	g->records = map_block(g->records_bytes);
+	g->indices = map_block(g->indices_bytes);
+	if (g->records && g->indices)
+		g->nat = nat_init(limits, &secrets, g->records,
+				  g->records_bytes, g->indices,
+				  g->indices_bytes, loop_clock_ms());
+	if (!g->nat)
+		return say(error, size, -ENOMEM,
+			   "no memory for tables of %zu bytes",
+			   g->records_bytes + g->indices_bytes);
+	return 0;
+}
+
+/* --- queue -------------------------------------------------------------- */
+
+static uint32_t lowest_bit(uint32_t mask)
+{
+	uint32_t shift = 0;
+
+	while (mask && !(mask >> shift & 1))
+		shift++;
+	return shift;
+}
+
+static int open_queue(struct gateway *g, char *error, size_t size)
+{
+	const struct config *config = g->config;
+	int err;
+
+	g->queue_config = (struct queue_config){
+		.number = config->queue.number,
+		.batch = config->queue.batch,
+		.length = QUEUE_LENGTH,
+		.gso = config->queue.gso != CONFIG_GSO_OFF,
+		.repeat = false,
+		.mark_shift = lowest_bit(config->queue.mark),
+	};
+	g->queue = queue_open(&g->queue_config, g->nat);
+	if (g->queue)
+		return 0;
+	err = -errno;
+	if (err == -EBUSY)
+		return say(error, size, err,
+			   "queue %u: another program listens on it (another "
+			   "porticod?); nothing was changed",
+			   config->queue.number);
+	if (err == -EPERM)
+		return say(error, size, err,
+			   "queue %u: not permitted (CAP_NET_ADMIN is needed)",
+			   config->queue.number);
+	return say(error, size, err, "queue %u: %s", config->queue.number,
+		   strerror(-err));
+}
+
+/* --- tick --------------------------------------------------------------- */
+
+/* The rules believe in us as long as we say so; somebody may have flushed the
+ * whole table (fw4 stop). */
+static void show_life(struct gateway *g)
+{
+	const struct rules_spec *spec = &g->plan->spec.rules;
+	char error[256];
+	int err = rules_refresh_alive(spec, g->backend);
+
+	if (err == -ENOENT)
+		err = rules_apply(spec, g->backend, error, sizeof(error));
+	if (err)
+		log_warning("rules", "the sign of life failed: %s",
+			    strerror(-err));
+}
+
+static void tick(struct watch *watch, uint32_t events)
+{
+	struct gateway *g = (void *)((char *)watch -
+				     offsetof(struct gateway, tick));
+	uint64_t times;
+
+	(void)events;
+	if (read(watch->fd, &times, sizeof(times)) != sizeof(times))
+		return;
+	g->ticks++;
+	nat_expire(g->nat, loop_now_ms(g->loop), EXPIRE_PER_TICK);
+	if (g->ticks % BOUND_EVERY_S == 0)
+		gateway_read_bound(g);
+	if (g->ticks % EXAMINE_EVERY_S == 0)
+		gateway_examine(g);
+	if (g->ticks % RULES_REFRESH_S == 0)
+		show_life(g);
+	notify_watchdog();
+}
+
+static int open_tick(struct gateway *g)
+{
+	const struct itimerspec every = {{1, 0}, {1, 0}};
+	int err;
+
+	g->tick.handler = tick;
+	g->tick.fd = timerfd_create(CLOCK_MONOTONIC,
+				    TFD_NONBLOCK | TFD_CLOEXEC);
+	if (g->tick.fd < 0 ||
+	    timerfd_settime(g->tick.fd, 0, &every, NULL) < 0)
+		return -errno;
+	err = loop_add(g->loop, &g->tick, EPOLLIN);
+	return err;
+}
+
+/* --- settings of the kernel ---------------------------------------------- */
+
+static void set_redirects(struct gateway *g)
+{
+	const struct rules_spec *spec = &g->plan->spec.rules;
+	char name[64];
+
+	/* Else a hairpin would make the router tell hosts each other's
+	 * addresses (design 4.4). */
+	sysctl_set(g->saved, "net/ipv4/conf/all/send_redirects", "0");
+	for (size_t i = 0; i < spec->inside_count; i++) {
+		snprintf(name, sizeof(name),
+			 "net/ipv4/conf/%s/send_redirects", spec->inside[i]);
+		sysctl_set(g->saved, name, "0");
+	}
+}
+
+static void reserve_ports(struct gateway *g)
+{
+	struct nat_portset ports;
+	int err;
+
+	for (size_t i = 0; i < sizeof(ports.bits); i++)
+		ports.bits[i] = g->plan->spec.pool[NAT_POOL_UDP].bits[i] |
+				g->plan->spec.pool[NAT_POOL_TCP].bits[i];
+	err = sysctl_reserve_ports(g->saved, &ports);
+	if (err)
+		log_warning("ports",
+			    "ip_local_reserved_ports cannot be set (%s): the "
+			    "router may take ports of the pool",
+			    strerror(-err));
+}
+
+static int set_forwarding(struct gateway *g, char *error, size_t size)
+{
+	int err = sysctl_set(g->saved, "net/ipv4/ip_forward", "1");
+
+	if (err)
+		return say(error, size, err, "ip_forward cannot be set: %s",
+			   strerror(-err));
+	return 0;
+}
+
+/* --- opening and closing -------------------------------------------------- */
+
+static int open_network(struct gateway *g, char *error, size_t size)
+{
+	struct spec_devices devices;
+	int err = spec_choose_devices(g->config, &devices);
+
+	if (err)
+		return say(error, size, err, "%s", spec_error(err));
+	g->network = network_open(
+		g->loop, devices.uplink,
+		(const char(*)[IFNAMSIZ])devices.inside, devices.inside_count,
+		g->config->uplink_address, gateway_network_changed, g);
+	err = g->network ? 0 : -errno;
+	if (!g->config->uplink_device[0] || !g->config->inside_count) {
+		log_info("network", "chosen: uplink %s", devices.uplink);
+		for (size_t i = 0; i < devices.inside_count; i++)
+			log_info("network", "chosen: inside %s",
+				 devices.inside[i]);
+	}
+	free(devices.inside);
+	return err ? say(error, size, err, "rtnetlink: %s", strerror(-err)) :
+		     0;
+}
+
+/* A named device that does not exist is taken for a typing error at start; a
+ * running gateway lets devices come and go (PPPoE). */
+static int check_devices(struct gateway *g, char *error, size_t size)
+{
+	const struct network_state *state = network_state(g->network);
+
+	if (!state->uplink.index)
+		return say(error, size, -ENODEV,
+			   "uplink.device: %s does not exist",
+			   state->uplink.name);
+	for (size_t i = 0; i < state->inside_count; i++)
+		if (!state->inside[i].index)
+			return say(error, size, -ENODEV,
+				   "inside.devices: %s does not exist",
+				   state->inside[i].name);
+	return 0;
+}
+
+static int start(struct gateway *g, char *error, size_t size)
+{
+	struct gateway_plan *plan;
+	int err;
+
+	plan = gateway_plan(g, g->config, error, size);
+	if (!plan)
+		return -EINVAL;
+	err = gateway_apply(g, plan, error, size);
+	if (err)
+		return err;
+	set_redirects(g);
+	reserve_ports(g);
+	gateway_read_bound(g);
+	err = queue_start(g->queue, g->loop);
+	if (err)
+		return say(error, size, err, "queue: %s", strerror(-err));
+	err = set_forwarding(g, error, size);
+	if (err)
+		return err;
+	err = open_tick(g);
+	if (err)
+		return say(error, size, err, "timer: %s", strerror(-err));
+	gateway_examine(g);
+	return 0;
+}
+
+/* Order of design 4.10: the queue is ours before any rule is touched. */
+static int open_all(struct gateway *g, char *error, size_t size)
+{
+	int err = open_engine(g, error, size);
+
+	if (!err)
+		err = open_network(g, error, size);
+	if (!err)
+		err = check_devices(g, error, size);
+	if (!err)
+		err = open_queue(g, error, size);
+	if (!err)
+		err = rules_choose(g->config->rules, &g->backend, error, size);
+	if (err)
+		return err;
+	queue_set_repeat(g->queue, g->backend != RULES_NFTABLES);
+	return start(g, error, size);
+}
+
+static void free_all(struct gateway *g)
+{
+	if (g->tick.fd >= 0) {
+		loop_remove(g->loop, &g->tick);
+		close(g->tick.fd);
+	}
+	if (g->queue)
+		queue_close(g->queue);
+	if (g->network)
+		network_close(g->network);
+	if (g->saved)
+		sysctl_restore(g->saved);
+	if (g->records)
+		munmap(g->records, g->records_bytes);
+	if (g->indices)
+		munmap(g->indices, g->indices_bytes);
+	gateway_warnings_free(g);
+	gateway_plan_free(g->plan);
+	config_free(g->config);
+	free(g->config_path);
+	free(g);
+}
+
+/* The rules of a start that failed half-way must not stay. */
+static void withdraw_rules(struct gateway *g)
+{
+	char error[256];
+
+	if (!g->plan)
+		return;
+	if (rules_apply_guard(&g->plan->spec.rules, g->backend, error,
+			      sizeof(error)))
+		log_error("rules", "%s", error);
+	if (g->config->forward_accept == CONFIG_ACCEPT_INSERT)
+		rules_remove_accept(error, sizeof(error));
+}
+
+struct gateway *gateway_open(struct loop *loop, struct config *config,
+			     const char *config_path, char *error,
+			     size_t error_size)
+{
+	struct gateway *g = calloc(1, sizeof(*g));
+
+	if (!g) {
+		config_free(config);
+		say(error, error_size, 0, "out of memory");
+		return NULL;
+	}
+	g->loop = loop;
+	g->config = config;
+	g->tick.fd = -1;
+	g->started_ms = loop_clock_ms();
+	g->config_path = config_path ? strdup(config_path) : NULL;
+	g->saved = sysctl_new();
+	if (!g->saved || open_all(g, error, error_size)) {
+		withdraw_rules(g);
+		free_all(g);
+		return NULL;
+	}
+	return g;
+}
+
+/* fallback "kernel": the rules stay and run out by themselves (design 4.7). */
+void gateway_close(struct gateway *g)
+{
+	if (!g->plan->spec.rules.fallback_kernel)
+		withdraw_rules(g);
+	free_all(g);
+}
+
+/* --- reload --------------------------------------------------------------- */
+
+struct fixed {
+	const char *key;
+	size_t offset;
+	size_t bytes;
+};
+
+#define FIXED(key, member)                                                     \
+	{                                                                      \
+		key, offsetof(struct config, member),                          \
+			sizeof(((struct config *)0)->member)                   \
+	}
+
+/* What a running daemon cannot change: tables are sized and the queue is bound
+ * once. */
+static const struct fixed fixed[] = {
+	FIXED("limits.mappings", limits.mappings),
+	FIXED("limits.sessions", limits.sessions),
+	FIXED("limits.hosts", limits.hosts),
+	FIXED("limits.held_ports", limits.held_ports),
+	FIXED("fragments.entries", limits.fragments),
+	FIXED("fragments.bytes", limits.fragment_bytes),
+	FIXED("uplink.device", uplink_device),
+	FIXED("queue.number", queue.number),
+	FIXED("queue.batch", queue.batch),
+	FIXED("queue.gso", queue.gso),
+	FIXED("queue.mark", queue.mark),
+	FIXED("rules", rules),
+};
+
+static bool same_devices(const struct config *a, const struct config *b)
+{
+	return a->inside_count == b->inside_count &&
+	       (!a->inside_count ||
+		!memcmp(a->inside_devices, b->inside_devices,
+			a->inside_count * sizeof(*a->inside_devices)));
+}
+
+static int check_fixed(const struct config *old, const struct config *new,
+		       char *error, size_t size)
+{
+	const char *key = NULL;
+
+	for (size_t i = 0; i < sizeof(fixed) / sizeof(fixed[0]) && !key; i++)
+		if (memcmp((const char *)old + fixed[i].offset,
+			   (const char *)new + fixed[i].offset, fixed[i].bytes))
+			key = fixed[i].key;
+	if (!key && !same_devices(old, new))
+		key = "inside.devices";
+	if (!key && old->uplink_address != new->uplink_address)
+		key = "uplink.address";
+	if (key)
+		return say(error, size, -EINVAL,
+			   "%s cannot change while the daemon runs: restart it",
+			   key);
+	return 0;
+}
+
+int gateway_reload(struct gateway *g, char *error, size_t error_size)
+{
+	struct config *old = g->config;
+	struct config *config = config_load(g->config_path,
+					    config_memory_total(), error,
+					    error_size);
+	struct gateway_plan *plan = NULL;
+	int err;
+
+	if (!config)
+		return -EINVAL;
+	err = check_fixed(old, config, error, error_size);
+	if (!err) {
+		plan = gateway_plan(g, config, error, error_size);
+		err = plan ? 0 : -EINVAL;
+	}
+	if (err) {
+		config_free(config);
+		return err;
+	}
+	g->config = config;
+	err = gateway_apply(g, plan, error, error_size);
+	reserve_ports(g);
+	gateway_examine(g);
+	config_free(old);
+	return err;
+}
+
+/* --- looking ---------------------------------------------------------------- */
+
+const struct nat *gateway_nat(const struct gateway *g)
+{
+	return g->nat;
+}
+
+const struct config *gateway_config(const struct gateway *g)
+{
+	return g->config;
+}
+
+const struct network_state *gateway_network(const struct gateway *g)
+{
+	return network_state(g->network);
+}
+
+enum rules_backend gateway_backend(const struct gateway *g)
+{
+	return g->backend;
+}
+
+void gateway_queue_stats(struct gateway *g, struct queue_stats *stats)
+{
+	queue_stats(g->queue, stats);
+}
+
+uint64_t gateway_uptime_s(const struct gateway *g)
+{
+	return (loop_clock_ms() - g->started_ms) / 1000;
+}
+
+uint64_t gateway_now_ms(const struct gateway *g)
+{
+	return loop_now_ms(g->loop);
+}
+
+void gateway_rules_spec(const struct gateway *g, struct rules_spec *spec)
+{
+	*spec = g->plan->spec.rules;
+}

@@ -1,0 +1,51 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later
+ *
+ * The running gateway: owns engine, queue, rules, network monitor and
+ * configuration, and ties them together. What the control socket shows comes
+ * from here.
+ */
+#ifndef PORTICO_PLATFORM_GATEWAY_H
+#define PORTICO_PLATFORM_GATEWAY_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "config.h"
+#include "loop.h"
+#include "portico/nat.h"
+#include "queue.h"
+#include "rules.h"
+#include "uplink.h"
+
+struct gateway;
+
+/* Builds everything in the order of design 4.10: lock and queue before any
+ * rule. Returns NULL with a sentence in error. config is taken over. */
+struct gateway *gateway_open(struct loop *loop, struct config *config,
+			     const char *config_path, char *error,
+			     size_t error_size);
+/* Orderly stop: rules off (guard stays unless fallback is kernel), settings
+ * put back. */
+void gateway_close(struct gateway *gateway);
+
+/* Reads the configuration file again and applies the difference. 0, or -errno
+ * with a sentence in error and nothing changed. */
+int gateway_reload(struct gateway *gateway, char *error, size_t error_size);
+
+const struct nat *gateway_nat(const struct gateway *gateway);
+const struct config *gateway_config(const struct gateway *gateway);
+const struct network_state *gateway_network(const struct gateway *gateway);
+enum rules_backend gateway_backend(const struct gateway *gateway);
+void gateway_queue_stats(struct gateway *gateway, struct queue_stats *stats);
+uint64_t gateway_uptime_s(const struct gateway *gateway);
+uint64_t gateway_now_ms(const struct gateway *gateway);
+
+/* The current warnings, most important first; owned by the gateway, valid
+ * until the next turn of the loop. */
+size_t gateway_warnings(struct gateway *gateway, const char *const **warnings);
+
+/* Fills spec for `portico rules` of the running daemon. */
+void gateway_rules_spec(const struct gateway *gateway, struct rules_spec *spec);
+
+#endif

@@ -1,0 +1,188 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later
+ *
+ * From configuration and network to engine and rules. A plan is computed in
+ * full before anything changes, so a plan that cannot be made changes nothing.
+ */
+#include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "gateway_private.h"
+#include "log.h"
+#include "sockets.h"
+
+/* --- planning ------------------------------------------------------------- */
+
+static bool in_ranges(const struct config_range *ranges, size_t count,
+		      uint32_t port)
+{
+	for (size_t i = 0; i < count; i++)
+		if (port >= ranges[i].first && port <= ranges[i].last)
+			return true;
+	return false;
+}
+
+/* Low ports that are not also in `ports` are for low sources only. */
+static void fill_low_only(const struct config *config, struct nat_portset *set)
+{
+	for (uint32_t port = 1; port < 1024; port++)
+		if (in_ranges(config->low_ports, config->low_ports_count,
+			      port) &&
+		    !in_ranges(config->ports, config->ports_count, port))
+			nat_portset_add(set, (uint16_t)port);
+}
+
+static int fill_nat(struct gateway_plan *plan, const struct config *config,
+		    const struct network_state *network)
+{
+	size_t bytes = network->inside_net_count * sizeof(*plan->inside);
+
+	plan->nat = config->nat;
+	memcpy(plan->nat.pool, plan->spec.pool, sizeof(plan->nat.pool));
+	fill_low_only(config, &plan->nat.low_only);
+	plan->inside = malloc(bytes ? bytes : 1);
+	if (!plan->inside)
+		return -ENOMEM;
+	if (bytes)
+		memcpy(plan->inside, network->inside_nets, bytes);
+	plan->nat.inside = plan->inside;
+	plan->nat.inside_count = network->inside_net_count;
+	return 0;
+}
+
+static int render(const struct rules_spec *spec, enum rules_backend backend,
+		  char **text)
+{
+	size_t size;
+	FILE *out = open_memstream(text, &size);
+	int err;
+
+	if (!out)
+		return -errno;
+	err = rules_render(spec, backend, out);
+	if (fclose(out) && !err)
+		err = -errno;
+	return err;
+}
+
+struct gateway_plan *gateway_plan(const struct gateway *g,
+				  const struct config *config, char *error,
+				  size_t error_size)
+{
+	const struct network_state *network = network_state(g->network);
+	struct gateway_plan *plan = calloc(1, sizeof(*plan));
+	int err;
+
+	if (!plan) {
+		snprintf(error, error_size, "out of memory");
+		return NULL;
+	}
+	err = spec_build(config, network, &plan->spec);
+	if (err) {
+		snprintf(error, error_size, "%s", spec_error(err));
+		free(plan);
+		return NULL;
+	}
+	err = fill_nat(plan, config, network);
+	if (!err)
+		err = render(&plan->spec.rules, g->backend, &plan->text);
+	if (err) {
+		snprintf(error, error_size, "rules: %s", strerror(-err));
+		gateway_plan_free(plan);
+		return NULL;
+	}
+	return plan;
+}
+
+void gateway_plan_free(struct gateway_plan *plan)
+{
+	if (!plan)
+		return;
+	spec_free(&plan->spec);
+	free(plan->inside);
+	free(plan->text);
+	free(plan);
+}
+
+/* --- applying --------------------------------------------------------------- */
+
+static void follow_uplink(struct gateway *g,
+			  const struct network_state *network, uint64_t now_ms)
+{
+	uint32_t old = nat_uplink(g->nat);
+	uint32_t addr = network->uplink_addr;
+	uint32_t ended = nat_set_uplink(g->nat, addr, now_ms);
+
+	queue_set_devices(g->queue, network->uplink.index);
+	if (addr == old)
+		return;
+	if (addr)
+		log_info("network", "uplink %s has address %u.%u.%u.%u",
+			 network->uplink.name, addr >> 24, addr >> 16 & 255,
+			 addr >> 8 & 255, addr & 255);
+	else
+		log_warning("network", "uplink %s has no address now",
+			    network->uplink.name);
+	if (ended)
+		log_info("network", "%u mappings of the old address ended",
+			 ended);
+}
+
+static int load_rules(struct gateway *g, const struct gateway_plan *old,
+		      char *error, size_t size)
+{
+	const struct rules_spec *spec = &g->plan->spec.rules;
+	int err;
+
+	if (old && !g->rules_failed && !strcmp(old->text, g->plan->text))
+		return 0;
+	err = rules_apply(spec, g->backend, error, size);
+	g->rules_failed = err != 0;
+	if (!err && g->config->forward_accept == CONFIG_ACCEPT_INSERT)
+		err = rules_insert_accept(spec->mark, error, size);
+	return err;
+}
+
+int gateway_apply(struct gateway *g, struct gateway_plan *plan, char *error,
+		  size_t error_size)
+{
+	const struct network_state *network = network_state(g->network);
+	struct gateway_plan *old = g->plan;
+	uint64_t now_ms = loop_clock_ms();
+	int err;
+
+	g->plan = plan;
+	g->forwards_missing = nat_configure(g->nat, &plan->nat, now_ms);
+	follow_uplink(g, network, now_ms);
+	err = load_rules(g, old, error, error_size);
+	gateway_plan_free(old);
+	return err;
+}
+
+void gateway_network_changed(void *context)
+{
+	struct gateway *g = context;
+	struct gateway_plan *plan;
+	char error[512];
+
+	plan = gateway_plan(g, g->config, error, sizeof(error));
+	if (!plan || gateway_apply(g, plan, error, sizeof(error)))
+		log_error("network", "a change cannot be followed: %s", error);
+	gateway_read_bound(g);
+}
+
+/* A local bind that comes later only keeps a port from being handed out anew
+ * (design 4.8). */
+void gateway_read_bound(struct gateway *g)
+{
+	int err = sockets_read(nat_uplink(g->nat), &g->bound[0], &g->bound[1]);
+
+	if (err) {
+		log_warning("ports", "the router's sockets cannot be read: %s",
+			    strerror(-err));
+		return;
+	}
+	nat_set_bound(g->nat, NAT_POOL_UDP, &g->bound[0]);
+	nat_set_bound(g->nat, NAT_POOL_TCP, &g->bound[1]);
+}

@@ -1,0 +1,133 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later
+ *
+ * What the operator should know: shown by status, written to the log when it
+ * is new.
+ */
+#include <inttypes.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "gateway_private.h"
+#include "log.h"
+
+static void clear(char **list, size_t *count)
+{
+	while (*count)
+		free(list[--*count]);
+}
+
+static void warn(struct gateway *g, const char *format, ...)
+	__attribute__((format(printf, 2, 3)));
+
+static void warn(struct gateway *g, const char *format, ...)
+{
+	char text[512];
+	char *copy;
+	va_list args;
+
+	va_start(args, format);
+	vsnprintf(text, sizeof(text), format, args);
+	va_end(args);
+	copy = g->warnings_count < GATEWAY_WARNINGS_MAX ? strdup(text) : NULL;
+	if (copy)
+		g->warnings[g->warnings_count++] = copy;
+}
+
+static void warn_network(struct gateway *g)
+{
+	const struct network_state *network = network_state(g->network);
+
+	if (!network->uplink.index)
+		warn(g, "uplink %s does not exist", network->uplink.name);
+	else if (!network->uplink_addr)
+		warn(g, "uplink %s has no address: nothing is translated",
+		     network->uplink.name);
+	for (size_t i = 0; i < network->inside_count; i++)
+		if (!network->inside[i].index)
+			warn(g, "inside device %s does not exist",
+			     network->inside[i].name);
+	if (!network->inside_count)
+		warn(g, "there is no inside device");
+	if (network->policy_routing && g->backend != RULES_NFTABLES)
+		warn(g,
+		     "policy routing is in use: with the iptables backend, "
+		     "packets that it sends elsewhere than the main table says "
+		     "are not covered");
+	if (g->rules_failed)
+		warn(g, "the rules could not be loaded: see the log");
+}
+
+static void warn_forwards(struct gateway *g)
+{
+	const struct nat_config *config = &g->plan->nat;
+
+	if (g->forwards_missing)
+		warn(g,
+		     "%u forward ports have no mapping: limits.mappings or "
+		     "limits.hosts is too low",
+		     g->forwards_missing);
+	for (size_t i = 0; i < config->forward_count; i++) {
+		const struct nat_forward *f = &config->forwards[i];
+		const struct nat_portset *bound =
+			&g->bound[f->proto == NAT_PROTO_TCP];
+
+		for (uint32_t port = f->outside_first; port <= f->outside_last;
+		     port++)
+			if (nat_portset_has(bound, (uint16_t)port)) {
+				warn(g,
+				     "forward %s: the router itself listens on "
+				     "%s port %" PRIu32 "; the forward wins",
+				     f->name,
+				     f->proto == NAT_PROTO_TCP ? "tcp" : "udp",
+				     port);
+				break;
+			}
+	}
+}
+
+static void warn_losses(struct gateway *g)
+{
+	struct nat_stats stats;
+	struct queue_stats queue;
+
+	nat_stats(g->nat, &stats);
+	queue_stats(g->queue, &queue);
+	if (queue.dropped || queue.user_dropped)
+		warn(g,
+		     "the kernel dropped %" PRIu64 " packets because the "
+		     "queue was full and %" PRIu64
+		     " because its socket was: the gateway is overloaded",
+		     queue.dropped, queue.user_dropped);
+	if (stats.held_overflow)
+		warn(g,
+		     "%" PRIu64 " ports were given free before their hold time "
+		     "was over: limits.held_ports is too low",
+		     stats.held_overflow);
+}
+
+size_t gateway_warnings(struct gateway *g, const char *const **warnings)
+{
+	clear(g->warnings, &g->warnings_count);
+	warn_network(g);
+	warn_losses(g);
+	warn_forwards(g);
+	for (size_t i = 0; i < g->findings_count; i++)
+		warn(g, "%s", g->findings[i]);
+	for (size_t i = 0; i < g->config->warnings_count; i++)
+		warn(g, "%s", g->config->warnings[i]);
+	*warnings = (const char *const *)g->warnings;
+	return g->warnings_count;
+}
+
+void gateway_examine(struct gateway *g)
+{
+	(void)g;
+}
+
+void gateway_warnings_free(struct gateway *g)
+{
+	clear(g->warnings, &g->warnings_count);
+	clear(g->findings, &g->findings_count);
+}

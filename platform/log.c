@@ -1,0 +1,87 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later
+ *
+ * Messages, one write() each so that lines of several processes never mix.
+ * Control characters in a message (it may quote a peer) are shown as spaces.
+ */
+#include "log.h"
+
+#include <errno.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <unistd.h>
+
+#define LINE_MAX_BYTES 1024
+
+/* The syslog priorities of sd-daemon(3). */
+static const int priority[] = {
+	[LOG_LEVEL_ERROR] = 3,
+	[LOG_LEVEL_WARNING] = 4,
+	[LOG_LEVEL_INFO] = 6,
+	[LOG_LEVEL_DEBUG] = 7,
+};
+
+/* The one variable of the process's life: a level passed to every function
+ * would say nothing more. */
+static enum log_level shown = LOG_LEVEL_INFO;
+
+void log_set_level(enum log_level level)
+{
+	shown = level;
+}
+
+/* Bytes that snprintf() really left in a buffer of size bytes. */
+static size_t kept(int printed, size_t size)
+{
+	if (printed < 0)
+		return 0;
+	return (size_t)printed < size ? (size_t)printed : size - 1;
+}
+
+static void clean(char *text, size_t length)
+{
+	for (size_t i = 0; i < length; i++)
+		if ((unsigned char)text[i] < ' ' || text[i] == 0x7f)
+			text[i] = ' ';
+}
+
+static void put(const char *line, size_t length)
+{
+	while (length) {
+		ssize_t done = write(STDERR_FILENO, line, length);
+
+		if (done < 0 && errno == EINTR)
+			continue;
+		if (done <= 0)
+			return; /* nobody left to tell */
+		line += done;
+		length -= (size_t)done;
+	}
+}
+
+void log_message(enum log_level level, const char *subsystem,
+		 const char *format, ...)
+{
+	char line[LINE_MAX_BYTES];
+	size_t room = sizeof(line) - 1; /* the newline's place */
+	size_t length = 0;
+	int saved = errno; /* callers may log before they look at it */
+	va_list args;
+
+	if (level > shown)
+		return;
+	if (getenv("JOURNAL_STREAM"))
+		length = kept(snprintf(line, room, "<%d>", priority[level]),
+			      room);
+	length += kept(snprintf(line + length, room - length,
+				"portico: %s: ", subsystem),
+		       room - length);
+	va_start(args, format);
+	length += kept(vsnprintf(line + length, room - length, format, args),
+		       room - length);
+	va_end(args);
+	clean(line, length);
+	line[length++] = '\n';
+	put(line, length);
+	errno = saved;
+}

@@ -1,0 +1,31 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later
+ *
+ * Messages to stderr, one line each: "portico: SUBSYSTEM: text". Under
+ * systemd (JOURNAL_STREAM set) each line carries its <level> prefix.
+ */
+#ifndef PORTICO_PLATFORM_LOG_H
+#define PORTICO_PLATFORM_LOG_H
+
+enum log_level {
+	LOG_LEVEL_ERROR,
+	LOG_LEVEL_WARNING,
+	LOG_LEVEL_INFO,
+	LOG_LEVEL_DEBUG,
+};
+
+/* Messages above this level are not shown; INFO at start. */
+void log_set_level(enum log_level level);
+
+void log_message(enum log_level level, const char *subsystem,
+		 const char *format, ...) __attribute__((format(printf, 3, 4)));
+
+#define log_error(subsystem, ...) \
+	log_message(LOG_LEVEL_ERROR, subsystem, __VA_ARGS__)
+#define log_warning(subsystem, ...) \
+	log_message(LOG_LEVEL_WARNING, subsystem, __VA_ARGS__)
+#define log_info(subsystem, ...) \
+	log_message(LOG_LEVEL_INFO, subsystem, __VA_ARGS__)
+#define log_debug(subsystem, ...) \
+	log_message(LOG_LEVEL_DEBUG, subsystem, __VA_ARGS__)
+
+#endif

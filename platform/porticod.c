@@ -1,0 +1,403 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later
+ *
+ * The daemon's main(): options, lock, signals, and the order of life.
+ */
+#include <errno.h>
+#include <fcntl.h>
+#include <getopt.h>
+#include <signal.h>
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/epoll.h>
+#include <sys/file.h>
+#include <sys/signalfd.h>
+#include <sys/stat.h>
+#include <sys/timerfd.h>
+#include <unistd.h>
+
+#include "config.h"
+#include "control.h"
+#include "gateway.h"
+#include "log.h"
+#include "loop.h"
+#include "notify.h"
+#include "rules.h"
+#include "selftest.h"
+
+enum { EXIT_OK = 0, EXIT_BAD = 1, EXIT_USAGE = 2 };
+
+struct options {
+	const char *config; /* NULL: the default file, if it exists */
+	bool foreground;
+	bool check;
+	bool self_test;
+	bool remove_guard;
+};
+
+struct daemon {
+	struct loop *loop;
+	struct control *control;
+	struct gateway *gateway;
+	struct watch signals;
+	struct watch second;
+	int lock;
+	int ready; /* pipe to the waiting parent, -1: none */
+};
+
+static const char usage[] =
+	"Usage: porticod [OPTION]...\n"
+	"The daemon of the Portico NAT gateway.\n\n"
+	"  -c, --config FILE   read FILE instead of " CONFIG_DEFAULT_FILE "\n"
+	"  -f, --foreground    do not go into the background\n"
+	"      --check-config  check the configuration and exit\n"
+	"      --self-test     run the engine's test vectors and exit\n"
+	"      --remove-guard  remove every rule of Portico, the guard\n"
+	"                      included, and exit\n"
+	"  -V, --version       print the version and exit\n"
+	"  -h, --help          print this and exit\n";
+
+/* Returns -1 to go on, else an exit status. */
+static int parse_options(int argc, char **argv, struct options *options)
+{
+	static const struct option table[] = {
+		{"config", required_argument, NULL, 'c'},
+		{"foreground", no_argument, NULL, 'f'},
+		{"check-config", no_argument, NULL, 'k'},
+		{"self-test", no_argument, NULL, 't'},
+		{"remove-guard", no_argument, NULL, 'g'},
+		{"version", no_argument, NULL, 'V'},
+		{"help", no_argument, NULL, 'h'},
+		{NULL, 0, NULL, 0},
+	};
+	int option;
+
+	while ((option = getopt_long(argc, argv, "c:fVh", table, NULL)) != -1) {
+		switch (option) {
+		case 'c':
+			options->config = optarg;
+			break;
+		case 'f':
+			options->foreground = true;
+			break;
+		case 'k':
+			options->check = true;
+			break;
+		case 't':
+			options->self_test = true;
+			break;
+		case 'g':
+			options->remove_guard = true;
+			break;
+		case 'V':
+			puts("porticod " PORTICO_VERSION);
+			return EXIT_OK;
+		case 'h':
+			fputs(usage, stdout);
+			return EXIT_OK;
+		default:
+			fputs("Try 'porticod --help'.\n", stderr);
+			return EXIT_USAGE;
+		}
+	}
+	if (optind < argc) {
+		fprintf(stderr, "porticod: unexpected argument '%s'\n",
+			argv[optind]);
+		return EXIT_USAGE;
+	}
+	return -1;
+}
+
+/* A missing default file means automatic mode; a missing named file is an
+ * error that config_load() reports. */
+static const char *config_path(const struct options *options)
+{
+	if (options->config)
+		return options->config;
+	return access(CONFIG_DEFAULT_FILE, F_OK) ? NULL : CONFIG_DEFAULT_FILE;
+}
+
+static struct config *load_config(const struct options *options)
+{
+	char error[512];
+	struct config *config = config_load(config_path(options),
+					    config_memory_total(), error,
+					    sizeof(error));
+
+	if (!config)
+		fprintf(stderr, "porticod: %s\n", error);
+	for (size_t i = 0; config && i < config->warnings_count; i++)
+		log_warning("config", "%s", config->warnings[i]);
+	return config;
+}
+
+static int check_config(const struct options *options)
+{
+	struct config *config = load_config(options);
+
+	if (!config)
+		return EXIT_BAD;
+	printf("%s: good\n", config->path ? config->path : "automatic mode");
+	config_free(config);
+	return EXIT_OK;
+}
+
+static int remove_guard(void)
+{
+	char error[512];
+
+	if (!rules_remove(error, sizeof(error)))
+		return EXIT_OK;
+	fprintf(stderr, "porticod: %s\n", error);
+	return EXIT_BAD;
+}
+
+/* --- lock --------------------------------------------------------------- */
+
+static void make_directory_of(const char *path)
+{
+	char directory[256];
+	char *slash;
+
+	snprintf(directory, sizeof(directory), "%s", path);
+	slash = strrchr(directory, '/');
+	if (!slash || slash == directory)
+		return;
+	*slash = '\0';
+	mkdir(directory, 0755); /* what fails here is told by the next step */
+}
+
+static int take_lock(const char *control)
+{
+	char path[256];
+	int fd;
+
+	make_directory_of(control);
+	snprintf(path, sizeof(path), "%s.lock", control);
+	fd = open(path, O_RDWR | O_CREAT | O_CLOEXEC, 0600);
+	if (fd < 0) {
+		fprintf(stderr, "porticod: %s: %s\n", path, strerror(errno));
+		return -1;
+	}
+	if (!flock(fd, LOCK_EX | LOCK_NB))
+		return fd;
+	fprintf(stderr,
+		"porticod: another porticod holds %s; nothing was changed\n",
+		path);
+	close(fd);
+	return -1;
+}
+
+/* --- background --------------------------------------------------------- */
+
+/* The parent waits until the child serves, so that whoever started us knows.
+ * Returns the pipe's end in the child; the parent never returns. */
+static int go_background(void)
+{
+	int ends[2];
+	char byte;
+	pid_t child;
+
+	if (pipe2(ends, O_CLOEXEC))
+		return -1;
+	child = fork();
+	if (child < 0)
+		return -1;
+	if (child > 0) {
+		close(ends[1]);
+		_exit(read(ends[0], &byte, 1) == 1 ? EXIT_OK : EXIT_BAD);
+	}
+	close(ends[0]);
+	setsid();
+	return ends[1];
+}
+
+static void leave_terminal(int ready)
+{
+	int null = open("/dev/null", O_RDWR | O_CLOEXEC);
+
+	if (null >= 0) {
+		dup2(null, STDIN_FILENO);
+		dup2(null, STDOUT_FILENO);
+		close(null);
+	}
+	if (write(ready, "r", 1) != 1)
+		log_warning("daemon", "the starting process is gone");
+	close(ready);
+}
+
+/* --- signals and time --------------------------------------------------- */
+
+static void reload(struct daemon *d)
+{
+	char error[512];
+
+	notify_reloading();
+	if (gateway_reload(d->gateway, error, sizeof(error)))
+		log_error("config", "not reloaded: %s", error);
+	else
+		log_info("config", "reloaded");
+	notify_ready();
+}
+
+static void on_signal(struct watch *watch, uint32_t events)
+{
+	struct daemon *d = (void *)((char *)watch -
+				    offsetof(struct daemon, signals));
+	struct signalfd_siginfo info;
+
+	(void)events;
+	if (read(watch->fd, &info, sizeof(info)) != sizeof(info))
+		return;
+	if (info.ssi_signo == SIGHUP)
+		reload(d);
+	else
+		loop_stop(d->loop);
+}
+
+static int watch_signals(struct daemon *d)
+{
+	sigset_t set;
+
+	sigemptyset(&set);
+	sigaddset(&set, SIGTERM);
+	sigaddset(&set, SIGINT);
+	sigaddset(&set, SIGHUP);
+	sigprocmask(SIG_BLOCK, &set, NULL);
+	signal(SIGPIPE, SIG_IGN);
+	d->signals.handler = on_signal;
+	d->signals.fd = signalfd(-1, &set, SFD_NONBLOCK | SFD_CLOEXEC);
+	if (d->signals.fd < 0)
+		return -errno;
+	return loop_add(d->loop, &d->signals, EPOLLIN);
+}
+
+static void on_second(struct watch *watch, uint32_t events)
+{
+	struct daemon *d = (void *)((char *)watch -
+				    offsetof(struct daemon, second));
+	uint64_t times;
+
+	(void)events;
+	if (read(watch->fd, &times, sizeof(times)) == sizeof(times))
+		control_tick(d->control);
+}
+
+static int watch_seconds(struct daemon *d)
+{
+	const struct itimerspec every = {{1, 0}, {1, 0}};
+
+	d->second.handler = on_second;
+	d->second.fd = timerfd_create(CLOCK_MONOTONIC,
+				      TFD_NONBLOCK | TFD_CLOEXEC);
+	if (d->second.fd < 0 ||
+	    timerfd_settime(d->second.fd, 0, &every, NULL) < 0)
+		return -errno;
+	return loop_add(d->loop, &d->second, EPOLLIN);
+}
+
+/* --- life --------------------------------------------------------------- */
+
+static int open_daemon(struct daemon *d, struct config *config)
+{
+	char error[512];
+	int err;
+
+	d->loop = loop_new();
+	err = d->loop ? watch_signals(d) : -errno;
+	if (!err)
+		err = watch_seconds(d);
+	if (err) {
+		fprintf(stderr, "porticod: event loop: %s\n", strerror(-err));
+		config_free(config);
+		return err;
+	}
+	d->control = control_open(d->loop, config->control,
+				  config->control_read, error, sizeof(error));
+	if (!d->control) {
+		fprintf(stderr, "porticod: %s\n", error);
+		config_free(config);
+		return -EIO;
+	}
+	d->gateway = gateway_open(d->loop, config, config->path, error,
+				  sizeof(error));
+	if (!d->gateway) {
+		fprintf(stderr, "porticod: %s\n", error);
+		return -EIO;
+	}
+	control_set_gateway(d->control, d->gateway);
+	return 0;
+}
+
+static void close_daemon(struct daemon *d)
+{
+	if (d->control)
+		control_close(d->control);
+	if (d->gateway)
+		gateway_close(d->gateway);
+	if (d->signals.fd >= 0)
+		close(d->signals.fd);
+	if (d->second.fd >= 0)
+		close(d->second.fd);
+	if (d->loop)
+		loop_free(d->loop);
+	close(d->lock);
+}
+
+static int serve(struct daemon *d, struct config *config)
+{
+	int err = open_daemon(d, config);
+
+	if (!err) {
+		log_info("daemon", "porticod " PORTICO_VERSION " serves");
+		if (d->ready >= 0)
+			leave_terminal(d->ready);
+		notify_ready();
+		err = loop_run(d->loop);
+		notify_stopping();
+		log_info("daemon", "stopping");
+	}
+	close_daemon(d);
+	return err ? EXIT_BAD : EXIT_OK;
+}
+
+static int run(const struct options *options)
+{
+	struct daemon d = {.signals.fd = -1, .second.fd = -1, .ready = -1};
+	struct config *config = load_config(options);
+
+	if (!config)
+		return EXIT_BAD;
+	if (!options->foreground) {
+		d.ready = go_background();
+		if (d.ready < 0) {
+			perror("porticod: background");
+			config_free(config);
+			return EXIT_BAD;
+		}
+	}
+	d.lock = take_lock(config->control);
+	if (d.lock < 0) {
+		config_free(config);
+		return EXIT_BAD;
+	}
+	return serve(&d, config);
+}
+
+int main(int argc, char **argv)
+{
+	struct options options = {0};
+	int status = parse_options(argc, argv, &options);
+
+	if (status >= 0)
+		return status;
+	if (options.self_test)
+		return selftest_run() ? EXIT_BAD : EXIT_OK;
+	if (options.check)
+		return check_config(&options);
+	if (options.remove_guard)
+		return remove_guard();
+	return run(&options);
+}

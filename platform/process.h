@@ -1,0 +1,19 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later
+ *
+ * Runs a program to its end: nft, iptables-restore, never a shell.
+ */
+#ifndef PORTICO_PLATFORM_PROCESS_H
+#define PORTICO_PLATFORM_PROCESS_H
+
+#include <stddef.h>
+
+/* argv[0] is looked up in a fixed path (/usr/sbin:/usr/bin:/sbin:/bin). input
+ * goes to stdin (NULL: /dev/null); what it prints goes to output (up to size,
+ * always terminated; NULL: discarded) and its stderr to error likewise. Killed
+ * after timeout_ms. Returns the exit status 0..255, or -errno (-ENOENT: no such
+ * program, -ETIMEDOUT, -EINTR: ended by a signal). */
+int process_run(const char *const argv[], const char *input, char *output,
+		size_t output_size, char *error, size_t error_size,
+		int timeout_ms);
+
+#endif

@@ -1,0 +1,371 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later
+ *
+ * The queue's life: its socket, its settings in the kernel, its statistics.
+ * What happens to packets is in queue_read.c. Never sets NFQA_CFG_F_FAIL_OPEN:
+ * a packet that nobody translated must not pass.
+ */
+#include "queue_private.h"
+
+#include <arpa/inet.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <net/if.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/epoll.h>
+#include <sys/mman.h>
+#include <unistd.h>
+
+#include <linux/netfilter/nfnetlink.h>
+#include <linux/netfilter/nfnetlink_queue.h>
+#include <linux/netlink.h>
+#include <libnetfilter_queue/libnetfilter_queue.h>
+
+#include "log.h"
+#include "raw.h"
+
+#define PROC_FILE "/proc/net/netfilter/nfnetlink_queue"
+#define PROC_PIECE 1024 /* bytes read at once */
+/* What one waiting packet costs in the socket's buffer (skb truesize): a small
+ * one, and a GSO super-packet with the pages it shares. */
+#define TRUESIZE_SMALL 2304
+#define TRUESIZE_GSO (65536 + 2304)
+/* The waiting packets may not take more than this part of memory. */
+#define MEMORY_SHARE 16
+#define SEND_BUFFER (1024 * 1024)
+/* netlink refuses a message of more than the send buffer less 32 bytes. */
+#define SEND_RESERVE 64
+/* Largest configuration message. */
+#define CONFIG_BYTES 128
+
+/* --- settings in the kernel ---------------------------------------------- */
+
+static struct nlmsghdr *config_message(const struct queue *queue, void *at)
+{
+	struct nlmsghdr *message = mnl_nlmsg_put_header(at);
+	struct nfgenmsg *netfilter;
+
+	message->nlmsg_type = (NFNL_SUBSYS_QUEUE << 8) | NFQNL_MSG_CONFIG;
+	message->nlmsg_flags = NLM_F_REQUEST | NLM_F_ACK;
+	netfilter = mnl_nlmsg_put_extra_header(message, sizeof(*netfilter));
+	netfilter->nfgen_family = AF_UNSPEC;
+	netfilter->version = NFNETLINK_V0;
+	netfilter->res_id = htons(queue->config.number);
+	return message;
+}
+
+/* Sends one configuration message and reads its ACK. The kernel answers
+ * before sendto() returns, and packets do not come before queue_start(): the
+ * first message is the answer. 0 or the kernel's -errno. */
+static int config_send(const struct queue *queue,
+		       const struct nlmsghdr *message)
+{
+	uint32_t room[CONFIG_BYTES];
+	struct queue_packet packet;
+	ssize_t got;
+	int error;
+
+	if (mnl_socket_sendto(queue->socket, message, message->nlmsg_len) < 0)
+		return -errno;
+	got = mnl_socket_recvfrom(queue->socket, room, sizeof(room));
+	if (got < 0)
+		return -errno;
+	error = queue_packet_parse(room, (size_t)got, &packet);
+	return error == -EALREADY ? 0 : error ? error : -EPROTO;
+}
+
+static int command(const struct queue *queue, uint8_t what)
+{
+	uint32_t room[CONFIG_BYTES / sizeof(uint32_t)];
+	struct nlmsghdr *message = config_message(queue, room);
+
+	nfq_nlmsg_cfg_put_cmd(message, AF_INET, what);
+	return config_send(queue, message);
+}
+
+static int set_flags(const struct queue *queue)
+{
+	uint32_t room[CONFIG_BYTES / sizeof(uint32_t)];
+	struct nlmsghdr *message = config_message(queue, room);
+	uint32_t flags = queue->config.gso ? NFQA_CFG_F_GSO : 0;
+
+	nfq_nlmsg_cfg_put_qmaxlen(message, queue->config.length);
+	mnl_attr_put_u32(message, NFQA_CFG_FLAGS, htonl(flags));
+	mnl_attr_put_u32(message, NFQA_CFG_MASK,
+			 htonl(NFQA_CFG_F_GSO | NFQA_CFG_F_FAIL_OPEN));
+	return config_send(queue, message);
+}
+
+/* A command without effect tells a missing right or a missing kernel part
+ * from a number that is taken: for the latter too, BIND says EPERM. */
+static int bind_number(const struct queue *queue)
+{
+	int error = command(queue, NFQNL_CFG_CMD_PF_BIND);
+
+	if (error == -EINVAL)
+		return -EPROTONOSUPPORT;
+	if (error)
+		return error;
+	error = command(queue, NFQNL_CFG_CMD_BIND);
+	return error == -EPERM ? -EBUSY : error;
+}
+
+/* --- the socket ---------------------------------------------------------- */
+
+static int set_buffer(int fd, int force, int plain, uint64_t bytes)
+{
+	/* The kernel doubles what it is given. */
+	int value = (int)(bytes / 2 < INT32_MAX / 2 ? bytes / 2 :
+						      INT32_MAX / 2);
+
+	if (!setsockopt(fd, SOL_SOCKET, force, &value, sizeof(value)))
+		return 0;
+	return setsockopt(fd, SOL_SOCKET, plain, &value, sizeof(value)) ?
+		       -errno : 0;
+}
+
+static uint64_t receive_bytes(const struct queue_config *config)
+{
+	uint64_t bytes = (uint64_t)config->length *
+			 (config->gso ? TRUESIZE_GSO : TRUESIZE_SMALL);
+	long pages = sysconf(_SC_PHYS_PAGES), page = sysconf(_SC_PAGESIZE);
+	uint64_t share;
+
+	if (pages <= 0 || page <= 0)
+		return bytes;
+	share = (uint64_t)pages * (uint64_t)page / MEMORY_SHARE;
+	return bytes < share ? bytes : share;
+}
+
+static int set_buffers(struct queue *queue)
+{
+	int fd = mnl_socket_get_fd(queue->socket), error, value = 0;
+	socklen_t size = sizeof(value);
+
+	error = set_buffer(fd, SO_RCVBUFFORCE, SO_RCVBUF,
+			   receive_bytes(&queue->config));
+	if (!error)
+		error = set_buffer(fd, SO_SNDBUFFORCE, SO_SNDBUF, SEND_BUFFER);
+	if (error)
+		return error;
+	if (getsockopt(fd, SOL_SOCKET, SO_SNDBUF, &value, &size))
+		return -errno;
+	if (value < QUEUE_SLOT_BYTES + SEND_RESERVE)
+		return -ENOBUFS;
+	queue->out_limit = (size_t)value - SEND_RESERVE;
+	return 0;
+}
+
+static int set_options(const struct queue *queue)
+{
+	struct sockaddr_nl kernel = { .nl_family = AF_NETLINK };
+	int on = 1;
+
+	/* Lost packets are read from the kernel's counters (queue_stats). */
+	if (mnl_socket_setsockopt(queue->socket, NETLINK_NO_ENOBUFS, &on,
+				  sizeof(on)))
+		return -errno;
+	/* An error need not bring the whole packet back; old kernels (before
+	 * 4.3) do so nevertheless. */
+	mnl_socket_setsockopt(queue->socket, NETLINK_CAP_ACK, &on, sizeof(on));
+	/* Connected to the kernel, nobody else's messages get in. */
+	if (connect(mnl_socket_get_fd(queue->socket),
+		    (const struct sockaddr *)&kernel, sizeof(kernel)))
+		return -errno;
+	return 0;
+}
+
+static int open_socket(struct queue *queue)
+{
+	int error;
+
+	queue->socket = mnl_socket_open2(NETLINK_NETFILTER,
+					 SOCK_NONBLOCK | SOCK_CLOEXEC);
+	if (!queue->socket)
+		return -errno;
+	if (mnl_socket_bind(queue->socket, 0, MNL_SOCKET_AUTOPID))
+		return -errno;
+	error = set_options(queue);
+	return error ? error : set_buffers(queue);
+}
+
+/* --- life ---------------------------------------------------------------- */
+
+static int map_slots(struct queue *queue)
+{
+	void *slots = mmap(NULL, QUEUE_BATCH_MAX * QUEUE_SLOT_BYTES,
+			   PROT_READ | PROT_WRITE,
+			   MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
+
+	if (slots == MAP_FAILED)
+		return -errno;
+	queue->slots = slots;
+	for (size_t i = 0; i < QUEUE_BATCH_MAX; i++) {
+		queue->in_bytes[i].iov_base =
+			queue->slots + i * QUEUE_SLOT_BYTES + QUEUE_HEADROOM;
+		queue->in_bytes[i].iov_len = QUEUE_MESSAGE_BYTES;
+		queue->in[i].msg_hdr.msg_iov = &queue->in_bytes[i];
+		queue->in[i].msg_hdr.msg_iovlen = 1;
+	}
+	return 0;
+}
+
+static int set_up(struct queue *queue)
+{
+	int error = map_slots(queue);
+
+	if (!error)
+		error = open_socket(queue);
+	if (!error)
+		error = bind_number(queue);
+	if (!error)
+		error = set_flags(queue);
+	if (error)
+		return error;
+	queue->raw = raw_open();
+	return queue->raw < 0 ? queue->raw : 0;
+}
+
+struct queue *queue_open(const struct queue_config *config, struct nat *nat)
+{
+	struct queue *queue = calloc(1, sizeof(*queue));
+	int error;
+
+	if (!queue)
+		return NULL;
+	queue->config = *config;
+	if (!config->batch || config->batch > QUEUE_BATCH_MAX)
+		queue->config.batch = QUEUE_BATCH_MAX;
+	queue->nat = nat;
+	queue->raw = queue->proc = -1;
+	queue->roles.mark_shift = config->mark_shift;
+	queue->roles.loopback = if_nametoindex("lo");
+	error = set_up(queue);
+	if (error) {
+		queue_close(queue);
+		errno = -error;
+		return NULL;
+	}
+	queue->watch.fd = mnl_socket_get_fd(queue->socket);
+	queue->watch.handler = queue_read;
+	/* Opened now: only root may open it, and root goes later. */
+	queue->proc = open(PROC_FILE, O_RDONLY | O_CLOEXEC);
+	return queue;
+}
+
+void queue_close(struct queue *queue)
+{
+	if (!queue)
+		return;
+	if (queue->loop)
+		loop_remove(queue->loop, &queue->watch);
+	if (queue->proc >= 0)
+		close(queue->proc);
+	if (queue->raw >= 0)
+		close(queue->raw);
+	/* The kernel drops what waits with the socket's last reference. */
+	if (queue->socket)
+		mnl_socket_close(queue->socket);
+	if (queue->slots)
+		munmap(queue->slots, QUEUE_BATCH_MAX * QUEUE_SLOT_BYTES);
+	free(queue);
+}
+
+/* Without ACK: packets come from here on, and one may be first in the socket.
+ * Only a failure is answered, and that before sendto() returns. */
+static int copy_packets(const struct queue *queue)
+{
+	uint32_t room[CONFIG_BYTES / sizeof(uint32_t)];
+	struct nlmsghdr *message = config_message(queue, room);
+	struct queue_packet packet;
+	ssize_t got;
+	int error;
+
+	message->nlmsg_flags = NLM_F_REQUEST;
+	nfq_nlmsg_cfg_put_params(message, NFQNL_COPY_PACKET, 0xffff);
+	if (mnl_socket_sendto(queue->socket, message, message->nlmsg_len) < 0)
+		return -errno;
+	got = recv(mnl_socket_get_fd(queue->socket), room, sizeof(room),
+		   MSG_PEEK | MSG_DONTWAIT);
+	if (got < 0)
+		return errno == EAGAIN ? 0 : -errno;
+	error = queue_packet_parse(room, (size_t)got, &packet);
+	return error == -EBADMSG ? 0 : error;
+}
+
+int queue_start(struct queue *queue, struct loop *loop)
+{
+	int error = copy_packets(queue);
+
+	if (!error)
+		error = loop_add(loop, &queue->watch, EPOLLIN);
+	if (!error)
+		queue->loop = loop;
+	return error;
+}
+
+void queue_set_devices(struct queue *queue, unsigned uplink_index)
+{
+	queue->roles.uplink = uplink_index;
+	queue->roles.loopback = if_nametoindex("lo");
+}
+
+void queue_set_repeat(struct queue *queue, bool repeat)
+{
+	queue->config.repeat = repeat;
+}
+
+/* --- statistics ---------------------------------------------------------- */
+
+/* The kernel counts in 32 bits. */
+static void carry(uint64_t *total, uint32_t *last, uint32_t now)
+{
+	*total += (uint32_t)(now - *last);
+	*last = now;
+}
+
+/* A line: number, port id, waiting, copy mode, copy range, dropped, dropped at
+ * the socket, last id. True when it is ours. */
+static bool take_line(struct queue *queue, const char *line)
+{
+	unsigned number, waiting, dropped, user_dropped;
+
+	if (sscanf(line, "%u %*u %u %*u %*u %u %u", &number, &waiting,
+		   &dropped, &user_dropped) != 4 ||
+	    number != queue->config.number)
+		return false;
+	queue->stats.waiting = waiting;
+	carry(&queue->stats.dropped, &queue->kernel_dropped, dropped);
+	carry(&queue->stats.user_dropped, &queue->kernel_user_dropped,
+	      user_dropped);
+	return true;
+}
+
+/* One line per queue of this network namespace; a piece of the file is read up
+ * to its last whole line. */
+static void read_kernel(struct queue *queue)
+{
+	char text[PROC_PIECE], *line, *end;
+	off_t at = 0;
+	ssize_t got;
+
+	while ((got = pread(queue->proc, text, sizeof(text) - 1, at)) > 0) {
+		text[got] = '\0';
+		for (line = text; (end = strchr(line, '\n')); line = end + 1)
+			if (take_line(queue, line))
+				return;
+		if (line == text)
+			return;
+		at += line - text;
+	}
+}
+
+void queue_stats(struct queue *queue, struct queue_stats *stats)
+{
+	if (queue->proc >= 0)
+		read_kernel(queue);
+	queue->stats.length = queue->config.length;
+	queue->stats.gso = queue->config.gso;
+	*stats = queue->stats;
+}

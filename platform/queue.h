@@ -1,0 +1,59 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later
+ *
+ * The kernel's queue: recvmmsg of up to `batch` packets, nat_translate() on
+ * each, one gathered sendmsg of all verdicts with the payload sent straight
+ * from the receive buffers (nfqueue.md). Two system calls a batch.
+ */
+#ifndef PORTICO_PLATFORM_QUEUE_H
+#define PORTICO_PLATFORM_QUEUE_H
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "loop.h"
+#include "portico/nat.h"
+
+struct queue;
+
+struct queue_config {
+	uint16_t number;
+	uint32_t batch; /* 1..64 */
+	uint32_t length; /* queue_maxlen, packets */
+	bool gso; /* NFQA_CFG_F_GSO */
+	bool repeat; /* iptables: NF_REPEAT for packets met before routing */
+	uint32_t mark_shift; /* where the two mark bits of nat_mark lie */
+};
+
+struct queue_stats {
+	uint32_t length; /* queue_maxlen in force */
+	uint64_t waiting; /* packets in the queue now */
+	uint64_t dropped; /* kernel: queue was full */
+	uint64_t user_dropped; /* kernel: socket buffer was full */
+	bool gso;
+	uint64_t gso_packets, gso_udp_packets, partial_packets;
+	uint64_t truncated_packets;
+	uint64_t batches, packets;
+	uint64_t gone; /* verdicts for packets the kernel had flushed (ENOENT) */
+	uint64_t answers_failed; /* ICMP answers the raw socket refused */
+};
+
+/* Binds the queue number with an ACK; nothing is queued to us before rules
+ * say so. Returns NULL with errno set: EBUSY when another process listens on
+ * this number, EPERM, EPROTONOSUPPORT when the kernel has no nfnetlink_queue. */
+struct queue *queue_open(const struct queue_config *config, struct nat *nat);
+void queue_close(struct queue *queue);
+
+/* Starts reading in the loop. 0 or -errno. */
+int queue_start(struct queue *queue, struct loop *loop);
+
+/* The uplink's and loopback's ifindex decide a packet's path; call again on
+ * every change. 0: the uplink does not exist. */
+void queue_set_devices(struct queue *queue, unsigned uplink_index);
+
+/* After the backend is known. */
+void queue_set_repeat(struct queue *queue, bool repeat);
+
+/* Reads /proc/net/netfilter/nfnetlink_queue (kept open) for the kernel's part. */
+void queue_stats(struct queue *queue, struct queue_stats *stats);
+
+#endif

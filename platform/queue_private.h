@@ -1,0 +1,64 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later
+ *
+ * What platform/queue.c (life, settings, statistics) and platform/queue_read.c
+ * (packets) share.
+ */
+#ifndef PORTICO_PLATFORM_QUEUE_PRIVATE_H
+#define PORTICO_PLATFORM_QUEUE_PRIVATE_H
+
+#include <sys/socket.h>
+
+#include <libmnl/libmnl.h>
+
+#include "queue.h"
+#include "queue_packet.h"
+
+#define QUEUE_BATCH_MAX 64
+
+/* A slot holds one message: headroom, the largest payload, its attributes
+ * (under 300 bytes in all), padding. The size is an odd number of cache lines,
+ * so that the headers of a batch do not fall into the same cache sets. */
+#define QUEUE_MESSAGE_BYTES (65535 + 512)
+#define QUEUE_SLOT_BYTES \
+	((QUEUE_HEADROOM + QUEUE_MESSAGE_BYTES + 63) / 64 * 64)
+_Static_assert(QUEUE_SLOT_BYTES / 64 % 2 == 1, "an odd number of lines");
+
+/* Verdicts of one batch that wait for their sendmsg. */
+struct queue_out {
+	struct iovec verdict[QUEUE_BATCH_MAX];
+	uint32_t count;
+	size_t bytes;
+	uint32_t last_id; /* of the packets in verdict[] */
+};
+
+struct queue {
+	struct watch watch; /* first: the handler finds the queue by it */
+	struct queue_config config;
+	struct queue_roles roles;
+	struct nat *nat;
+	struct loop *loop;
+	struct mnl_socket *socket;
+	int raw; /* answers leave by it; -1: none */
+	int proc; /* the kernel's counters; -1: not readable */
+
+	uint8_t *slots; /* QUEUE_BATCH_MAX x QUEUE_SLOT_BYTES, mmap'ed */
+	struct iovec in_bytes[QUEUE_BATCH_MAX];
+	struct mmsghdr in[QUEUE_BATCH_MAX];
+	struct queue_out out;
+	size_t out_limit; /* bytes of one sendmsg */
+
+	/* Packets up to owed_id whose verdict the kernel did not take: to be
+	 * dropped before anything else is answered. */
+	bool owed;
+	uint32_t owed_id;
+
+	/* Counters; the kernel's are 32 bits wide and are carried on here. */
+	struct queue_stats stats;
+	uint32_t kernel_dropped, kernel_user_dropped;
+};
+
+/* The loop's handler: reads and answers what waits, a bounded number of
+ * batches. */
+void queue_read(struct watch *watch, uint32_t events);
+
+#endif

@@ -1,0 +1,230 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later
+ *
+ * Packets: received many at a time, judged in the order of their arrival,
+ * answered by one sendmsg. A verdict is written over the headers of the very
+ * message it answers, so that header and payload leave as one piece and
+ * nothing is copied here.
+ *
+ * The kernel takes all verdicts of a sendmsg or none. When it takes none (it
+ * has no memory), the packets are dropped by one small batch verdict: a packet
+ * is never left in the queue and never leaves untranslated.
+ */
+#include "queue_private.h"
+
+#include <errno.h>
+#include <netinet/in.h>
+#include <string.h>
+
+#include <linux/netfilter.h>
+#include <linux/netfilter/nfnetlink_queue.h>
+
+#include "log.h"
+#include "raw.h"
+
+/* Full batches read per wake-up before the other watches get their turn. */
+#define BATCHES_PER_WAKEUP 8
+
+static ssize_t send_all(const struct queue *queue, struct iovec *verdicts,
+			size_t count)
+{
+	const struct msghdr message = {
+		.msg_iov = verdicts,
+		.msg_iovlen = count,
+	};
+	ssize_t sent;
+
+	do
+		sent = sendmsg(mnl_socket_get_fd(queue->socket), &message, 0);
+	while (sent < 0 && errno == EINTR);
+	return sent;
+}
+
+/* Drops what the kernel still holds of packets up to owed_id: those before
+ * the failed sendmsg have their verdict, so only the failed ones are met. */
+static void settle(struct queue *queue)
+{
+	uint32_t room[QUEUE_VERDICT_BYTES / sizeof(uint32_t)];
+	struct iovec verdict;
+
+	if (!queue->owed)
+		return;
+	verdict = queue_verdict_until(room, queue->config.number,
+				      queue->owed_id, NF_DROP);
+	queue->owed = send_all(queue, &verdict, 1) < 0;
+}
+
+static void flush(struct queue *queue)
+{
+	struct queue_out *out = &queue->out;
+
+	if (!out->count)
+		return;
+	settle(queue);
+	if (send_all(queue, out->verdict, out->count) < 0) {
+		log_warning("queue", "%u verdicts refused: %s; dropping",
+			    out->count, strerror(errno));
+		queue->owed = true;
+		queue->owed_id = out->last_id;
+		settle(queue);
+	}
+	out->count = 0;
+	out->bytes = 0;
+}
+
+static void answer(struct queue *queue, uint32_t id, struct iovec verdict)
+{
+	struct queue_out *out = &queue->out;
+
+	if (out->count == QUEUE_BATCH_MAX ||
+	    out->bytes + verdict.iov_len > queue->out_limit)
+		flush(queue);
+	out->verdict[out->count++] = verdict;
+	out->bytes += verdict.iov_len;
+	out->last_id = id;
+}
+
+static void count_kind(struct queue_stats *stats,
+		       const struct queue_packet *packet)
+{
+	stats->packets++;
+	if (packet->skb_info & NFQA_SKB_GSO) {
+		stats->gso_packets++;
+		if (packet->length >= 20 && packet->data[9] == IPPROTO_UDP)
+			stats->gso_udp_packets++;
+	} else if (packet->skb_info & NFQA_SKB_CSUMNOTREADY) {
+		stats->partial_packets++;
+	}
+}
+
+/* What the engine must not see: the reason, or NAT_DROP_NONE. */
+static enum nat_drop refuse(struct queue *queue,
+			    const struct queue_packet *packet,
+			    enum nat_path path)
+{
+	if (packet->truncated) {
+		queue->stats.truncated_packets++;
+		return NAT_DROP_TRUNCATED;
+	}
+	/* Which side a packet comes from is not known without an uplink. */
+	if (!queue->roles.uplink && path == NAT_PATH_HAIRPIN_IN)
+		return NAT_DROP_NO_UPLINK;
+	return NAT_DROP_NONE;
+}
+
+static uint32_t accept_verdict(const struct queue *queue,
+			       const struct queue_packet *packet)
+{
+	/* iptables' raw chain runs again and meets the mark first. */
+	if (queue->config.repeat && packet->hook == NF_INET_PRE_ROUTING)
+		return NF_REPEAT;
+	return NF_ACCEPT;
+}
+
+static struct iovec judge(struct queue *queue, void *message,
+			  const struct queue_packet *packet,
+			  const struct nat_result *result)
+{
+	const uint16_t number = queue->config.number;
+	uint32_t mark;
+
+	switch (result->verdict) {
+	case NAT_UNTOUCHED:
+		return queue_verdict(message, number, packet->id, NF_ACCEPT);
+	case NAT_TRANSLATED:
+		mark = packet->mark |
+		       (uint32_t)result->mark << queue->roles.mark_shift;
+		return queue_verdict_payload(packet, number,
+					     accept_verdict(queue, packet),
+					     mark);
+	case NAT_DROPPED:
+	case NAT_CONSUMED:
+		break;
+	}
+	return queue_verdict(message, number, packet->id, NF_DROP);
+}
+
+static void translate(struct queue *queue, void *message,
+		      const struct queue_packet *packet, uint64_t now_ms)
+{
+	enum nat_path path = queue_packet_path(packet, &queue->roles);
+	enum nat_drop drop = refuse(queue, packet, path);
+	struct nat_result result = { .verdict = NAT_DROPPED, .drop = drop };
+
+	if (drop != NAT_DROP_NONE) {
+		nat_count_drop(queue->nat, drop);
+	} else {
+		struct nat_packet nat = {
+			.data = packet->data,
+			.length = packet->length,
+			.path = path,
+			.checksum = queue_packet_checksum(packet),
+			.bridged = packet->bridged,
+		};
+
+		result = nat_translate(queue->nat, &nat, now_ms);
+	}
+	if (result.answer_length &&
+	    raw_send(queue->raw, result.answer, result.answer_length))
+		queue->stats.answers_failed++;
+	answer(queue, packet->id, judge(queue, message, packet, &result));
+}
+
+static void handle(struct queue *queue, void *message, size_t received,
+		   uint64_t now_ms)
+{
+	struct queue_packet packet;
+	int error = queue_packet_parse(message, received, &packet);
+
+	if (!error) {
+		count_kind(&queue->stats, &packet);
+		translate(queue, message, &packet, now_ms);
+	} else if (error == -ENOENT) {
+		/* Flushed while we judged it: its device went down. */
+		queue->stats.gone++;
+	} else if (error != -EALREADY) {
+		log_warning("queue", "queue %u: a verdict failed: %s",
+			    queue->config.number, strerror(-error));
+	}
+}
+
+static int receive(struct queue *queue)
+{
+	int count;
+
+	do
+		count = recvmmsg(mnl_socket_get_fd(queue->socket), queue->in,
+				 queue->config.batch,
+				 MSG_DONTWAIT | MSG_WAITFORONE, NULL);
+	while (count < 0 && errno == EINTR);
+	/* ENOBUFS: packets were lost, the kernel's counters tell how many. */
+	if (count < 0 && errno != EAGAIN && errno != ENOBUFS)
+		log_warning("queue", "queue %u: reading failed: %s",
+			    queue->config.number, strerror(errno));
+	return count;
+}
+
+static bool read_batch(struct queue *queue, uint64_t now_ms)
+{
+	int count = receive(queue);
+
+	if (count <= 0)
+		return false;
+	queue->stats.batches++;
+	for (int i = 0; i < count; i++)
+		handle(queue, queue->in_bytes[i].iov_base,
+		       queue->in[i].msg_len, now_ms);
+	flush(queue);
+	return (uint32_t)count == queue->config.batch;
+}
+
+void queue_read(struct watch *watch, uint32_t events)
+{
+	struct queue *queue = (struct queue *)watch;
+	uint64_t now_ms = loop_now_ms(queue->loop);
+
+	(void)events;
+	settle(queue);
+	for (int i = 0; i < BATCHES_PER_WAKEUP; i++)
+		if (!read_batch(queue, now_ms))
+			return;
+}

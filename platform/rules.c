@@ -1,0 +1,423 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later
+ *
+ * Renders the ruleset, finds the backend that works here, puts rules in force
+ * and takes them away. Only what is ours is ever touched: the nftables table
+ * `ip portico`, the iptables chains PORTICO-* and the jumps to them.
+ */
+#include "rules_text.h"
+
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "log.h"
+
+#define SENTENCE_MAX 512
+
+static const struct rules_features every_feature = {
+	.reassembly = true,
+	.quotes = true,
+};
+static const struct rules_features no_feature;
+
+/* --- text ------------------------------------------------------------------- */
+
+static int stream_result(FILE *out)
+{
+	return fflush(out) || ferror(out) ? -EIO : 0;
+}
+
+int rules_render(const struct rules_spec *spec, enum rules_backend backend,
+		 FILE *out)
+{
+	int result = rules_check(spec);
+
+	if (result)
+		return result;
+	if (backend == RULES_NFTABLES) {
+		rules_nft(spec, &every_feature, out);
+		return stream_result(out);
+	}
+	for (int table = 0; table < RULES_TABLES; table++)
+		rules_iptables(spec, &every_feature, (enum rules_table)table,
+			       NULL, out);
+	return stream_result(out);
+}
+
+int rules_render_guard(const struct rules_spec *spec,
+		       enum rules_backend backend, FILE *out)
+{
+	int result = rules_check(spec);
+
+	if (result)
+		return result;
+	if (backend == RULES_NFTABLES)
+		rules_nft_guard(spec, out);
+	else
+		rules_iptables_guard(spec, NULL, out);
+	return stream_result(out);
+}
+
+/* A text under construction; text is the caller's to free after closing. */
+struct draft {
+	FILE *out;
+	char *text;
+	size_t length;
+};
+
+static int draft_open(struct draft *draft)
+{
+	draft->text = NULL;
+	draft->out = open_memstream(&draft->text, &draft->length);
+	return draft->out ? 0 : -errno;
+}
+
+static int draft_close(struct draft *draft)
+{
+	bool bad = ferror(draft->out);
+
+	return fclose(draft->out) || bad ? -ENOMEM : 0;
+}
+
+/* --- choosing ----------------------------------------------------------------- */
+
+/* All that the ruleset cannot do without. -c has the kernel check it. */
+static int probe_nft(char *error, size_t error_size)
+{
+	return rules_run_nft("table ip portico-probe {\n"
+			     "chain probe {\n"
+			     "type filter hook prerouting priority raw;\n"
+			     "fib daddr oifname \"none\" notrack\n"
+			     "queue num 0\n"
+			     "}\n"
+			     "}\n",
+			     true, error, error_size);
+}
+
+/* restore --test does not ask the kernel about targets: a chain that nothing
+ * leads to is made and removed. */
+static int probe_iptables(enum rules_backend backend, char *error,
+			  size_t error_size)
+{
+	static const char make[] = "*raw\n"
+				   ":PORTICO-PROBE - [0:0]\n"
+				   "-A PORTICO-PROBE -j CT --notrack\n"
+				   "-A PORTICO-PROBE -j NFQUEUE "
+				   "--queue-num 0\n"
+				   "COMMIT\n";
+	static const char take[] = "*raw\n"
+				   "-F PORTICO-PROBE\n"
+				   "-X PORTICO-PROBE\n"
+				   "COMMIT\n";
+	int result = rules_run_restore(backend, make, error, error_size);
+
+	if (result)
+		return result;
+	return rules_run_restore(backend, take, error, error_size);
+}
+
+static int probe(enum rules_backend backend, char *error, size_t error_size)
+{
+	if (backend == RULES_NFTABLES)
+		return probe_nft(error, error_size);
+	return probe_iptables(backend, error, error_size);
+}
+
+static bool is_wanted(enum config_rules wanted, enum rules_backend backend)
+{
+	return wanted == CONFIG_RULES_AUTO ||
+	       (wanted == CONFIG_RULES_NFTABLES) ==
+		       (backend == RULES_NFTABLES);
+}
+
+int rules_choose(enum config_rules wanted, enum rules_backend *backend,
+		 char *error, size_t error_size)
+{
+	char tried[SENTENCE_MAX] = "";
+	size_t length = 0;
+
+	for (int i = 0; i < RULES_BACKENDS; i++) {
+		enum rules_backend candidate = (enum rules_backend)i;
+		char why[SENTENCE_MAX / 4] = "";
+
+		if (!is_wanted(wanted, candidate))
+			continue;
+		if (!probe(candidate, why, sizeof(why))) {
+			*backend = candidate;
+			return 0;
+		}
+		length += (size_t)snprintf(tried + length,
+					   sizeof(tried) - length, "%s%s (%s)",
+					   length ? ", " : "",
+					   rules_backend_name(candidate), why);
+	}
+	snprintf(error, error_size,
+		 "no packet filter here can queue packets: %s; "
+		 "the kernel needs nft_queue or the NFQUEUE target",
+		 tried);
+	return -EOPNOTSUPP;
+}
+
+/* --- putting in force ------------------------------------------------------------ */
+
+/* Renders into a text to be freed. features NULL: the guard alone. */
+static int nft_text(const struct rules_spec *spec,
+		    const struct rules_features *features, char **text)
+{
+	struct draft draft;
+	int result = draft_open(&draft);
+
+	if (result)
+		return result;
+	if (features)
+		rules_nft(spec, features, draft.out);
+	else
+		rules_nft_guard(spec, draft.out);
+	result = draft_close(&draft);
+	*text = draft.text;
+	return result;
+}
+
+static int apply_nft(const struct rules_spec *spec,
+		     const struct rules_features *features, char *error,
+		     size_t error_size)
+{
+	char *text = NULL;
+	int result = nft_text(spec, features, &text);
+
+	if (!result)
+		result = rules_run_nft(text, false, error, error_size);
+	free(text);
+	return result;
+}
+
+static void iptables_table(const struct rules_spec *spec,
+			   const struct rules_features *features,
+			   enum rules_table table, const char *first,
+			   FILE *out)
+{
+	if (features)
+		rules_iptables(spec, features, table, first, out);
+	else if (table == RULES_MANGLE)
+		rules_iptables_guard(spec, first, out);
+}
+
+/* The new text of one table, which also says what it declares. */
+static int table_text(const struct rules_spec *spec,
+		      const struct rules_features *features,
+		      enum rules_table table, const char *first, char **text)
+{
+	struct draft draft;
+	int result = draft_open(&draft);
+
+	if (result)
+		return result;
+	iptables_table(spec, features, table, first, draft.out);
+	result = draft_close(&draft);
+	*text = draft.text;
+	return result;
+}
+
+/* The lines that take away what save shows of ours in a table. */
+static int undo_text(const char *save, enum rules_table table,
+		     const char *keep, char **text, size_t *lines)
+{
+	struct draft draft;
+	int result = draft_open(&draft);
+
+	if (result)
+		return result;
+	*lines = rules_iptables_undo(save, rules_table_name(table), keep,
+				     draft.out);
+	result = draft_close(&draft);
+	*text = draft.text;
+	return result;
+}
+
+/* Takes one table's part of ours away, for good. */
+static int remove_table(enum rules_backend backend, const char *save,
+			enum rules_table table, char *error,
+			size_t error_size)
+{
+	char *undo = NULL, *text = NULL;
+	size_t lines = 0;
+	int result = undo_text(save, table, NULL, &undo, &lines);
+
+	if (!result && lines && asprintf(&text, "*%s\n%sCOMMIT\n",
+					 rules_table_name(table), undo) < 0) {
+		text = NULL;
+		result = -ENOMEM;
+	}
+	if (!result && lines)
+		result = rules_run_restore(backend, text, error, error_size);
+	free(undo);
+	free(text);
+	return result;
+}
+
+static int apply_table(const struct rules_spec *spec,
+		       const struct rules_features *features,
+		       enum rules_backend backend, const char *save,
+		       enum rules_table table, char *error, size_t error_size)
+{
+	char *plain = NULL, *undo = NULL, *text = NULL;
+	size_t lines = 0;
+	int result;
+
+	if (!features && table != RULES_MANGLE)
+		return remove_table(backend, save, table, error, error_size);
+	result = table_text(spec, features, table, NULL, &plain);
+	if (!result)
+		result = undo_text(save, table, plain, &undo, &lines);
+	if (!result)
+		result = table_text(spec, features, table, undo, &text);
+	if (!result)
+		result = rules_run_restore(backend, text, error, error_size);
+	free(plain);
+	free(undo);
+	free(text);
+	return result;
+}
+
+static int apply_iptables(const struct rules_spec *spec,
+			  const struct rules_features *features,
+			  enum rules_backend backend, char *error,
+			  size_t error_size)
+{
+	char *save;
+	int result = rules_run_save(backend, &save, error, error_size);
+
+	for (int table = 0; !result && table < RULES_TABLES; table++)
+		result = apply_table(spec, features, backend, save,
+				     (enum rules_table)table, error,
+				     error_size);
+	free(save);
+	return result;
+}
+
+static int apply(const struct rules_spec *spec,
+		 const struct rules_features *features,
+		 enum rules_backend backend, char *error, size_t error_size)
+{
+	if (backend == RULES_NFTABLES)
+		return apply_nft(spec, features, error, error_size);
+	return apply_iptables(spec, features, backend, error, error_size);
+}
+
+/* --- taking away ------------------------------------------------------------------- */
+
+/* Nothing is ours where nft is not installed or the kernel has no nftables. */
+static int remove_nft(char *error, size_t error_size)
+{
+	static const char take[] = "table ip portico\n"
+				   "delete table ip portico\n";
+	int result = rules_run_nft(take, false, error, error_size);
+
+	if (result == -EIO && !strstr(error, "not permitted"))
+		result = 0;
+	return result == -ENOENT ? 0 : result;
+}
+
+/* raw before mangle: nothing is untracked any more when the guard goes. */
+static int remove_iptables(enum rules_backend backend, char *error,
+			   size_t error_size)
+{
+	char *save;
+	int result = rules_run_save(backend, &save, error, error_size);
+
+	if (result)
+		return result == -ENOENT || result == -EIO ? 0 : result;
+	for (int table = RULES_TABLES - 1; !result && table >= 0; table--)
+		result = remove_table(backend, save, (enum rules_table)table,
+				      error, error_size);
+	free(save);
+	return result;
+}
+
+static int remove_backend(enum rules_backend backend, char *error,
+			  size_t error_size)
+{
+	if (backend == RULES_NFTABLES)
+		return remove_nft(error, error_size);
+	return remove_iptables(backend, error, error_size);
+}
+
+/* What an earlier daemon with another backend may have left. */
+static void remove_others(enum rules_backend kept)
+{
+	char error[SENTENCE_MAX] = "";
+
+	for (int i = 0; i < RULES_BACKENDS; i++)
+		if (i != (int)kept &&
+		    remove_backend((enum rules_backend)i, error,
+				   sizeof(error)))
+			log_warning("rules", "leftover of %s not removed: %s",
+				    rules_backend_name((enum rules_backend)i),
+				    error);
+}
+
+int rules_remove(char *error, size_t error_size)
+{
+	int result = rules_remove_accept(error, error_size);
+
+	for (int i = 0; i < RULES_BACKENDS; i++) {
+		char why[SENTENCE_MAX] = "";
+		int one = remove_backend((enum rules_backend)i, why,
+					 sizeof(why));
+
+		if (one && !result) {
+			result = one;
+			snprintf(error, error_size, "%s", why);
+		}
+	}
+	return result;
+}
+
+static int refuse(const struct rules_spec *spec, char *error,
+		  size_t error_size)
+{
+	snprintf(error, error_size,
+		 "rules cannot name the uplink \"%s\", one of %zu inside "
+		 "devices or the mark 0x%x",
+		 spec->uplink ? spec->uplink : "", spec->inside_count,
+		 (unsigned)spec->mark);
+	return -EINVAL;
+}
+
+int rules_apply(const struct rules_spec *spec, enum rules_backend backend,
+		char *error, size_t error_size)
+{
+	char first[SENTENCE_MAX] = "";
+	int result;
+
+	if (rules_check(spec))
+		return refuse(spec, error, error_size);
+	result = apply(spec, &every_feature, backend, first, sizeof(first));
+	if (result == -EIO) {
+		result = apply(spec, &no_feature, backend, error, error_size);
+		if (!result)
+			log_info("rules",
+				 "the kernel lacks a part that we can do "
+				 "without: %s",
+				 first);
+	} else if (result) {
+		snprintf(error, error_size, "%s", first);
+	}
+	if (!result)
+		remove_others(backend);
+	return result;
+}
+
+int rules_apply_guard(const struct rules_spec *spec,
+		      enum rules_backend backend, char *error,
+		      size_t error_size)
+{
+	int result;
+
+	if (rules_check(spec))
+		return refuse(spec, error, error_size);
+	result = apply(spec, NULL, backend, error, error_size);
+	if (!result)
+		remove_others(backend);
+	return result;
+}

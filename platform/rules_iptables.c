@@ -1,0 +1,309 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later
+ *
+ * The ruleset in iptables-restore's language, for both flavours: own chains
+ * named PORTICO-* in the tables mangle and raw, each reached by one jump at
+ * the head of a builtin chain. The meaning is that of rules_nft.c.
+ *
+ * A queue verdict of ACCEPT ends the table, so a packet translated before
+ * routing comes back by NF_REPEAT with its mark set: it meets our chain's
+ * first rules again, is untracked and goes on.
+ *
+ * Before routing iptables cannot ask by which device a packet will leave:
+ * what is routed elsewhere is named prefix by prefix. Where a prefix that is
+ * named so holds a more specific route through the uplink, that traffic is
+ * not owned and the guard stops it.
+ */
+#include "rules_text.h"
+
+#include <inttypes.h>
+#include <string.h>
+
+/* Ports one multiport match takes; a range counts two. */
+#define MULTIPORT_SLOTS 15
+
+static const char *const table_names[RULES_TABLES] = {
+	[RULES_MANGLE] = "mangle",
+	[RULES_RAW] = "raw",
+};
+
+/* ICMP that may belong to a mapping: echo and timestamp replies, and errors:
+ * unreachable, source quench, redirect, time exceeded, parameter problem. */
+static const int inbound_icmp[] = { 0, 14, 3, 4, 5, 11, 12 };
+static const int errors_icmp[] = { 3, 11, 12 };
+
+#define COUNT(array) (sizeof(array) / sizeof((array)[0]))
+
+const char *rules_table_name(enum rules_table table)
+{
+	return table_names[table];
+}
+
+/* " -j NFQUEUE --queue-num N", with bypass as rules_nft.c explains it. */
+static void queue(FILE *out, const struct rules_spec *spec, bool bypass)
+{
+	fprintf(out, " -j NFQUEUE --queue-num %u%s\n",
+		(unsigned)spec->queue_number, bypass ? " --queue-bypass" : "");
+}
+
+/* --- matches ---------------------------------------------------------------- */
+
+static unsigned slots(const struct config_range *range)
+{
+	return range->first == range->last ? 1 : 2;
+}
+
+static void print_range(FILE *out, const struct config_range *range,
+			bool first)
+{
+	fprintf(out, "%s%u", first ? "" : ",", (unsigned)range->first);
+	if (range->last != range->first)
+		fprintf(out, ":%u", (unsigned)range->last);
+}
+
+/* One NFQUEUE rule for each 15 slots of ports. */
+static void queue_ports(FILE *out, const struct rules_spec *spec,
+			const char *chain, const char *proto,
+			const struct nat_portset *ports)
+{
+	struct config_range range;
+	unsigned used = 0;
+	uint32_t from = 0;
+
+	while (rules_next_ports(ports, &from, &range)) {
+		if (used && used + slots(&range) > MULTIPORT_SLOTS) {
+			queue(out, spec, false);
+			used = 0;
+		}
+		if (!used)
+			fprintf(out, "-A %s -p %s -m multiport --dports ",
+				chain, proto);
+		print_range(out, &range, !used);
+		used += slots(&range);
+	}
+	if (used)
+		queue(out, spec, false);
+}
+
+static void queue_icmp(FILE *out, const struct rules_spec *spec,
+		       const char *match, const int types[], size_t count)
+{
+	for (size_t i = 0; i < count; i++) {
+		fprintf(out, "-A %s -p icmp -m icmp --icmp-type %d", match,
+			types[i]);
+		queue(out, spec, true);
+	}
+}
+
+/* "-A CHAIN OPTION PREFIX -j TARGET" for each prefix. */
+static void each_prefix(FILE *out, const char *rule,
+			const struct nat_prefix *prefixes, size_t count,
+			const char *target)
+{
+	char text[RULES_PREFIX_TEXT];
+
+	for (size_t i = 0; i < count; i++)
+		fprintf(out, "-A %s %s -j %s\n", rule,
+			rules_prefix_text(&prefixes[i], text), target);
+}
+
+static void exempt(FILE *out, const struct rules_spec *spec,
+		   const char *to, const char *from)
+{
+	each_prefix(out, to, spec->exempt, spec->exempt_count, "RETURN");
+	each_prefix(out, from, spec->exempt, spec->exempt_count, "RETURN");
+}
+
+/* --- raw: before conntrack ---------------------------------------------------- */
+
+static void chain_inbound(FILE *out, const struct rules_spec *spec)
+{
+	queue_ports(out, spec, "PORTICO-INBOUND", "tcp", spec->tcp);
+	queue_ports(out, spec, "PORTICO-INBOUND", "udp", spec->udp);
+	queue_icmp(out, spec, "PORTICO-INBOUND", inbound_icmp,
+		   COUNT(inbound_icmp));
+	fputs("-A PORTICO-INBOUND -f", out);
+	queue(out, spec, false);
+}
+
+static void chain_hairpin(FILE *out, const struct rules_spec *spec)
+{
+	queue_ports(out, spec, "PORTICO-HAIRPIN", "tcp", spec->tcp);
+	queue_ports(out, spec, "PORTICO-HAIRPIN", "udp", spec->udp);
+	queue_icmp(out, spec, "PORTICO-HAIRPIN", errors_icmp,
+		   COUNT(errors_icmp));
+}
+
+/* What an inside device sends: unicast that is routed neither inside nor
+ * elsewhere leaves by the uplink. */
+static void chain_outbound(FILE *out, const struct rules_spec *spec)
+{
+	struct rules_marks marks = rules_marks(spec->mark);
+
+	fputs("-A PORTICO-OUTBOUND -m addrtype ! --dst-type UNICAST "
+	      "-j RETURN\n",
+	      out);
+	each_prefix(out, "PORTICO-OUTBOUND -d", spec->inside_nets,
+		    spec->inside_net_count, "RETURN");
+	each_prefix(out, "PORTICO-OUTBOUND -d", spec->elsewhere,
+		    spec->elsewhere_count, "RETURN");
+	fprintf(out,
+		"-A PORTICO-OUTBOUND -j MARK --set-xmark 0x%" PRIx32
+		"/0x%" PRIx32 "\n"
+		"-A PORTICO-OUTBOUND -j CT --notrack\n",
+		marks.outbound, marks.outbound);
+}
+
+static void rules_to_address(FILE *out, const struct rules_spec *spec)
+{
+	char address[RULES_PREFIX_TEXT], match[64];
+
+	rules_addr_text(spec->uplink_addr, address);
+	fprintf(out, "-A PORTICO-RAW -i %s -d %s -j PORTICO-INBOUND\n",
+		spec->uplink, address);
+	snprintf(match, sizeof(match), "PORTICO-RAW -i lo -d %s", address);
+	queue_icmp(out, spec, match, errors_icmp, COUNT(errors_icmp));
+	for (size_t i = 0; i < spec->inside_count; i++)
+		fprintf(out, "-A PORTICO-RAW -i %s -d %s -j PORTICO-HAIRPIN\n",
+			spec->inside[i], address);
+}
+
+/* RETURN where it could be ACCEPT: the user's own rules in this table follow. */
+static void chain_raw(FILE *out, const struct rules_spec *spec,
+		      const struct rules_features *features)
+{
+	struct rules_marks marks = rules_marks(spec->mark);
+
+	fprintf(out,
+		"-A PORTICO-RAW -m mark ! --mark 0x0/0x%" PRIx32
+		" -j CT --notrack\n"
+		"-A PORTICO-RAW -m mark ! --mark 0x0/0x%" PRIx32
+		" -j RETURN\n",
+		marks.mask, marks.mask);
+	exempt(out, spec, "PORTICO-RAW -d", "PORTICO-RAW -s");
+	/* Meets nothing; its presence makes the kernel reassemble. */
+	if (features->reassembly)
+		fputs("-A PORTICO-RAW -i none -p tcp -m socket -j RETURN\n",
+		      out);
+	if (spec->uplink_addr)
+		rules_to_address(out, spec);
+	for (size_t i = 0; i < spec->inside_count; i++)
+		fprintf(out, "-A PORTICO-RAW -i %s -j PORTICO-OUTBOUND\n",
+			spec->inside[i]);
+}
+
+static void table_raw(FILE *out, const struct rules_spec *spec,
+		      const struct rules_features *features)
+{
+	fputs(":PORTICO-RAW - [0:0]\n"
+	      ":PORTICO-INBOUND - [0:0]\n"
+	      ":PORTICO-HAIRPIN - [0:0]\n"
+	      ":PORTICO-OUTBOUND - [0:0]\n",
+	      out);
+	if (spec->uplink_addr) {
+		chain_inbound(out, spec);
+		chain_hairpin(out, spec);
+	}
+	chain_outbound(out, spec);
+	chain_raw(out, spec, features);
+	fputs("-I PREROUTING -j PORTICO-RAW\n", out);
+}
+
+/* --- mangle: after routing ------------------------------------------------------ */
+
+static void chain_errors(FILE *out, const struct rules_spec *spec,
+			 const struct rules_features *features)
+{
+	for (size_t i = 0; features->quotes && i < spec->inside_net_count;
+	     i++) {
+		fprintf(out,
+			"-A PORTICO-ERRORS -m u32 --u32 "
+			"0>>22&0x3C@24&0x%" PRIx32 "=0x%" PRIx32,
+			rules_prefix_mask(&spec->inside_nets[i]),
+			spec->inside_nets[i].addr);
+		queue(out, spec, false);
+	}
+	fputs("-A PORTICO-ERRORS", out);
+	queue(out, spec, features->quotes);
+}
+
+/* Before the kernel's own source translation, which has no later hook: with
+ * iptables the guard also stops what a masquerade rule would have saved. */
+static void chain_guard(FILE *out, const struct rules_spec *spec)
+{
+	char match[64];
+
+	snprintf(match, sizeof(match), "PORTICO-POST -o %s -s", spec->uplink);
+	exempt(out, spec, "PORTICO-POST -d", "PORTICO-POST -s");
+	each_prefix(out, match, spec->inside_nets, spec->inside_net_count,
+		    "DROP");
+}
+
+static void chain_post(FILE *out, const struct rules_spec *spec)
+{
+	struct rules_marks marks = rules_marks(spec->mark);
+
+	fprintf(out, "-A PORTICO-POST -m mark --mark 0x%" PRIx32 "/0x%" PRIx32,
+		marks.outbound, marks.outbound);
+	queue(out, spec, false);
+	for (size_t i = 0; i < COUNT(errors_icmp); i++)
+		fprintf(out,
+			"-A PORTICO-POST -o %s -p icmp -m icmp "
+			"--icmp-type %d -j PORTICO-ERRORS\n",
+			spec->uplink, errors_icmp[i]);
+	chain_guard(out, spec);
+}
+
+static void chain_mss(FILE *out, const struct rules_spec *spec)
+{
+	for (int i = 0; i < 2; i++)
+		fprintf(out,
+			"-A PORTICO-FORWARD -%c %s -p tcp -m tcp "
+			"--tcp-flags SYN,RST SYN "
+			"-j TCPMSS --clamp-mss-to-pmtu\n",
+			"oi"[i], spec->uplink);
+}
+
+static void table_mangle(FILE *out, const struct rules_spec *spec,
+			 const struct rules_features *features)
+{
+	fputs(":PORTICO-POST - [0:0]\n"
+	      ":PORTICO-ERRORS - [0:0]\n",
+	      out);
+	if (spec->mss_clamp)
+		fputs(":PORTICO-FORWARD - [0:0]\n", out);
+	chain_errors(out, spec, features);
+	chain_post(out, spec);
+	if (spec->mss_clamp)
+		chain_mss(out, spec);
+	fputs("-I POSTROUTING -j PORTICO-POST\n", out);
+	if (spec->mss_clamp)
+		fputs("-I FORWARD -j PORTICO-FORWARD\n", out);
+}
+
+/* --- whole tables ---------------------------------------------------------------- */
+
+static void table_open(FILE *out, enum rules_table table, const char *first)
+{
+	fprintf(out, "*%s\n%s", table_names[table], first ? first : "");
+}
+
+void rules_iptables(const struct rules_spec *spec,
+		    const struct rules_features *features,
+		    enum rules_table table, const char *first, FILE *out)
+{
+	table_open(out, table, first);
+	if (table == RULES_RAW)
+		table_raw(out, spec, features);
+	else
+		table_mangle(out, spec, features);
+	fputs("COMMIT\n", out);
+}
+
+void rules_iptables_guard(const struct rules_spec *spec, const char *first,
+			  FILE *out)
+{
+	table_open(out, RULES_MANGLE, first);
+	fputs(":PORTICO-POST - [0:0]\n", out);
+	chain_guard(out, spec);
+	fputs("-I POSTROUTING -j PORTICO-POST\nCOMMIT\n", out);
+}

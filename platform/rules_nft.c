@@ -1,0 +1,317 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later
+ *
+ * The ruleset in nftables' language: `table ip portico` and nothing else. The
+ * header (make it if it is not there, delete it, make it anew) lets nft put
+ * the whole table in force in one transaction, whatever was there before.
+ *
+ * A queue verdict of ACCEPT ends the chain it was given in, hence two chains
+ * at neighbouring priorities in prerouting: the first queues, the second
+ * untracks what came back marked.
+ *
+ * Bypass (go on when no daemon listens) stands only on what belongs to the
+ * router itself while the daemon is dead: ICMP that comes in, and ICMP errors
+ * that do not quote an inside address. Never on pool and forward ports.
+ */
+#include "rules_text.h"
+
+#include <inttypes.h>
+
+static const char errors_text[] =
+	"{ destination-unreachable, time-exceeded, parameter-problem }";
+
+static void line(FILE *out, const char *text)
+{
+	fprintf(out, "\t\t%s\n", text);
+}
+
+static void chain_open(FILE *out, const char *name, const char *type,
+		       const char *hook, const char *priority)
+{
+	fprintf(out,
+		"\tchain %s {\n"
+		"\t\ttype %s hook %s priority %s; policy accept;\n",
+		name, type, hook, priority);
+}
+
+static void chain_close(FILE *out)
+{
+	fputs("\t}\n", out);
+}
+
+/* --- sets ----------------------------------------------------------------- */
+
+static void set_open(FILE *out, const char *name, const char *type)
+{
+	fprintf(out,
+		"\tset %s {\n"
+		"\t\ttype %s\n"
+		"\t\tflags interval\n"
+		"\t\tauto-merge\n",
+		name, type);
+}
+
+static void prefix_set(FILE *out, const char *name,
+		       const struct nat_prefix *prefixes, size_t count)
+{
+	char text[RULES_PREFIX_TEXT];
+
+	set_open(out, name, "ipv4_addr");
+	for (size_t i = 0; i < count; i++)
+		fprintf(out, "%s%s%s", i ? ",\n\t\t\t" : "\t\telements = { ",
+			rules_prefix_text(&prefixes[i], text),
+			i + 1 == count ? " }\n" : "");
+	fputs("\t}\n", out);
+}
+
+static void port_set(FILE *out, const char *name,
+		     const struct nat_portset *ports)
+{
+	struct config_range range;
+	uint32_t from = 0;
+	bool any = false;
+
+	set_open(out, name, "inet_service");
+	while (rules_next_ports(ports, &from, &range)) {
+		fprintf(out, "%s%u", any ? ",\n\t\t\t" : "\t\telements = { ",
+			(unsigned)range.first);
+		if (range.last != range.first)
+			fprintf(out, "-%u", (unsigned)range.last);
+		any = true;
+	}
+	fputs(any ? " }\n\t}\n" : "\t}\n", out);
+}
+
+/* The inside devices while the daemon lives: it refreshes their elements, and
+ * loading the table counts as the first refresh. */
+static void alive_set(FILE *out, const struct rules_spec *spec)
+{
+	fputs("\tset alive {\n"
+	      "\t\ttype ifname\n"
+	      "\t\tflags timeout\n",
+	      out);
+	for (size_t i = 0; i < spec->inside_count; i++)
+		fprintf(out, "%s\"%s\" timeout %us%s",
+			i ? ",\n\t\t\t" : "\t\telements = { ", spec->inside[i],
+			RULES_ALIVE_S,
+			i + 1 == spec->inside_count ? " }\n" : "");
+	fputs("\t}\n", out);
+}
+
+/* `{ "lan0", "lan1" }`; nothing inside is said with a name no device has. */
+static void inside_devices(FILE *out, const struct rules_spec *spec)
+{
+	fputs("{ ", out);
+	if (!spec->inside_count)
+		fputs("\"none\"", out);
+	for (size_t i = 0; i < spec->inside_count; i++)
+		fprintf(out, "%s\"%s\"", i ? ", " : "", spec->inside[i]);
+	fputs(" }", out);
+}
+
+/* --- before conntrack ------------------------------------------------------ */
+
+/* What comes to the uplink's address: pool and forward ports, and the ICMP
+ * that may belong to a mapping. With reassembly the last rule meets nothing. */
+static void chain_inbound(FILE *out, const struct rules_spec *spec)
+{
+	unsigned number = spec->queue_number;
+
+	fprintf(out,
+		"\tchain inbound {\n"
+		"\t\ttcp dport @tcp_ports queue num %u\n"
+		"\t\tudp dport @udp_ports queue num %u\n"
+		"\t\ticmp type { echo-reply, timestamp-reply, "
+		"destination-unreachable, time-exceeded, parameter-problem, "
+		"source-quench, redirect } queue num %u bypass\n"
+		"\t\tip frag-off & 0x1fff != 0 queue num %u\n"
+		"\t}\n",
+		number, number, number, number);
+}
+
+/* The hairpin's first pass: from inside to the uplink's address. */
+static void chain_hairpin(FILE *out, const struct rules_spec *spec)
+{
+	unsigned number = spec->queue_number;
+
+	fprintf(out,
+		"\tchain hairpin {\n"
+		"\t\ttcp dport @tcp_ports queue num %u\n"
+		"\t\tudp dport @udp_ports queue num %u\n"
+		"\t\ticmp type %s queue num %u bypass\n"
+		"\t}\n",
+		number, number, errors_text, number);
+}
+
+static void rules_to_address(FILE *out, const struct rules_spec *spec)
+{
+	char address[RULES_PREFIX_TEXT];
+
+	rules_addr_text(spec->uplink_addr, address);
+	fprintf(out, "\t\tiifname \"%s\" ip daddr %s jump inbound\n",
+		spec->uplink, address);
+	/* Errors raised after we rewrote the source go from the uplink's
+	 * address to itself. */
+	fprintf(out,
+		"\t\tiifname \"lo\" ip daddr %s icmp type %s "
+		"queue num %u bypass\n",
+		address, errors_text, (unsigned)spec->queue_number);
+	fputs("\t\tiifname ", out);
+	inside_devices(out, spec);
+	fprintf(out, " ip daddr %s jump hairpin\n", address);
+}
+
+static void chain_raw_in(FILE *out, const struct rules_spec *spec,
+			 const struct rules_features *features)
+{
+	chain_open(out, "raw_in", "filter", "prerouting", "raw - 10");
+	line(out, "ip daddr @exempt accept");
+	line(out, "ip saddr @exempt accept");
+	/* Meets nothing; its presence makes the kernel reassemble. */
+	if (features->reassembly)
+		line(out,
+		     "iifname \"none\" meta l4proto tcp tproxy to :1");
+	if (spec->uplink_addr)
+		rules_to_address(out, spec);
+	chain_close(out);
+}
+
+/* fib: what the routing will decide. Only unicast: the default route seems to
+ * lead multicast and broadcasts (DHCP) out, too. */
+static void chain_raw_track(FILE *out, const struct rules_spec *spec)
+{
+	struct rules_marks marks = rules_marks(spec->mark);
+
+	chain_open(out, "raw_track", "filter", "prerouting", "raw - 9");
+	fprintf(out, "\t\tmeta mark & 0x%08" PRIx32 " != 0 notrack accept\n",
+		marks.mask);
+	line(out, "ip daddr @exempt accept");
+	line(out, "ip saddr @exempt accept");
+	fputs("\t\tiifname ", out);
+	if (spec->fallback_kernel)
+		fputs("@alive", out);
+	else
+		inside_devices(out, spec);
+	fprintf(out,
+		" fib daddr type unicast fib daddr oifname \"%s\" "
+		"meta mark set meta mark | 0x%08" PRIx32 " notrack\n",
+		spec->uplink, marks.outbound);
+	chain_close(out);
+}
+
+/* --- after routing ---------------------------------------------------------- */
+
+/* ICMP errors leaving by the uplink. One about a packet that we translated
+ * inwards quotes that packet's inside destination (octet 24: 8 of ICMP, 16 of
+ * the quoted header): without the daemon it must not leave. */
+static void chain_errors(FILE *out, const struct rules_spec *spec)
+{
+	fputs("\tchain errors {\n", out);
+	for (size_t i = 0; i < spec->inside_net_count; i++)
+		if (spec->inside_nets[i].length)
+			fprintf(out,
+				"\t\t@th,192,32 & 0x%08" PRIx32
+				" == 0x%08" PRIx32 " queue num %u\n",
+				rules_prefix_mask(&spec->inside_nets[i]),
+				spec->inside_nets[i].addr,
+				(unsigned)spec->queue_number);
+	fprintf(out, "\t\tqueue num %u bypass\n", (unsigned)spec->queue_number);
+	chain_close(out);
+}
+
+static void chain_out(FILE *out, const struct rules_spec *spec)
+{
+	struct rules_marks marks = rules_marks(spec->mark);
+
+	chain_open(out, "out", "filter", "postrouting", "srcnat - 20");
+	fprintf(out, "\t\tmeta mark & 0x%08" PRIx32 " != 0 queue num %u\n",
+		marks.outbound, (unsigned)spec->queue_number);
+	fprintf(out, "\t\toifname \"%s\" icmp type %s jump errors\n",
+		spec->uplink, errors_text);
+	chain_close(out);
+}
+
+/* After every source translation, ours and the kernel's: what still has an
+ * inside source here would be seen outside. That goes for the router's own
+ * packets, too: an answer to them could not come back. */
+static void chain_guard(FILE *out, const struct rules_spec *spec)
+{
+	chain_open(out, "guard", "filter", "postrouting", "300");
+	fprintf(out,
+		"\t\toifname \"%s\" ip saddr @inside ip saddr != @exempt "
+		"ip daddr != @exempt drop\n",
+		spec->uplink);
+	chain_close(out);
+}
+
+/* Sees tracked packets only, so none while the daemon lives. */
+static void chain_fallback(FILE *out, const struct rules_spec *spec)
+{
+	chain_open(out, "fallback", "nat", "postrouting", "srcnat - 10");
+	line(out, "ip daddr @exempt accept");
+	line(out, "ip saddr @exempt accept");
+	if (spec->router_ports.first)
+		fprintf(out,
+			"\t\toifname \"%s\" ip saddr @inside "
+			"meta l4proto { tcp, udp } masquerade to :%u-%u\n",
+			spec->uplink, (unsigned)spec->router_ports.first,
+			(unsigned)spec->router_ports.last);
+	fprintf(out, "\t\toifname \"%s\" ip saddr @inside masquerade\n",
+		spec->uplink);
+	chain_close(out);
+}
+
+/* The route's path MTU is the lesser of both directions'; a size is only ever
+ * lowered. */
+static void chain_mss(FILE *out, const struct rules_spec *spec)
+{
+	static const char *const directions[] = { "oifname", "iifname" };
+
+	chain_open(out, "mss", "filter", "forward", "mangle");
+	for (int i = 0; i < 2; i++)
+		fprintf(out,
+			"\t\t%s \"%s\" tcp flags & (syn | rst) == syn "
+			"tcp option maxseg size set rt mtu\n",
+			directions[i], spec->uplink);
+	chain_close(out);
+}
+
+static void table_open(FILE *out, const struct rules_spec *spec)
+{
+	fputs("table ip portico\n"
+	      "delete table ip portico\n"
+	      "table ip portico {\n",
+	      out);
+	prefix_set(out, "exempt", spec->exempt, spec->exempt_count);
+	prefix_set(out, "inside", spec->inside_nets, spec->inside_net_count);
+}
+
+void rules_nft(const struct rules_spec *spec,
+	       const struct rules_features *features, FILE *out)
+{
+	table_open(out, spec);
+	port_set(out, "tcp_ports", spec->tcp);
+	port_set(out, "udp_ports", spec->udp);
+	if (spec->fallback_kernel)
+		alive_set(out, spec);
+	if (spec->uplink_addr) {
+		chain_inbound(out, spec);
+		chain_hairpin(out, spec);
+	}
+	chain_raw_in(out, spec, features);
+	chain_raw_track(out, spec);
+	chain_errors(out, spec);
+	chain_out(out, spec);
+	chain_guard(out, spec);
+	if (spec->fallback_kernel)
+		chain_fallback(out, spec);
+	if (spec->mss_clamp)
+		chain_mss(out, spec);
+	fputs("}\n", out);
+}
+
+void rules_nft_guard(const struct rules_spec *spec, FILE *out)
+{
+	table_open(out, spec);
+	chain_guard(out, spec);
+	fputs("}\n", out);
+}

@@ -1,0 +1,210 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later
+ *
+ * The router's own sockets by inet_diag, or from /proc/net where the kernel
+ * comes without it (a separate module on OpenWrt).
+ */
+#include "sockets.h"
+
+#include <arpa/inet.h>
+#include <errno.h>
+#include <inttypes.h>
+#include <libmnl/libmnl.h>
+#include <linux/inet_diag.h>
+#include <linux/sock_diag.h>
+#include <netinet/in.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/socket.h>
+#include <sys/time.h>
+
+#define BUFFER_BYTES 32768
+#define STATE_TIME_WAIT 6 /* include/net/tcp_states.h */
+
+struct collector {
+	uint32_t uplink_addr;
+	struct nat_portset *set;
+};
+
+/* One table of sockets, under both names. */
+static const struct source {
+	uint8_t family;
+	uint8_t protocol;
+	const char *file;
+} sources[] = {
+	{ AF_INET, IPPROTO_UDP, "/proc/net/udp" },
+	{ AF_INET6, IPPROTO_UDP, "/proc/net/udp6" },
+	{ AF_INET, IPPROTO_TCP, "/proc/net/tcp" },
+	{ AF_INET6, IPPROTO_TCP, "/proc/net/tcp6" },
+};
+
+#define SOURCES (sizeof(sources) / sizeof(*sources))
+
+/* words: the local address as the kernel holds it, IPv4 in the first or, in
+ * an IPv6 socket, mapped (::ffff:a.b.c.d) in the last. */
+static void take(const struct collector *collector, uint8_t family,
+		 const uint32_t words[4], uint16_t port)
+{
+	uint32_t addr = ntohl(words[0]);
+
+	if (family == AF_INET6) {
+		bool any = !(words[0] | words[1] | words[2] | words[3]);
+		bool mapped = !(words[0] | words[1]) &&
+			      words[2] == htonl(0xffff);
+
+		if (!any && !mapped)
+			return;
+		addr = ntohl(words[3]);
+	}
+	if (port && (!addr || addr == collector->uplink_addr))
+		nat_portset_add(collector->set, port);
+}
+
+/* --- inet_diag ---------------------------------------------------------- */
+
+static bool is_v6only(const struct nlmsghdr *message)
+{
+	const struct nlattr *attr;
+
+	mnl_attr_for_each(attr, message, sizeof(struct inet_diag_msg)) {
+		if (mnl_attr_get_type(attr) == INET_DIAG_SKV6ONLY &&
+		    mnl_attr_get_payload_len(attr) >= 1)
+			return mnl_attr_get_u8(attr);
+	}
+	return false;
+}
+
+static int on_socket(const struct nlmsghdr *message, void *data)
+{
+	const struct inet_diag_msg *diag = mnl_nlmsg_get_payload(message);
+
+	if (mnl_nlmsg_get_payload_len(message) < sizeof(*diag))
+		return MNL_CB_OK;
+	if (diag->idiag_family == AF_INET6 && is_v6only(message))
+		return MNL_CB_OK;
+	take(data, diag->idiag_family, diag->id.idiag_src,
+	     ntohs(diag->id.idiag_sport));
+	return MNL_CB_OK;
+}
+
+static int request(struct mnl_socket *socket, const struct source *source,
+		   uint32_t seq, char *buffer)
+{
+	struct nlmsghdr *message = mnl_nlmsg_put_header(buffer);
+	struct inet_diag_req_v2 *diag;
+
+	message->nlmsg_type = SOCK_DIAG_BY_FAMILY;
+	message->nlmsg_flags = NLM_F_REQUEST | NLM_F_DUMP;
+	message->nlmsg_seq = seq;
+	diag = mnl_nlmsg_put_extra_header(message, sizeof(*diag));
+	diag->sdiag_family = source->family;
+	diag->sdiag_protocol = source->protocol;
+	/* Every state, also those that only newer kernels have. */
+	diag->idiag_states = ~(1U << STATE_TIME_WAIT);
+	if (mnl_socket_sendto(socket, message, message->nlmsg_len) < 0)
+		return -errno;
+	return 0;
+}
+
+static int dump(struct mnl_socket *socket, const struct source *source,
+		uint32_t seq, struct collector *collector, char *buffer)
+{
+	unsigned port = mnl_socket_get_portid(socket);
+	int rc = request(socket, source, seq, buffer);
+
+	if (rc)
+		return rc;
+	do {
+		ssize_t got = mnl_socket_recvfrom(socket, buffer, BUFFER_BYTES);
+		if (got < 0)
+			return -errno;
+		rc = mnl_cb_run(buffer, (size_t)got, seq, port, on_socket,
+				collector);
+	} while (rc > MNL_CB_STOP);
+	return rc < 0 ? -errno : 0;
+}
+
+static int read_diag(const struct source *source, struct collector *collector,
+		     char *buffer)
+{
+	struct timeval patience = { .tv_sec = 5 };
+	struct mnl_socket *socket;
+	int rc;
+
+	socket = mnl_socket_open2(NETLINK_SOCK_DIAG, SOCK_CLOEXEC);
+	if (!socket)
+		return -errno;
+	setsockopt(mnl_socket_get_fd(socket), SOL_SOCKET, SO_RCVTIMEO,
+		   &patience, sizeof(patience));
+	if (mnl_socket_bind(socket, 0, MNL_SOCKET_AUTOPID) < 0)
+		rc = -errno;
+	else
+		rc = dump(socket, source, 1, collector, buffer);
+	mnl_socket_close(socket);
+	return rc;
+}
+
+/* --- /proc/net ---------------------------------------------------------- */
+
+/* "  0: 0100007F:1F90 00000000:0000 0A ...": words of the address as the
+ * machine reads them, the port in host order. */
+static void take_line(const struct collector *collector, uint8_t family,
+		      const char *line)
+{
+	uint32_t words[4] = { 0 };
+	unsigned port, state;
+	int found;
+
+	if (family == AF_INET)
+		found = sscanf(line, " %*u: %8" SCNx32 ":%4x %*[^ ] %2x",
+			       &words[0], &port, &state) +
+			3;
+	else
+		found = sscanf(line,
+			       " %*u: %8" SCNx32 "%8" SCNx32 "%8" SCNx32
+			       "%8" SCNx32 ":%4x %*[^ ] %2x",
+			       &words[0], &words[1], &words[2], &words[3],
+			       &port, &state);
+	if (found == 6 && state != STATE_TIME_WAIT)
+		take(collector, family, words, (uint16_t)port);
+}
+
+static int read_proc(const struct source *source, struct collector *collector)
+{
+	char *line = NULL;
+	size_t size = 0;
+	FILE *file = fopen(source->file, "re");
+
+	/* Without IPv6 its files are missing. */
+	if (!file)
+		return source->family == AF_INET6 && errno == ENOENT ? 0 :
+								       -errno;
+	while (getline(&line, &size, file) > 0)
+		take_line(collector, source->family, line);
+	free(line);
+	fclose(file);
+	return 0;
+}
+
+int sockets_read(uint32_t uplink_addr, struct nat_portset *udp,
+		 struct nat_portset *tcp)
+{
+	char *buffer = malloc(BUFFER_BYTES);
+	int rc = buffer ? 0 : -ENOMEM;
+
+	memset(udp, 0, sizeof(*udp));
+	memset(tcp, 0, sizeof(*tcp));
+	for (size_t i = 0; !rc && i < SOURCES; i++) {
+		const struct source *source = &sources[i];
+		struct collector collector = {
+			.uplink_addr = uplink_addr,
+			.set = source->protocol == IPPROTO_UDP ? udp : tcp,
+		};
+
+		/* What a broken-off dump has added is true all the same. */
+		if (read_diag(source, &collector, buffer))
+			rc = read_proc(source, &collector);
+	}
+	free(buffer);
+	return rc;
+}

@@ -1,0 +1,18 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later
+ *
+ * The router's own sockets, read by inet_diag (RFC 6056 3.2: ports bound
+ * locally must not be handed out).
+ */
+#ifndef PORTICO_PLATFORM_SOCKETS_H
+#define PORTICO_PLATFORM_SOCKETS_H
+
+#include <stdint.h>
+
+#include "portico/nat.h"
+
+/* Adds to *udp and *tcp each local port bound to uplink_addr, 0.0.0.0 or ::
+ * (any state but TIME_WAIT). Sets are cleared first. 0 or -errno. */
+int sockets_read(uint32_t uplink_addr, struct nat_portset *udp,
+		 struct nat_portset *tcp);
+
+#endif

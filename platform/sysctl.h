@@ -1,0 +1,34 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later
+ *
+ * Kernel settings that Portico changes while it runs and puts back when it
+ * stops: ip_forward, send_redirects, ip_local_reserved_ports.
+ */
+#ifndef PORTICO_PLATFORM_SYSCTL_H
+#define PORTICO_PLATFORM_SYSCTL_H
+
+#include <net/if.h>
+#include <stddef.h>
+
+#include "config.h"
+#include "portico/nat.h"
+
+struct sysctl_saved; /* what was there before */
+
+/* Reads /proc/sys/NAME (slashes) as text without the newline. 0 or -errno. */
+int sysctl_read(const char *name, char *value, size_t size);
+int sysctl_write(const char *name, const char *value);
+
+struct sysctl_saved *sysctl_new(void);
+/* Changes one setting, remembering the first old value. A device that is gone
+ * is no error. 0 or -errno. */
+int sysctl_set(struct sysctl_saved *saved, const char *name, const char *value);
+/* Adds the set's ports to ip_local_reserved_ports, merged with what is there. */
+int sysctl_reserve_ports(struct sysctl_saved *saved,
+			 const struct nat_portset *ports);
+/* Puts back what still holds the value we wrote; frees saved. */
+void sysctl_restore(struct sysctl_saved *saved);
+
+/* The first 2,048 ports of ip_local_port_range. 0 or -errno. */
+int sysctl_router_ports(struct config_range *range);
+
+#endif

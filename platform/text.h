@@ -1,0 +1,34 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later
+ *
+ * The daemon's replies as text for people: aligned columns, sorted, with
+ * units, service and host names. The text may change; --json is the contract.
+ */
+#ifndef PORTICO_PLATFORM_TEXT_H
+#define PORTICO_PLATFORM_TEXT_H
+
+#include <json-c/json.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <stdio.h>
+
+#include "names.h"
+
+/* Bytes of a formatted cell with its end; longer text is cut. */
+#define TEXT_CELL 80
+
+/* "812B", "1.2KiB", "3.4GiB": no blank inside, a column stays one word. */
+const char *text_bytes(uint64_t bytes, char cell[static TEXT_CELL]);
+/* "45s", "2m05s", "1h02m", "3d04h". */
+const char *text_duration(uint64_t seconds, char cell[static TEXT_CELL]);
+
+/* Each prints one reply. names (may be NULL) gives host names where the reply
+ * has none. The arrays in reply are sorted in place. */
+void text_status(struct json_object *reply, FILE *out);
+void text_mappings(struct json_object *reply, const struct names *names,
+		   FILE *out);
+void text_sessions(struct json_object *reply, const struct names *names,
+		   FILE *out);
+void text_hosts(struct json_object *reply, const struct names *names,
+		FILE *out);
+
+#endif

@@ -1,0 +1,64 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later
+ *
+ * Devices, addresses and routes, followed by rtnetlink (libmnl): the uplink's
+ * address as it appears, changes and goes, the inside devices and their
+ * networks, and the routes that lead elsewhere. Devices are known by name, so
+ * a re-created device (PPPoE) is found again.
+ */
+#ifndef PORTICO_PLATFORM_UPLINK_H
+#define PORTICO_PLATFORM_UPLINK_H
+
+#include <net/if.h>
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "loop.h"
+#include "portico/nat.h"
+
+struct network_device {
+	char name[IFNAMSIZ];
+	unsigned index; /* 0: does not exist now */
+	bool up; /* IFF_UP and a carrier */
+	uint32_t mtu;
+};
+
+/* What is known now. Arrays are owned by the monitor and live until the next
+ * change. */
+struct network_state {
+	struct network_device uplink;
+	uint32_t uplink_addr; /* primary IPv4 address, 0: none */
+	struct network_device *inside;
+	size_t inside_count;
+	/* Networks on the inside devices: their addresses' prefixes and the
+	 * routes through them (inner routers). */
+	struct nat_prefix *inside_nets;
+	size_t inside_net_count;
+	/* Prefixes of the main table more specific than the default route that
+	 * leave by a device which is neither uplink nor inside. */
+	struct nat_prefix *elsewhere;
+	size_t elsewhere_count;
+	bool policy_routing; /* ip rules beyond the three standard ones */
+};
+
+struct network;
+
+/* Chooses devices when none are named: the default route's device is the
+ * uplink; every other device with a private address is inside, except docker*,
+ * virbr*, veth*, wg*, tun*. Fills uplink and inside (up to capacity names).
+ * Returns the number of inside devices or -errno; -ENODEV: no default route. */
+int network_choose(char uplink[IFNAMSIZ], char (*inside)[IFNAMSIZ],
+		   size_t capacity);
+
+/* Opens the monitor, reads the present state. changed(context) is called from
+ * the loop after any difference in the state (coalesced: once per wake-up).
+ * fixed_addr: the uplink's address when configured, 0: the device's first
+ * global IPv4 address. Returns NULL with errno set. */
+struct network *network_open(struct loop *loop, const char *uplink,
+			     const char (*inside)[IFNAMSIZ], size_t inside_count,
+			     uint32_t fixed_addr, void (*changed)(void *context),
+			     void *context);
+void network_close(struct network *network);
+const struct network_state *network_state(const struct network *network);
+
+#endif

@@ -1,0 +1,190 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later
+ *
+ * From the kernel's tables to what the gateway wants to know of them.
+ */
+#include "uplink_table.h"
+
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+
+static void find_device(const struct uplink_table *table,
+			struct network_device *device)
+{
+	const struct network_device *link;
+
+	link = uplink_table_link(table, device->name);
+	device->index = link ? link->index : 0;
+	device->up = link && link->up;
+	device->mtu = link ? link->mtu : 0;
+}
+
+static uint32_t choose_addr(const struct uplink_table *table, unsigned index,
+			    uint32_t fixed_addr)
+{
+	for (size_t i = 0; index && i < table->addr_count; i++) {
+		const struct uplink_addr *addr = &table->addrs[i];
+
+		if (addr->index != index)
+			continue;
+		if (fixed_addr ? addr->local == fixed_addr :
+				 addr->global && !addr->secondary)
+			return addr->local;
+	}
+	return 0;
+}
+
+static bool is_inside(const struct network_state *state, unsigned index)
+{
+	for (size_t i = 0; index && i < state->inside_count; i++)
+		if (state->inside[i].index == index)
+			return true;
+	return false;
+}
+
+static int compare_prefixes(const void *left, const void *right)
+{
+	const struct nat_prefix *a = left, *b = right;
+
+	if (a->addr != b->addr)
+		return a->addr < b->addr ? -1 : 1;
+	return (int)a->length - (int)b->length;
+}
+
+/* Sorts and leaves out what another prefix covers: a set of addresses, in the
+ * form that rules and comparisons want. Returns the new count. */
+static size_t normalize(struct nat_prefix *prefixes, size_t count)
+{
+	size_t kept = 0;
+
+	if (!count)
+		return 0;
+	qsort(prefixes, count, sizeof(*prefixes), compare_prefixes);
+	for (size_t i = 1; i < count; i++)
+		if (!nat_prefix_has(&prefixes[kept], prefixes[i].addr))
+			prefixes[++kept] = prefixes[i];
+	return kept + 1;
+}
+
+static int build_inside_nets(const struct uplink_table *table,
+			     struct network_state *state)
+{
+	size_t most = table->addr_count + table->route_count, count = 0;
+	struct nat_prefix *nets = calloc(most + 1, sizeof(*nets));
+
+	if (!nets)
+		return -ENOMEM;
+	for (size_t i = 0; i < table->addr_count; i++)
+		if (is_inside(state, table->addrs[i].index) &&
+		    table->addrs[i].net.length)
+			nets[count++] = table->addrs[i].net;
+	/* A default route to the inside does not make the world inside. */
+	for (size_t i = 0; i < table->route_count; i++)
+		if (is_inside(state, table->routes[i].index) &&
+		    table->routes[i].to.length)
+			nets[count++] = table->routes[i].to;
+	state->inside_nets = nets;
+	state->inside_net_count = normalize(nets, count);
+	return 0;
+}
+
+static bool same_prefix(const struct uplink_route *a,
+			const struct uplink_route *b)
+{
+	return a->to.addr == b->to.addr && a->to.length == b->to.length;
+}
+
+/* Looks at the routes of one prefix, beginning at *at, and moves *at behind
+ * them. Only those of the best metric count; with one next hop at the uplink
+ * or inside, the prefix is not elsewhere. */
+static bool leads_elsewhere(const struct uplink_table *table,
+			    const struct network_state *state, size_t *at)
+{
+	const struct uplink_route *best = &table->routes[*at];
+	bool elsewhere = best->to.length > 0;
+
+	while (*at < table->route_count) {
+		const struct uplink_route *route = &table->routes[*at];
+
+		if (!same_prefix(best, route))
+			break;
+		if (route->metric == best->metric && route->index &&
+		    (route->index == state->uplink.index ||
+		     route->index == table->loopback ||
+		     is_inside(state, route->index)))
+			elsewhere = false;
+		(*at)++;
+	}
+	return elsewhere;
+}
+
+static int build_elsewhere(const struct uplink_table *table,
+			   struct network_state *state)
+{
+	struct nat_prefix *nets = calloc(table->route_count + 1, sizeof(*nets));
+	size_t count = 0, at = 0;
+
+	if (!nets)
+		return -ENOMEM;
+	while (at < table->route_count) {
+		struct nat_prefix to = table->routes[at].to;
+
+		if (leads_elsewhere(table, state, &at))
+			nets[count++] = to;
+	}
+	state->elsewhere = nets;
+	state->elsewhere_count = normalize(nets, count);
+	return 0;
+}
+
+int uplink_state_build(const struct uplink_table *table, uint32_t fixed_addr,
+		       struct network_state *state)
+{
+	int rc;
+
+	find_device(table, &state->uplink);
+	for (size_t i = 0; i < state->inside_count; i++)
+		find_device(table, &state->inside[i]);
+	state->uplink_addr =
+		choose_addr(table, state->uplink.index, fixed_addr);
+	state->policy_routing = table->policy_routing;
+	rc = build_inside_nets(table, state);
+	if (!rc)
+		rc = build_elsewhere(table, state);
+	return rc;
+}
+
+static bool same_device(const struct network_device *a,
+			const struct network_device *b)
+{
+	return a->index == b->index && a->up == b->up && a->mtu == b->mtu &&
+	       !strcmp(a->name, b->name);
+}
+
+static bool same_prefixes(const struct nat_prefix *a, size_t a_count,
+			  const struct nat_prefix *b, size_t b_count)
+{
+	if (a_count != b_count)
+		return false;
+	for (size_t i = 0; i < a_count; i++)
+		if (compare_prefixes(&a[i], &b[i]))
+			return false;
+	return true;
+}
+
+bool uplink_state_equal(const struct network_state *a,
+			const struct network_state *b)
+{
+	if (a->uplink_addr != b->uplink_addr ||
+	    a->policy_routing != b->policy_routing ||
+	    a->inside_count != b->inside_count ||
+	    !same_device(&a->uplink, &b->uplink))
+		return false;
+	for (size_t i = 0; i < a->inside_count; i++)
+		if (!same_device(&a->inside[i], &b->inside[i]))
+			return false;
+	return same_prefixes(a->inside_nets, a->inside_net_count,
+			     b->inside_nets, b->inside_net_count) &&
+	       same_prefixes(a->elsewhere, a->elsewhere_count, b->elsewhere,
+			     b->elsewhere_count);
+}

@@ -1,0 +1,58 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later
+ *
+ * What the kernel says about links, IPv4 addresses, routes and rules, read in
+ * one go. Private to the uplink*.c files.
+ *
+ * Every change is answered by reading all of it again: the kernel does not
+ * tell which IPv4 routes a device or an address took with it when it went, so
+ * a table kept up to date by notifications alone would become wrong.
+ */
+#ifndef PORTICO_PLATFORM_UPLINK_TABLE_H
+#define PORTICO_PLATFORM_UPLINK_TABLE_H
+
+#include "uplink.h"
+
+struct uplink_addr {
+	unsigned index; /* the device */
+	uint32_t local;
+	struct nat_prefix net;
+	bool global; /* scope global */
+	bool secondary;
+};
+
+/* One next hop of a route of the main table: a multipath route is several
+ * neighbouring entries. */
+struct uplink_route {
+	struct nat_prefix to;
+	uint32_t metric;
+	unsigned index; /* 0: none (blackhole, unreachable, prohibit) */
+};
+
+struct uplink_table {
+	struct network_device *links; /* without loopback */
+	size_t link_count;
+	unsigned loopback; /* ifindex of lo */
+	struct uplink_addr *addrs; /* in the kernel's order */
+	size_t addr_count;
+	struct uplink_route *routes; /* by prefix, then metric */
+	size_t route_count;
+	bool policy_routing;
+};
+
+/* Reads everything. 0, or -errno with an empty table. Free either way. */
+int uplink_table_read(struct uplink_table *table);
+void uplink_table_free(struct uplink_table *table);
+
+/* NULL when there is no such device. */
+const struct network_device *uplink_table_link(const struct uplink_table *table,
+					       const char *name);
+
+/* Fills *state, whose device names (and inside_count) are set, from the
+ * table. fixed_addr as in network_open(). 0 or -ENOMEM; the arrays
+ * inside_nets and elsewhere are allocated and belong to the caller. */
+int uplink_state_build(const struct uplink_table *table, uint32_t fixed_addr,
+		       struct network_state *state);
+bool uplink_state_equal(const struct network_state *a,
+			const struct network_state *b);
+
+#endif

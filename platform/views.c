@@ -1,0 +1,294 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later
+ *
+ * What the control socket shows, as JSON objects.
+ */
+#include "views.h"
+
+#include <stdio.h>
+
+#include "filter.h"
+
+/* Keys are literals and each is added once: no copy, no look-up. */
+static void put(struct json_object *object, const char *key,
+		struct json_object *value)
+{
+	json_object_object_add_ex(object, key, value,
+				  JSON_C_OBJECT_ADD_KEY_IS_NEW |
+					  JSON_C_OBJECT_KEY_IS_CONSTANT);
+}
+
+static void put_number(struct json_object *object, const char *key,
+		       uint64_t value)
+{
+	put(object, key, json_object_new_uint64(value));
+}
+
+/* A NULL text is shown as null. */
+static void put_text(struct json_object *object, const char *key,
+		     const char *text)
+{
+	put(object, key, text ? json_object_new_string(text) : NULL);
+}
+
+const char *views_addr(uint32_t addr, char text[static VIEWS_ADDR_SIZE])
+{
+	snprintf(text, VIEWS_ADDR_SIZE, "%u.%u.%u.%u", addr >> 24,
+		 addr >> 16 & 255, addr >> 8 & 255, addr & 255);
+	return text;
+}
+
+const char *views_socket(uint32_t addr, uint16_t port,
+			 char text[static VIEWS_SOCKET_SIZE])
+{
+	snprintf(text, VIEWS_SOCKET_SIZE, "%u.%u.%u.%u:%u", addr >> 24,
+		 addr >> 16 & 255, addr >> 8 & 255, addr & 255,
+		 (unsigned)port);
+	return text;
+}
+
+static void put_socket(struct json_object *object, const char *key,
+		       uint32_t addr, uint16_t port)
+{
+	char text[VIEWS_SOCKET_SIZE];
+
+	put_text(object, key, views_socket(addr, port, text));
+}
+
+static void put_proto(struct json_object *object, uint8_t proto)
+{
+	char text[4];
+
+	put_text(object, "proto", filter_proto_name(proto, text));
+}
+
+/* Ages are rounded down, expiry up: what still lives never shows 0 s left. */
+static void put_times(struct json_object *object, uint64_t age_ms,
+		      uint64_t idle_ms, uint64_t expires_ms)
+{
+	put_number(object, "age_s", age_ms / 1000);
+	put_number(object, "idle_s", idle_ms / 1000);
+	if (expires_ms == NAT_NEVER)
+		put_text(object, "expires_s", NULL);
+	else
+		put_number(object, "expires_s",
+			   expires_ms / 1000 + !!(expires_ms % 1000));
+}
+
+static void put_counters(struct json_object *object,
+			 const struct nat_counters *counters)
+{
+	put_number(object, "out_packets", counters->out_packets);
+	put_number(object, "out_bytes", counters->out_bytes);
+	put_number(object, "in_packets", counters->in_packets);
+	put_number(object, "in_bytes", counters->in_bytes);
+}
+
+struct json_object *views_mapping(const struct nat_mapping_view *view)
+{
+	struct json_object *object = json_object_new_object();
+
+	if (!object)
+		return NULL;
+	put_proto(object, view->proto);
+	put_socket(object, "inside", view->inside_addr, view->inside_port);
+	put_socket(object, "outside", view->outside_addr, view->outside_port);
+	put_text(object, "kind", nat_kind_name(view->kind));
+	put_number(object, "sessions", view->sessions);
+	put_times(object, view->age_ms, view->idle_ms, view->expires_ms);
+	put_counters(object, &view->counters);
+	put_text(object, "name", view->name);
+	return object;
+}
+
+struct json_object *views_session(const struct nat_session_view *view)
+{
+	struct json_object *object = json_object_new_object();
+
+	if (!object)
+		return NULL;
+	put_proto(object, view->proto);
+	put_socket(object, "inside", view->inside_addr, view->inside_port);
+	put_socket(object, "outside", view->outside_addr, view->outside_port);
+	put_socket(object, "peer", view->peer_addr, view->peer_port);
+	put_text(object, "state", nat_state_name(view->state));
+	put_times(object, view->age_ms, view->idle_ms, view->expires_ms);
+	put_counters(object, &view->counters);
+	return object;
+}
+
+struct json_object *views_host(const struct nat_host_view *view,
+			       const char *name)
+{
+	struct json_object *object = json_object_new_object();
+	char text[VIEWS_ADDR_SIZE];
+
+	if (!object)
+		return NULL;
+	put_text(object, "address", views_addr(view->addr, text));
+	put_text(object, "name", name);
+	put_number(object, "mappings", view->mappings);
+	put_number(object, "sessions", view->sessions);
+	put_counters(object, &view->counters);
+	put_number(object, "refused", view->refused);
+	return object;
+}
+
+struct json_object *views_rules(const char *text, const char *backend)
+{
+	struct json_object *object = json_object_new_object();
+
+	if (!object)
+		return NULL;
+	put_text(object, "rules", text);
+	put_text(object, "backend", backend);
+	return object;
+}
+
+struct json_object *views_error(const char *message)
+{
+	struct json_object *object = json_object_new_object();
+
+	if (object)
+		put_text(object, "error", message);
+	return object;
+}
+
+/* --- status -------------------------------------------------------------- */
+
+static struct json_object *uplink(const struct views_status *status)
+{
+	struct json_object *object = json_object_new_object();
+	char text[VIEWS_ADDR_SIZE];
+
+	if (!object)
+		return NULL;
+	put_text(object, "device", status->uplink_device);
+	put_text(object, "address",
+		 status->uplink_addr ? views_addr(status->uplink_addr, text) :
+				       NULL);
+	return object;
+}
+
+static struct json_object *use(uint32_t used, uint32_t limit)
+{
+	struct json_object *object = json_object_new_object();
+
+	if (!object)
+		return NULL;
+	put_number(object, "used", used);
+	put_number(object, "limit", limit);
+	return object;
+}
+
+static struct json_object *pool(const struct nat_pool_stats *stats)
+{
+	struct json_object *object = json_object_new_object();
+
+	if (!object)
+		return NULL;
+	put_number(object, "used", stats->used);
+	put_number(object, "held", stats->held);
+	put_number(object, "total", stats->total);
+	return object;
+}
+
+static struct json_object *ports(const struct nat_stats *stats)
+{
+	struct json_object *object = json_object_new_object();
+
+	for (int i = 0; object && i < NAT_POOLS; i++)
+		put(object, nat_pool_name((enum nat_pool)i),
+		    pool(&stats->ports[i]));
+	return object;
+}
+
+static struct json_object *packets(const struct nat_stats *stats)
+{
+	struct json_object *object = json_object_new_object();
+
+	if (!object)
+		return NULL;
+	put_number(object, "outbound", stats->outbound_packets);
+	put_number(object, "inbound", stats->inbound_packets);
+	put_number(object, "hairpin", stats->hairpin_packets);
+	put_number(object, "untouched", stats->untouched_packets);
+	return object;
+}
+
+static struct json_object *bytes(const struct nat_stats *stats)
+{
+	struct json_object *object = json_object_new_object();
+
+	if (!object)
+		return NULL;
+	put_number(object, "outbound", stats->outbound_bytes);
+	put_number(object, "inbound", stats->inbound_bytes);
+	return object;
+}
+
+static struct json_object *drops(const struct nat_stats *stats)
+{
+	struct json_object *object = json_object_new_object();
+
+	for (int i = NAT_DROP_NONE + 1; object && i < NAT_DROPS; i++)
+		if (stats->drops[i])
+			put_number(object, nat_drop_name((enum nat_drop)i),
+				   stats->drops[i]);
+	return object;
+}
+
+static struct json_object *queue(const struct queue_stats *stats)
+{
+	struct json_object *object = json_object_new_object();
+
+	if (!object)
+		return NULL;
+	put_number(object, "length", stats->length);
+	put_number(object, "dropped", stats->dropped);
+	put_number(object, "user_dropped", stats->user_dropped);
+	put(object, "gso", json_object_new_boolean(stats->gso));
+	put_number(object, "waiting", stats->waiting);
+	put_number(object, "packets", stats->packets);
+	put_number(object, "batches", stats->batches);
+	put_number(object, "gso_packets", stats->gso_packets);
+	put_number(object, "gso_udp_packets", stats->gso_udp_packets);
+	put_number(object, "partial_packets", stats->partial_packets);
+	put_number(object, "truncated_packets", stats->truncated_packets);
+	put_number(object, "gone", stats->gone);
+	put_number(object, "answers_failed", stats->answers_failed);
+	return object;
+}
+
+static struct json_object *warnings(const struct views_status *status)
+{
+	struct json_object *array = json_object_new_array();
+
+	for (size_t i = 0; array && i < status->warnings_count; i++)
+		json_object_array_add(
+			array, json_object_new_string(status->warnings[i]));
+	return array;
+}
+
+struct json_object *views_status(const struct views_status *status)
+{
+	const struct nat_stats *nat = status->nat;
+	struct json_object *object = json_object_new_object();
+
+	if (!object)
+		return NULL;
+	put_text(object, "version", PORTICO_VERSION);
+	put_number(object, "uptime_s", status->uptime_s);
+	put(object, "uplink", uplink(status));
+	put(object, "mappings", use(nat->mappings, nat->mappings_limit));
+	put(object, "sessions", use(nat->sessions, nat->sessions_limit));
+	put(object, "hosts", use(nat->hosts, nat->hosts_limit));
+	put(object, "ports", ports(nat));
+	put(object, "packets", packets(nat));
+	put(object, "bytes", bytes(nat));
+	put(object, "drops", drops(nat));
+	put(object, "queue", queue(status->queue));
+	put(object, "warnings", warnings(status));
+	put_text(object, "backend", status->backend);
+	put_number(object, "held_overflow", nat->held_overflow);
+	return object;
+}

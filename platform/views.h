@@ -1,0 +1,52 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later
+ *
+ * What the control socket shows, as JSON objects: the keys and their order are
+ * the operator's contract (design: "The operator's side"). Pure functions of
+ * what they are given; each returns a new object of the caller's, or NULL when
+ * there is no memory.
+ */
+#ifndef PORTICO_PLATFORM_VIEWS_H
+#define PORTICO_PLATFORM_VIEWS_H
+
+#include <json-c/json.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "portico/nat.h"
+#include "queue.h"
+
+/* All that `status` tells. Pointers are the caller's. */
+struct views_status {
+	uint64_t uptime_s;
+	const char *uplink_device;
+	uint32_t uplink_addr; /* 0: none, shown as null */
+	const char *backend; /* of the rules */
+	const struct nat_stats *nat;
+	const struct queue_stats *queue;
+	const char *const *warnings;
+	size_t warnings_count;
+};
+
+struct json_object *views_status(const struct views_status *status);
+
+/* One element each of the arrays of `mappings`, `sessions` and `hosts`. */
+struct json_object *views_mapping(const struct nat_mapping_view *view);
+struct json_object *views_session(const struct nat_session_view *view);
+/* name: of the host, NULL when unknown. */
+struct json_object *views_host(const struct nat_host_view *view,
+			       const char *name);
+
+/* {"rules": text, "backend": backend} */
+struct json_object *views_rules(const char *text, const char *backend);
+
+/* {"error": message} */
+struct json_object *views_error(const char *message);
+
+/* "192.168.1.10" and "192.168.1.10:5000" into text. */
+#define VIEWS_ADDR_SIZE 16
+#define VIEWS_SOCKET_SIZE 22
+const char *views_addr(uint32_t addr, char text[static VIEWS_ADDR_SIZE]);
+const char *views_socket(uint32_t addr, uint16_t port,
+			 char text[static VIEWS_SOCKET_SIZE]);
+
+#endif

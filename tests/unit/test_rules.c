@@ -1,0 +1,498 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later
+ *
+ * The rulesets as text, against golden files (UPDATE_GOLDEN=1 in the
+ * environment writes them anew; read the difference before keeping it), and
+ * the taking away of what iptables-save shows.
+ */
+#include "platform/rules.h"
+
+#include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "platform/rules_text.h"
+#include "suite.h"
+
+#define GOLDEN "tests/unit/golden/"
+
+static const char inside[][IFNAMSIZ] = { "lan0", "guest.2" };
+static const struct nat_prefix nets[] = { { 0xc0a80100, 24 },
+					  { 0x0a630000, 16 } };
+static const struct nat_prefix exempt[] = { { 0x0a080000, 16 } };
+static const struct nat_prefix elsewhere[] = { { 0xac110000, 16 },
+					       { 0x0a636301, 32 } };
+
+/* The ports must outlive the spec. */
+struct fixture {
+	struct nat_portset tcp, udp;
+	struct rules_spec spec;
+};
+
+static void add_range(struct nat_portset *set, unsigned first, unsigned last)
+{
+	for (unsigned port = first; port <= last; port++)
+		nat_portset_add(set, (uint16_t)port);
+}
+
+static struct fixture *fixture_new(void)
+{
+	struct fixture *f = calloc(1, sizeof(*f));
+
+	add_range(&f->tcp, 1024, 32767);
+	add_range(&f->tcp, 34816, 65535);
+	add_range(&f->tcp, 80, 80);
+	add_range(&f->udp, 1024, 32767);
+	add_range(&f->udp, 34816, 65535);
+	f->spec = (struct rules_spec){
+		.uplink = "wan0",
+		.uplink_addr = 0xcb007107,
+		.inside = inside,
+		.inside_count = 2,
+		.inside_nets = nets,
+		.inside_net_count = 2,
+		.exempt = exempt,
+		.exempt_count = 1,
+		.elsewhere = elsewhere,
+		.elsewhere_count = 2,
+		.tcp = &f->tcp,
+		.udp = &f->udp,
+		.router_ports = { 32768, 34815 },
+		.queue_number = 100,
+		.mark = 0x03000000,
+		.mss_clamp = true,
+	};
+	return f;
+}
+
+typedef int render_fn(const struct rules_spec *spec,
+		      enum rules_backend backend, FILE *out);
+
+static char *render_with(render_fn *fn, const struct rules_spec *spec,
+			 enum rules_backend backend)
+{
+	char *text = NULL;
+	size_t length = 0;
+	FILE *out = open_memstream(&text, &length);
+
+	CU_ASSERT_EQUAL(fn(spec, backend, out), 0);
+	fclose(out);
+	return text;
+}
+
+static char *render(const struct rules_spec *spec, enum rules_backend backend)
+{
+	return render_with(rules_render, spec, backend);
+}
+
+static void write_golden(const char *path, const char *text)
+{
+	FILE *file = fopen(path, "w");
+
+	if (!file)
+		return;
+	fputs(text, file);
+	fclose(file);
+}
+
+/* Frees text. */
+static void expect_golden(const char *name, char *text)
+{
+	char path[128], golden[16384];
+	size_t length;
+	FILE *file;
+
+	snprintf(path, sizeof(path), GOLDEN "%s", name);
+	if (getenv("UPDATE_GOLDEN"))
+		write_golden(path, text);
+	file = fopen(path, "r");
+	CU_ASSERT_PTR_NOT_NULL_FATAL(file);
+	length = fread(golden, 1, sizeof(golden) - 1, file);
+	golden[length] = '\0';
+	fclose(file);
+	if (strcmp(golden, text))
+		printf("%s should be:\n%sbut is:\n%s", path, golden, text);
+	CU_ASSERT_STRING_EQUAL(golden, text);
+	free(text);
+}
+
+static bool holds(const char *text, const char *part)
+{
+	if (strstr(text, part))
+		return true;
+	printf("no \"%s\" in:\n%s", part, text);
+	return false;
+}
+
+static bool lacks(const char *text, const char *part)
+{
+	if (!strstr(text, part))
+		return true;
+	printf("\"%s\" in:\n%s", part, text);
+	return false;
+}
+
+/* --- whole rulesets ------------------------------------------------------------- */
+
+static void test_nft(void)
+{
+	struct fixture *f = fixture_new();
+
+	expect_golden("rules.nft", render(&f->spec, RULES_NFTABLES));
+	free(f);
+}
+
+static void test_nft_fallback(void)
+{
+	struct fixture *f = fixture_new();
+
+	f->spec.fallback_kernel = true;
+	f->spec.mss_clamp = false;
+	expect_golden("rules-fallback.nft", render(&f->spec, RULES_NFTABLES));
+	free(f);
+}
+
+static void test_iptables(void)
+{
+	struct fixture *f = fixture_new();
+	char *nft = render(&f->spec, RULES_IPTABLES_NFT);
+	char *legacy = render(&f->spec, RULES_IPTABLES_LEGACY);
+
+	CU_ASSERT_STRING_EQUAL(nft, legacy);
+	free(legacy);
+	expect_golden("rules.iptables", nft);
+	free(f);
+}
+
+static void test_guards(void)
+{
+	struct fixture *f = fixture_new();
+
+	expect_golden("guard.nft", render_with(rules_render_guard, &f->spec,
+					       RULES_NFTABLES));
+	expect_golden("guard.iptables",
+		      render_with(rules_render_guard, &f->spec,
+				  RULES_IPTABLES_NFT));
+	free(f);
+}
+
+/* --- parts ------------------------------------------------------------------------ */
+
+/* Before the uplink has an address nothing comes in, but all that goes out is
+ * owned: it must not leave untranslated. */
+static void test_no_address(void)
+{
+	struct fixture *f = fixture_new();
+
+	f->spec.uplink_addr = 0;
+	for (int i = 0; i < RULES_BACKENDS; i++) {
+		char *text = render(&f->spec, (enum rules_backend)i);
+
+		CU_ASSERT(lacks(text, "0.0.0.0"));
+		CU_ASSERT(lacks(text, "-j PORTICO-INBOUND"));
+		CU_ASSERT(lacks(text, "jump inbound"));
+		CU_ASSERT(lacks(text, "jump hairpin"));
+		CU_ASSERT(holds(text, i ? "-i lan0 -j PORTICO-OUTBOUND" :
+					  "fib daddr oifname \"wan0\""));
+		free(text);
+	}
+	free(f);
+}
+
+/* Neither device nor network inside is known yet. */
+static void test_nothing_inside(void)
+{
+	struct fixture *f = fixture_new();
+	char *text;
+
+	f->spec.inside_count = f->spec.inside_net_count = 0;
+	f->spec.tcp = f->spec.udp = NULL;
+	text = render(&f->spec, RULES_NFTABLES);
+	CU_ASSERT(holds(text, "iifname { \"none\" } fib"));
+	CU_ASSERT(lacks(text, "@th"));
+	free(text);
+	text = render(&f->spec, RULES_IPTABLES_NFT);
+	CU_ASSERT(lacks(text, "-j DROP"));
+	CU_ASSERT(lacks(text, "multiport"));
+	CU_ASSERT(lacks(text, "--u32"));
+	CU_ASSERT(holds(text, "-A PORTICO-ERRORS -j NFQUEUE"));
+	free(text);
+	free(f);
+}
+
+static void test_other_mark(void)
+{
+	struct fixture *f = fixture_new();
+	char *text;
+
+	f->spec.mark = 0xc0000000;
+	text = render(&f->spec, RULES_NFTABLES);
+	CU_ASSERT(holds(text, "meta mark & 0xc0000000 != 0 notrack"));
+	CU_ASSERT(holds(text, "set meta mark | 0x80000000 notrack"));
+	CU_ASSERT(holds(text, "meta mark & 0x80000000 != 0 queue num 100"));
+	free(text);
+	f->spec.mark = 3;
+	text = render(&f->spec, RULES_IPTABLES_NFT);
+	CU_ASSERT(holds(text, "-m mark ! --mark 0x0/0x3 -j CT --notrack"));
+	CU_ASSERT(holds(text, "-j MARK --set-xmark 0x2/0x2\n"));
+	CU_ASSERT(holds(text, "-m mark --mark 0x2/0x2 -j NFQUEUE"));
+	free(text);
+	free(f);
+}
+
+static size_t count_of(const char *text, const char *part)
+{
+	size_t count = 0;
+
+	for (text = strstr(text, part); text; text = strstr(text + 1, part))
+		count++;
+	return count;
+}
+
+/* A multiport match takes 15 slots; a range counts two, and is never split. */
+static void test_multiport(void)
+{
+	struct fixture *f = fixture_new();
+	char *text;
+
+	memset(&f->tcp, 0, sizeof(f->tcp));
+	memset(&f->udp, 0, sizeof(f->udp));
+	for (unsigned i = 0; i < 14; i++)
+		add_range(&f->tcp, 100 + 2 * i, 100 + 2 * i);
+	add_range(&f->tcp, 200, 201); /* slots 15 and 16: the next rule */
+	add_range(&f->udp, 0, 0);
+	add_range(&f->udp, 65535, 65535);
+	text = render(&f->spec, RULES_IPTABLES_NFT);
+	CU_ASSERT(holds(text, "--dports 100,102,104,106,108,110,112,114,116,"
+			      "118,120,122,124,126 -j NFQUEUE"));
+	CU_ASSERT(holds(text, "--dports 200:201 -j NFQUEUE"));
+	CU_ASSERT(holds(text, "-p udp -m multiport --dports 0,65535 -j"));
+	/* Each once from outside and once for hairpins. */
+	CU_ASSERT_EQUAL(count_of(text, "multiport"), 6);
+	free(text);
+	free(f);
+}
+
+/* Whatever else is queued may go on without a daemon; pool ports may not. */
+static void test_no_bypass(void)
+{
+	struct fixture *f = fixture_new();
+
+	for (int i = 0; i < RULES_BACKENDS; i++) {
+		char *text = render(&f->spec, (enum rules_backend)i), *line;
+		char *rest = text;
+
+		while ((line = strsep(&rest, "\n"))) {
+			if (!strstr(line, "bypass"))
+				continue;
+			CU_ASSERT_PTR_NULL(strstr(line, "ports"));
+			CU_ASSERT_PTR_NULL(strstr(line, "mark"));
+			CU_ASSERT(strstr(line, "icmp") ||
+				  strstr(line, "ERRORS") ||
+				  !strcmp(line, "\t\tqueue num 100 bypass"));
+		}
+		free(text);
+	}
+	free(f);
+}
+
+static void test_next_ports(void)
+{
+	struct nat_portset *set = calloc(1, sizeof(*set));
+	struct config_range range = { 1, 1 };
+	uint32_t from = 0;
+
+	CU_ASSERT(!rules_next_ports(NULL, &from, &range));
+	CU_ASSERT(!rules_next_ports(set, &from, &range));
+	add_range(set, 0, 65535);
+	CU_ASSERT(rules_next_ports(set, &from, &range));
+	CU_ASSERT(range.first == 0 && range.last == 65535);
+	CU_ASSERT(!rules_next_ports(set, &from, &range));
+	nat_portset_remove(set, 7);
+	from = 0;
+	CU_ASSERT(rules_next_ports(set, &from, &range));
+	CU_ASSERT(range.first == 0 && range.last == 6);
+	CU_ASSERT(rules_next_ports(set, &from, &range));
+	CU_ASSERT(range.first == 8 && range.last == 65535);
+	free(set);
+}
+
+/* --- bad input ----------------------------------------------------------------------- */
+
+static void expect_refused(const struct rules_spec *spec)
+{
+	char error[256] = "";
+	FILE *out = fopen("/dev/null", "w");
+
+	for (int i = 0; i < RULES_BACKENDS; i++) {
+		enum rules_backend backend = (enum rules_backend)i;
+
+		CU_ASSERT_EQUAL(rules_render(spec, backend, out), -EINVAL);
+		CU_ASSERT_EQUAL(rules_render_guard(spec, backend, out),
+				-EINVAL);
+		CU_ASSERT_EQUAL(rules_apply(spec, backend, error,
+					    sizeof(error)),
+				-EINVAL);
+		CU_ASSERT(error[0] != '\0');
+	}
+	fclose(out);
+}
+
+/* Names that a kernel allows and a rule would misread. */
+static void test_bad_devices(void)
+{
+	static const char *const bad[] = {
+		"",	  "wan+", "wan*",    "a b",	      "a\"b", "-x",
+		"wan\n0", "a;b",  "a\\b", "sixteen-letters!", NULL,
+	};
+	struct fixture *f = fixture_new();
+
+	for (size_t i = 0; i < sizeof(bad) / sizeof(bad[0]); i++) {
+		f->spec.uplink = bad[i];
+		expect_refused(&f->spec);
+	}
+	f->spec.uplink = "pppoe-wan";
+	f->spec.inside = (const char[][IFNAMSIZ]){ "lan0", "lan\"" };
+	expect_refused(&f->spec);
+	free(f);
+}
+
+static void test_bad_marks(void)
+{
+	static const uint32_t bad[] = { 0, 1, 5, 7, 0x80000001, 0x80000000 };
+	struct fixture *f = fixture_new();
+
+	for (size_t i = 0; i < sizeof(bad) / sizeof(bad[0]); i++) {
+		f->spec.mark = bad[i];
+		expect_refused(&f->spec);
+	}
+	free(f);
+}
+
+static void test_full_disk(void)
+{
+	struct fixture *f = fixture_new();
+	FILE *out = fopen("/dev/full", "w");
+
+	CU_ASSERT_PTR_NOT_NULL_FATAL(out);
+	CU_ASSERT_EQUAL(rules_render(&f->spec, RULES_NFTABLES, out), -EIO);
+	fclose(out);
+	free(f);
+}
+
+/* --- taking away ----------------------------------------------------------------------- */
+
+static const char save[] =
+	"# Generated by iptables-save\n"
+	"*mangle\n"
+	":PREROUTING ACCEPT [0:0]\n"
+	":POSTROUTING ACCEPT [0:0]\n"
+	":PORTICO-POST - [0:0]\n"
+	":PORTICO-OLD - [0:0]\n"
+	":NOT-PORTICO-X - [0:0]\n"
+	"-A POSTROUTING -j PORTICO-POST\n"
+	"-A POSTROUTING -s 10.0.0.0/8 -j PORTICO-OLD\n"
+	"-A POSTROUTING -j NOT-PORTICO-X\n"
+	"-A PORTICO-POST -j PORTICO-OLD\n"
+	"COMMIT\n"
+	"*raw\n"
+	":PORTICO-RAW - [0:0]\n"
+	"-A PREROUTING -j PORTICO-RAW\n"
+	"COMMIT\n";
+
+static size_t undo(const char *text, const char *table, const char *keep,
+		   char *result, size_t size)
+{
+	FILE *out = fmemopen(result, size, "w");
+	size_t lines = rules_iptables_undo(text, table, keep, out);
+
+	fputc('\0', out);
+	fclose(out);
+	return lines;
+}
+
+static void test_undo_all(void)
+{
+	char text[512];
+
+	CU_ASSERT_EQUAL(undo(save, "mangle", NULL, text, sizeof(text)), 6);
+	CU_ASSERT_STRING_EQUAL(
+		text, "-D POSTROUTING -j PORTICO-POST\n"
+		      "-D POSTROUTING -s 10.0.0.0/8 -j PORTICO-OLD\n"
+		      "-F PORTICO-POST\n-F PORTICO-OLD\n"
+		      "-X PORTICO-POST\n-X PORTICO-OLD\n");
+}
+
+static void test_undo_keeping(void)
+{
+	char text[512];
+
+	CU_ASSERT_EQUAL(undo(save, "mangle", "*mangle\n:PORTICO-POST - [0:0]\n",
+			     text, sizeof(text)),
+			5);
+	CU_ASSERT_PTR_NULL(strstr(text, "-X PORTICO-POST"));
+	CU_ASSERT_PTR_NOT_NULL(strstr(text, "-X PORTICO-OLD"));
+}
+
+static void test_undo_nothing(void)
+{
+	char text[64];
+
+	CU_ASSERT_EQUAL(undo(save, "nat", NULL, text, sizeof(text)), 0);
+	CU_ASSERT_EQUAL(undo("", "raw", NULL, text, sizeof(text)), 0);
+	CU_ASSERT_EQUAL(undo("*raw\n:PREROUTING ACCEPT [0:0]", "raw", NULL,
+			     text, sizeof(text)),
+			0);
+	CU_ASSERT_EQUAL(undo("*raw\n:PORTICO-RAW", "raw", NULL, text,
+			     sizeof(text)),
+			2);
+}
+
+static void test_names(void)
+{
+	CU_ASSERT_STRING_EQUAL(rules_backend_name(RULES_NFTABLES), "nftables");
+	CU_ASSERT_STRING_EQUAL(rules_backend_name(RULES_IPTABLES_LEGACY),
+			       "iptables-legacy");
+	CU_ASSERT_STRING_EQUAL(rules_backend_name(RULES_BACKENDS), "unknown");
+}
+
+/* Nothing to refresh is no error, and no kernel is asked. */
+static void test_refresh_nothing(void)
+{
+	struct fixture *f = fixture_new();
+
+	CU_ASSERT_EQUAL(rules_refresh_alive(&f->spec, RULES_NFTABLES), 0);
+	f->spec.fallback_kernel = true;
+	CU_ASSERT_EQUAL(rules_refresh_alive(&f->spec, RULES_IPTABLES_NFT), 0);
+	free(f);
+}
+
+static const struct test tests[] = {
+	{ "the nftables ruleset", test_nft },
+	{ "the nftables ruleset with the kernel as fallback",
+	  test_nft_fallback },
+	{ "the iptables ruleset", test_iptables },
+	{ "the guard alone", test_guards },
+	{ "without an address nothing comes in", test_no_address },
+	{ "nothing inside is known yet", test_nothing_inside },
+	{ "any two adjacent mark bits will do", test_other_mark },
+	{ "multiport matches hold 15 slots", test_multiport },
+	{ "pool ports never bypass the queue", test_no_bypass },
+	{ "runs of ports", test_next_ports },
+	{ "device names that rules would misread are refused",
+	  test_bad_devices },
+	{ "marks that are not two adjacent bits are refused",
+	  test_bad_marks },
+	{ "a stream that fails is reported", test_full_disk },
+	{ "all of ours is taken away, nothing else", test_undo_all },
+	{ "chains that stay are only emptied", test_undo_keeping },
+	{ "nothing of ours, nothing to take", test_undo_nothing },
+	{ "backends have names", test_names },
+	{ "only a set that exists is refreshed", test_refresh_nothing },
+};
+
+int main(int argc, char **argv)
+{
+	return suite_run("rules", tests, sizeof(tests) / sizeof(tests[0]),
+			 argc, argv);
+}

@@ -1,0 +1,186 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later
+ *
+ * The network monitor against the real kernel: what is inside, what is
+ * elsewhere, and automatic mode.
+ * Each test has an empty network namespace of its own.
+ */
+#include <errno.h>
+#include <string.h>
+
+#include "uplink_lab.h"
+
+static void test_inside_nets(void)
+{
+	new_namespace();
+	add_device("lan0");
+	add_device("lan1");
+	ip("addr add 192.168.1.1/24 dev lan0");
+	ip("addr add 192.168.1.2/24 dev lan0");
+	begin(0);
+	CU_ASSERT_EQUAL(now()->inside_net_count, 1);
+	CU_ASSERT(is_inside(0xc0a80100, 24));
+	ip("addr add 10.9.0.1/16 dev lan1");
+	WAIT_UNTIL(is_inside(0x0a090000, 16));
+	/* An inner router's networks. */
+	ip("route add 172.20.0.0/16 via 192.168.1.254");
+	WAIT_UNTIL(is_inside(0xac140000, 16));
+	ip("route add 172.20.5.0/24 via 192.168.1.253");
+	ip("route add default via 192.168.1.254");
+	settle();
+	CU_ASSERT_EQUAL(now()->inside_net_count, 3);
+	ip("route del 172.20.0.0/16");
+	WAIT_UNTIL(is_inside(0xac140500, 24) && !is_inside(0xac140000, 16));
+	/* The kernel takes these routes away without a word. */
+	ip("link set lan0 down");
+	WAIT_UNTIL(!is_inside(0xac140500, 24));
+	CU_ASSERT(is_inside(0x0a090000, 16));
+	CU_ASSERT_EQUAL(now()->elsewhere_count, 0);
+	end();
+}
+
+static void test_elsewhere(void)
+{
+	new_namespace();
+	add_device("wan0");
+	add_device("lan0");
+	add_device("vpn0");
+	ip("addr add 198.51.100.1/24 dev wan0");
+	ip("addr add 192.168.1.1/24 dev lan0");
+	ip("addr add 10.8.0.2/24 dev vpn0");
+	ip("route add default via 198.51.100.254");
+	begin(0);
+	CU_ASSERT_EQUAL(now()->elsewhere_count, 1);
+	CU_ASSERT(is_elsewhere(0x0a080000, 24));
+	ip("route add 10.50.0.0/16 via 10.8.0.1");
+	ip("route add blackhole 10.60.0.0/16");
+	ip("route add unreachable 10.70.0.0/16");
+	ip("route add prohibit 10.80.1.1");
+	WAIT_UNTIL(now()->elsewhere_count == 5);
+	CU_ASSERT(is_elsewhere(0x0a320000, 16));
+	CU_ASSERT(is_elsewhere(0x0a3c0000, 16));
+	CU_ASSERT(is_elsewhere(0x0a460000, 16));
+	CU_ASSERT(is_elsewhere(0x0a500101, 32));
+	/* Not elsewhere: uplink, inside, another table, lo, type throw. */
+	ip("route add 203.0.113.0/24 via 198.51.100.253");
+	ip("route add 172.20.0.0/16 via 192.168.1.254");
+	ip("route add 10.90.0.0/16 via 10.8.0.1 table 77");
+	ip("route add 10.91.0.0/16 dev lo");
+	ip("route add throw 10.92.0.0/16");
+	settle();
+	CU_ASSERT_EQUAL(now()->elsewhere_count, 5);
+	/* Nor is a default route, whatever its device. */
+	ip("route add default via 10.8.0.1 metric 500");
+	CU_ASSERT_EQUAL(settle(), 0);
+	ip("route add 128.0.0.0/1 via 10.8.0.1");
+	WAIT_UNTIL(is_elsewhere(0x80000000, 1));
+	end();
+}
+
+static void test_best_route(void)
+{
+	new_namespace();
+	add_device("wan0");
+	add_device("lan0");
+	add_device("vpn0");
+	ip("addr add 198.51.100.1/24 dev wan0");
+	ip("addr add 10.8.0.2/24 dev vpn0");
+	ip("route add 10.50.0.0/16 via 10.8.0.1 metric 20");
+	begin(0);
+	CU_ASSERT(is_elsewhere(0x0a320000, 16));
+	ip("route add 10.50.0.0/16 via 198.51.100.254 metric 10");
+	WAIT_UNTIL(!is_elsewhere(0x0a320000, 16));
+	ip("route del 10.50.0.0/16 metric 10");
+	WAIT_UNTIL(is_elsewhere(0x0a320000, 16));
+	/* Several next hops: elsewhere only when all of them are. */
+	ip("route add 10.51.0.0/16 nexthop via 10.8.0.1 nexthop via 10.8.0.3");
+	WAIT_UNTIL(is_elsewhere(0x0a330000, 16));
+	ip("route replace 10.51.0.0/16 nexthop via 10.8.0.1 "
+	   "nexthop via 198.51.100.254");
+	WAIT_UNTIL(!is_elsewhere(0x0a330000, 16));
+	end();
+}
+
+static void test_policy(void)
+{
+	new_namespace();
+	begin(0);
+	CU_ASSERT(!now()->policy_routing);
+	ip("rule add fwmark 1 table 100");
+	WAIT_UNTIL(now()->policy_routing);
+	ip("rule del fwmark 1 table 100");
+	WAIT_UNTIL(!now()->policy_routing);
+	ip("rule add from 192.168.7.0/24 lookup main");
+	WAIT_UNTIL(now()->policy_routing);
+	ip("rule del from 192.168.7.0/24 lookup main");
+	WAIT_UNTIL(!now()->policy_routing);
+	ip("rule add table main suppress_prefixlength 0");
+	WAIT_UNTIL(now()->policy_routing);
+	end();
+}
+
+/* --- choosing ----------------------------------------------------------- */
+
+static void test_choose(void)
+{
+	char uplink[IFNAMSIZ], inside[8][IFNAMSIZ];
+
+	new_namespace();
+	add_device("eth0");
+	add_device("eth1");
+	ip("addr add 198.51.100.1/24 dev eth0");
+	CU_ASSERT_EQUAL(network_choose(uplink, inside, 8), -ENODEV);
+	ip("route add default via 198.51.100.254 metric 100");
+	CU_ASSERT_EQUAL(network_choose(uplink, inside, 8), 0);
+	CU_ASSERT_STRING_EQUAL(uplink, "eth0");
+	ip("addr add 203.0.113.1/24 dev eth1"); /* not private */
+	CU_ASSERT_EQUAL(network_choose(uplink, inside, 8), 0);
+	ip("addr add 192.168.1.1/24 dev eth1");
+	CU_ASSERT_EQUAL(network_choose(uplink, inside, 8), 1);
+	CU_ASSERT_STRING_EQUAL(inside[0], "eth1");
+	/* The better default route wins. */
+	ip("route add default via 192.168.1.254 metric 50");
+	CU_ASSERT_EQUAL(network_choose(uplink, inside, 8), 0);
+	CU_ASSERT_STRING_EQUAL(uplink, "eth1");
+}
+
+static void test_choose_excluded(void)
+{
+	static const char *const names[] = { "docker0", "virbr0", "veth12",
+					     "wg0", "tun0" };
+	char uplink[IFNAMSIZ], inside[8][IFNAMSIZ];
+
+	new_namespace();
+	add_device("eth0");
+	ip("addr add 10.0.0.2/24 dev eth0"); /* behind another NAT */
+	ip("route add default via 10.0.0.1");
+	for (unsigned i = 0; i < sizeof(names) / sizeof(*names); i++) {
+		ip("link add %s type veth peer name p%u", names[i], i);
+		ip("addr add 172.%u.0.1/16 dev %s", 17 + i, names[i]);
+	}
+	CU_ASSERT_EQUAL(network_choose(uplink, inside, 8), 0);
+	CU_ASSERT_STRING_EQUAL(uplink, "eth0");
+	ip("link add br-lan type veth peer name p8");
+	ip("link add br-iot type veth peer name p9");
+	ip("addr add 10.1.0.1/24 dev br-lan");
+	ip("addr add 172.31.0.1/16 dev br-iot");
+	CU_ASSERT_EQUAL(network_choose(uplink, inside, 8), 2);
+	CU_ASSERT(!strcmp(inside[0], "br-lan") ||
+		  !strcmp(inside[1], "br-lan"));
+	CU_ASSERT_EQUAL(network_choose(uplink, inside, 1), 1);
+	CU_ASSERT_EQUAL(network_choose(uplink, NULL, 0), 0);
+}
+
+static const struct test tests[] = {
+	{ "inside networks include inner routers'", test_inside_nets },
+	{ "routes through other devices lead elsewhere", test_elsewhere },
+	{ "only the best route of a prefix counts", test_best_route },
+	{ "policy routing is noticed", test_policy },
+	{ "automatic mode finds uplink and inside", test_choose },
+	{ "automatic mode leaves containers alone", test_choose_excluded },
+};
+
+int main(int argc, char **argv)
+{
+	return uplink_lab_run("uplink networks", tests, sizeof(tests) / sizeof(*tests),
+			      argc, argv);
+}
