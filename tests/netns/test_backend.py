@@ -1,0 +1,114 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
+"""Every kind of rules does the same: nftables, iptables-nft and
+iptables-legacy, as far as this kernel has them."""
+import os
+
+from lab import E, L1, R1, Skip
+from tools import (Who, ask, ask_tcp, download, httpd, limit, pattern, quiet,
+                   random_file, refuses_tcp, upload)
+
+MB = 1000 * 1000
+FORWARDS = [{"name": "web", "proto": ["tcp", "udp"], "outside": 8080,
+             "to": f"{L1}:80"},
+            {"name": "only", "proto": "udp", "outside": 80,
+             "to": f"{L1}:81"}]
+# The other flavours' programs, which a daemon then cannot run.
+HIDE = {"nft": "/usr/sbin/nft", "iptables-nft": "/usr/sbin/xtables-nft-multi",
+        "iptables-legacy": "/usr/sbin/xtables-legacy-multi"}
+
+
+def without(*programs):
+    """A command line under which these programs fail."""
+    mounts = " && ".join(f"mount --bind /bin/false {HIDE[p]}"
+                         for p in programs if os.path.exists(HIDE[p]))
+    return ["unshare", "--mount", "sh", "-c",
+            f'{mounts or "true"} && exec "$@"', "sh"]
+
+
+def check_backend(lab, name, wrap, **config):
+    lab.need_portico()
+    try:
+        lab.start(fresh=True, wrap=wrap, forwards=FORWARDS, **config)
+        said = lab.daemon.run("status").stdout
+        assert name in said, said
+        check_traffic(lab)
+        lab.daemon.stop()
+        guarded(lab)
+    finally:
+        lab.stop()
+        lab.remove_guard()
+
+
+def check_traffic(lab):
+    with httpd(lab.wan, R1):
+        download(lab.lan1, f"http://{R1}", 5 * MB, lab.directory)
+        upload(lab.lan2, f"http://{R1}", random_file(lab.directory, 5 * MB))
+    with Who(lab.wan, udp=[(R1, 7200)]), \
+            Who(lab.lan1, udp=[(L1, 80), (L1, 81)], tcp=[(L1, 80)]), \
+            Who(lab.gw, tcp=[(E, 22)]):
+        sock = lab.lan1.udp(L1, 5200)
+        assert ask(sock, (R1, 7200), pattern(8192)).startswith(E + ":")
+        sock.close()
+        for space in (lab.wan, lab.lan2):  # from outside and by hairpin
+            tcp = space.tcp((E, 8080))
+            ask_tcp(tcp)
+            tcp.close()
+            for number in (8080, 80):
+                udp = space.udp()
+                ask(udp, (E, number), pattern(5000))
+                udp.close()
+        own = lab.wan.tcp((E, 22))
+        assert ask_tcp(own)
+        own.close()
+    refuses_tcp(lab.wan, (E, 8081), seconds=0.4)
+    lab.lan1.run("ping", "-n", "-c", "1", R1)
+    hops = lab.lan1.run("traceroute", "-n", "-q", "1", "-m", "3", R1).stdout
+    assert "192.168.1.1" in hops and R1 in hops.split("\n")[2], hops
+    hops = lab.wan.run("traceroute", "-n", "-T", "-p", "8080", "-q", "1",
+                       "-m", "3", E).stdout
+    assert hops.split("\n")[1].split()[1] == E, hops
+
+
+def guarded(lab):
+    lab.gw.sysctl("net.ipv4.ip_forward", 1)
+    sock = lab.lan1.udp()
+    with lab.wan.capture("udp dst port 7201", "up0") as seen:
+        sock.sendto(b"hello", (R1, 7201))
+        assert not seen.wait(1, 0.3), "it left without translation"
+    quiet(sock, 0.1)
+    sock.close()
+
+
+@limit(60)
+def test_iptables_nft(lab):
+    check_backend(lab, "iptables-nft", without("iptables-legacy"),
+                  rules="iptables")
+
+
+@limit(60)
+def test_iptables_legacy(lab):
+    check_backend(lab, "iptables-legacy", without("iptables-nft", "nft"),
+                  rules="auto")
+
+
+@limit(60)
+def test_nftables(lab):
+    done = lab.gw.run("nft", "-f", "-", check=False, input="table ip probe { "
+                      "chain c { type filter hook input priority 0; "
+                      "queue num 999; }; }; delete table ip probe")
+    if done.returncode:
+        raise Skip("the kernel's nftables has no queue statement")
+    check_backend(lab, "nftables", (), rules="nftables")
+
+
+def test_nftables_that_cannot_queue_are_refused_in_words(lab):
+    lab.need_portico()
+    done = lab.gw.run("nft", "-f", "-", check=False, input="table ip probe { "
+                      "chain c { type filter hook input priority 0; "
+                      "queue num 999; }; }; delete table ip probe")
+    if done.returncode == 0:
+        raise Skip("the kernel's nftables can queue")
+    lab.stop()
+    daemon = lab.second_daemon(rules="nftables").start(ready=None)
+    assert daemon.process.wait(10) == 1
+    assert "nft" in daemon.log().strip().split("\n")[-1], daemon.log()

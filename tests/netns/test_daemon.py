@@ -1,0 +1,159 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
+"""The daemon as a program: a second one, none at all, no configuration."""
+import json
+import os
+
+from daemon import PORTICO, PORTICOD
+from lab import E, L1, R1
+from netns import wait_for
+from tools import Who, ask, ask_tcp
+
+
+def exit_1(process, *words):
+    """Ended with 1, the last line saying why."""
+    assert process.wait(10) == 1, process.output()
+    last = process.output().strip().split("\n")[-1]
+    for word in words:
+        assert word in last, last
+
+
+def test_a_second_daemon_says_so_and_disturbs_nothing(lab):
+    lab.need_portico()
+    first = lab.start(fresh=True)
+    rules = lab.gw.run("iptables-nft-save", check=False).stdout
+    with Who(lab.wan, udp=[(R1, 7160)], tcp=[(R1, 7160)]):
+        udp, tcp = lab.lan1.udp(L1, 5160), lab.lan2.tcp((R1, 7160))
+        seen = [ask(udp, (R1, 7160)), ask_tcp(tcp)]
+        reserved = lab.gw.sysctl("net.ipv4.ip_local_reserved_ports")
+        # Its own paths, but the same queue.
+        second = lab.second_daemon().start(ready=None)
+        exit_1(second.process, "queue", "100")
+        # The same paths as well.
+        third = lab.second_daemon(control=first.control, queue={
+            "number": 200}).start(ready=None)
+        exit_1(third.process)
+        assert first.alive()
+        assert [ask(udp, (R1, 7160)), ask_tcp(tcp)] == seen
+        assert lab.gw.sysctl("net.ipv4.ip_local_reserved_ports") == reserved
+        now = lab.gw.run("iptables-nft-save", check=False).stdout
+        assert strip(now) == strip(rules)
+        assert lab.mapping(f"{L1}:5160")["outside"] == seen[0]
+        udp.close()
+        tcp.close()
+
+
+def strip(rules):
+    return [line.split(" [")[0] for line in rules.split("\n")
+            if not line.startswith("#")]
+
+
+def test_the_command_says_when_no_daemon_runs(lab):
+    lab.need_portico()
+    done = lab.gw.run(PORTICO, "--socket", f"{lab.directory}/nothing",
+                      "status", check=False)
+    assert done.returncode == 3 and done.stderr.strip(), done
+
+
+def test_the_command_refuses_what_it_does_not_know(lab):
+    lab.need_portico()
+    lab.start()
+    for arguments in (["frobnicate"], [], ["--nosuch", "status"],
+                      ["mappings", "--proto"]):
+        done = lab.daemon.run(*arguments, check=False)
+        assert done.returncode == 2 and done.stderr.strip(), (arguments, done)
+
+
+def test_version_and_help_need_nothing(lab):
+    lab.need_portico()
+    for program in (PORTICO, PORTICOD):
+        assert "portico" in lab.gw.run(program, "--version").stdout.lower()
+        assert lab.gw.run(program, "--help").stdout.strip()
+
+
+def test_self_test_passes(lab):
+    lab.need_portico()
+    lab.gw.run(PORTICOD, "--self-test")
+
+
+def test_rules_are_printed_without_daemon_and_root(lab):
+    lab.need_portico()
+    lab.stop()
+    path = os.path.join(lab.directory, "printed.conf")
+    with open(path, "w") as file:
+        json.dump(lab.base_config(), file)
+    os.chmod(path, 0o644)
+    for backend, word in (("nftables", "table ip portico"),
+                          ("iptables", "NFQUEUE")):
+        done = lab.gw.run("setpriv", "--reuid", "65534", "--clear-groups",
+                          PORTICO, "rules", "--config", path, "--backend",
+                          backend)
+        assert word in done.stdout, done
+
+
+def test_status_has_every_key_of_the_contract(lab):
+    lab.need_portico()
+    lab.start()
+    status = lab.portico("status")
+    keys = {"version": [], "uptime_s": [], "uplink": ["device", "address"],
+            "mappings": ["used", "limit"], "sessions": ["used", "limit"],
+            "hosts": ["used", "limit"], "ports": ["udp", "tcp", "icmp"],
+            "packets": ["outbound", "inbound", "hairpin", "untouched"],
+            "bytes": ["outbound", "inbound"], "drops": [],
+            "queue": ["length", "dropped", "user_dropped", "gso"],
+            "warnings": []}
+    for key, members in keys.items():
+        assert key in status, key
+        for member in members:
+            assert member in status[key], (key, member)
+    for pool in status["ports"].values():
+        assert set(pool) >= {"used", "held", "total"}, pool
+    assert status["uplink"] == {"device": "wan0", "address": E}
+    # Ports kept for the router are not in the total.
+    assert 55000 < status["ports"]["udp"]["total"] < 63000, status["ports"]
+    text = lab.daemon.run("status").stdout
+    assert E in text and "wan0" in text, text
+
+
+def test_tables_can_be_filtered(lab):
+    lab.need_portico()
+    lab.start()
+    with Who(lab.wan, udp=[(R1, 7161)], tcp=[(R1, 7161)]):
+        udp, tcp = lab.lan1.udp(L1, 5161), lab.lan2.tcp((R1, 7161))
+        ask(udp, (R1, 7161))
+        ask_tcp(tcp)
+        rows = lab.portico("mappings", "--host", L1)["mappings"]
+        assert rows and all(r["inside"].startswith(L1 + ":") for r in rows)
+        rows = lab.portico("mappings", "--proto", "tcp")["mappings"]
+        assert rows and all(r["proto"] == "tcp" for r in rows)
+        rows = lab.portico("sessions", "--peer", R1)["sessions"]
+        assert rows and all(r["peer"].startswith(R1 + ":") for r in rows)
+        udp.close()
+        tcp.close()
+
+
+PRIVATE = ('mount -t tmpfs none /run && { [ ! -d /etc/portico ] || '
+           'mount -t tmpfs none /etc/portico; } && exec "$@"')
+
+
+def test_without_a_configuration_it_finds_the_devices(lab):
+    lab.need_portico()
+    lab.stop()
+    process = lab.gw.start("unshare", "--mount", "sh", "-c", PRIVATE, "sh",
+                           PORTICOD, "--foreground")
+    control = f"/proc/{process.pid}/root/run/portico/portico.sock"
+
+    def status():
+        assert process.alive(), process.output()
+        done = lab.gw.run(PORTICO, "--socket", control, "--json", "status",
+                          check=False)
+        return json.loads(done.stdout) if done.returncode == 0 else None
+
+    found = wait_for("status", status)
+    assert found["uplink"]["device"] == "wan0", found
+    assert "wan0" in process.output() and "lan0" in process.output(), \
+        process.output()
+    with Who(lab.wan, udp=[(R1, 7162)]):
+        sock = lab.lan1.udp()
+        assert ask(sock, (R1, 7162)).startswith(E + ":")
+        sock.close()
+    assert process.stop() == 0, process.output()

@@ -1,0 +1,181 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
+"""Other programs' forward chains with drop policy and `ct state established`
+refuse untracked answers: doctor says so, "forward_accept" heals it."""
+import contextlib
+import re
+
+from lab import E, L1, R1
+from tools import Who, ask, ask_tcp, quiet
+
+MARK = "3000000"  # as nft and iptables write 0x03000000
+FORWARDS = [{"name": "web", "proto": "tcp", "outside": 8080,
+             "to": f"{L1}:80"}]
+
+NFT = """
+table inet filter {
+  chain forward {
+    type filter hook forward priority filter; policy drop;
+    ct state established,related accept
+    ct state invalid drop
+    iifname "lan0" oifname "wan0" accept
+  }
+}"""
+
+REJECT = """
+table inet firewall {
+  chain filter_FORWARD {
+    type filter hook forward priority filter + 10; policy accept;
+    ct state { established, related } accept
+    iifname "lan0" accept
+    reject with icmpx admin-prohibited
+  }
+}"""
+
+DOCKER = """*filter
+:FORWARD DROP [0:0]
+:DOCKER-USER - [0:0]
+:DOCKER-FORWARD - [0:0]
+-A FORWARD -j DOCKER-USER
+-A FORWARD -j DOCKER-FORWARD
+-A DOCKER-FORWARD -m conntrack --ctstate RELATED,ESTABLISHED -j ACCEPT
+-A DOCKER-FORWARD -i lan0 -j ACCEPT
+-A DOCKER-USER -j RETURN
+COMMIT
+"""
+
+UFW = """*filter
+:FORWARD DROP [0:0]
+:ufw-before-forward - [0:0]
+:ufw-user-forward - [0:0]
+:ufw-reject-forward - [0:0]
+-A FORWARD -j ufw-before-forward
+-A FORWARD -j ufw-reject-forward
+-A ufw-before-forward -m conntrack --ctstate RELATED,ESTABLISHED -j ACCEPT
+-A ufw-before-forward -j ufw-user-forward
+-A ufw-user-forward -i lan0 -o wan0 -j ACCEPT
+COMMIT
+"""
+
+
+@contextlib.contextmanager
+def firewall(lab, program, rules):
+    lab.need_portico()
+    lab.stop()
+    lab.gw.run(*program, input=rules)
+    try:
+        yield
+    finally:
+        lab.stop()
+        if program[0] == "nft":
+            name = re.search(r"table (\S+ \S+)", rules).group(1)
+            lab.gw.run("nft", "delete", "table", *name.split())
+        else:
+            lab.gw.run(*program, input="*filter\n:FORWARD ACCEPT [0:0]\n"
+                       "COMMIT\n")
+
+
+def state_of(lab):
+    """Every filter rule that is not ours, without counters."""
+    text = lab.gw.run("nft", "list", "ruleset").stdout
+    for kind in ("nft", "legacy"):
+        text += lab.gw.run(f"iptables-{kind}-save", "-t", "filter").stdout
+    text = re.sub(r"^#.*$", "", text, flags=re.M)
+    return re.sub(r"\[\d+:\d+\]|counter packets \d+ bytes \d+", "", text)
+
+
+def refuses(lab):
+    with Who(lab.wan, udp=[(R1, 7140)]) as who:
+        sock = lab.lan1.udp(L1, 5140)
+        sock.sendto(b"hello", (R1, 7140))
+        quiet(sock, 0.5)
+        sock.close()
+        assert who.seen, "not even the way out was open"
+
+
+def works(lab):
+    with Who(lab.wan, udp=[(R1, 7140)], tcp=[(R1, 7140)]), \
+            Who(lab.lan1, tcp=[(L1, 80)]):
+        sock = lab.lan1.udp(L1, 5141)
+        assert ask(sock, (R1, 7140)).startswith(E + ":")
+        sock.close()
+        for space, peer in ((lab.lan1, (R1, 7140)), (lab.wan, (E, 8080)),
+                            (lab.lan2, (E, 8080))):
+            tcp = space.tcp(peer)
+            assert ask_tcp(tcp)
+            tcp.close()
+
+
+def check_firewall(lab, program, rules, named):
+    with firewall(lab, program, rules):
+        before = state_of(lab)
+        lab.start(forwards=FORWARDS, fresh=True)
+        refuses(lab)
+        doctor = lab.daemon.run("doctor", check=False)
+        assert doctor.returncode == 1, doctor
+        said = doctor.stdout + doctor.stderr
+        assert named in said and MARK in said and "forward" in said.lower(), \
+            said
+        warnings = " ".join(lab.portico("status")["warnings"])
+        assert named in warnings or "forward" in warnings.lower(), warnings
+        lab.start(forwards=FORWARDS, forward_accept="insert", fresh=True)
+        works(lab)
+        doctor = lab.daemon.run("doctor", check=False)
+        assert named not in doctor.stdout or doctor.returncode == 0, doctor
+        lab.stop()
+        lab.remove_guard()
+        after = state_of(lab)
+        assert after == before, f"left behind:\n{after}\nnot:\n{before}"
+
+
+def test_a_native_chain_with_drop_policy(lab):
+    check_firewall(lab, ("nft", "-f", "-"), NFT, "inet filter")
+
+
+def test_a_chain_that_rejects_at_its_end(lab):
+    check_firewall(lab, ("nft", "-f", "-"), REJECT, "inet firewall")
+
+
+def test_docker_style_iptables_nft(lab):
+    check_firewall(lab, ("iptables-nft-restore",), DOCKER, "DOCKER-USER")
+
+
+def test_ufw_style_iptables_nft(lab):
+    check_firewall(lab, ("iptables-nft-restore",), UFW, "ufw")
+
+
+def test_docker_style_iptables_legacy(lab):
+    check_firewall(lab, ("iptables-legacy-restore",), DOCKER, "DOCKER-USER")
+
+
+def test_ufw_style_iptables_legacy(lab):
+    check_firewall(lab, ("iptables-legacy-restore",), UFW, "ufw")
+
+
+def test_doctor_is_content_with_a_healthy_gateway(lab):
+    lab.need_portico()
+    lab.start(fresh=True)
+    doctor = lab.daemon.run("doctor", check=False)
+    assert doctor.returncode == 0, doctor
+    assert lab.portico("status")["warnings"] == [], lab.portico("status")
+
+
+def test_doctor_names_a_gateway_that_does_not_forward(lab):
+    lab.need_portico()
+    lab.start(fresh=True)
+    lab.gw.sysctl("net.ipv4.ip_forward", 0)
+    try:
+        doctor = lab.daemon.run("doctor", check=False)
+        assert doctor.returncode == 1 and "ip_forward" in doctor.stdout, \
+            doctor
+    finally:
+        lab.gw.sysctl("net.ipv4.ip_forward", 1)
+
+
+def test_doctor_says_when_no_daemon_runs(lab):
+    lab.need_portico()
+    lab.start(fresh=True)
+    daemon = lab.daemon
+    lab.stop()
+    doctor = daemon.run("doctor", check=False)
+    assert doctor.returncode in (1, 3), doctor
+    assert doctor.stdout + doctor.stderr

@@ -1,0 +1,152 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
+"""Several inside devices, and hosts on one bridge."""
+from lab import E, L1, L2, L3, R1
+from tools import Who, ask, ask_tcp, download, httpd, quiet
+
+LAB = {"second": True}
+FORWARDS = [{"name": "web", "proto": ["tcp", "udp"], "outside": 8080,
+             "to": f"{L1}:80"},
+            {"name": "other", "proto": ["tcp", "udp"], "outside": 8081,
+             "to": f"{L3}:80"}]
+
+
+def gateway(lab):
+    lab.start(forwards=FORWARDS)
+
+
+def test_hosts_on_both_devices_share_the_uplink(lab):
+    gateway(lab)
+    with Who(lab.wan, udp=[(R1, 7130)], tcp=[(R1, 7130)]):
+        names = set()
+        for space, own in ((lab.lan1, L1), (lab.lan2, L2), (lab.lan3, L3)):
+            udp = space.udp(own, 5130)
+            names.add(ask(udp, (R1, 7130)))
+            tcp = space.tcp((R1, 7130), source=(own, 5131))
+            assert ask_tcp(tcp).startswith(E + ":")
+            udp.close()
+            tcp.close()
+        assert len(names) == 3 and all(n.startswith(E + ":") for n in names)
+
+
+def test_traffic_between_inside_devices_is_not_translated(lab):
+    gateway(lab)
+    with Who(lab.lan3, udp=[(L3, 7131)], tcp=[(L3, 7131)]):
+        udp = lab.lan1.udp(L1, 5132)
+        assert ask(udp, (L3, 7131)) == f"{L1}:5132"
+        tcp = lab.lan1.tcp((L3, 7131), source=(L1, 5133))
+        assert ask_tcp(tcp) == f"{L1}:5133"
+        udp.close()
+        tcp.close()
+        if lab.nat == "portico":
+            assert lab.mapping(f"{L1}:5132") is None
+
+
+def hairpin(lab, space, number):
+    tcp = space.tcp((E, number))
+    assert ask_tcp(tcp).startswith(E + ":")
+    tcp.close()
+    udp = space.udp()
+    assert ask(udp, (E, number)).startswith(E + ":")
+    assert ask(udp, (E, number), bytes(range(256)) * 20).startswith(E + ":")
+    udp.close()
+
+
+def test_hairpin_crosses_between_inside_devices(lab):
+    gateway(lab)
+    lab.need_portico()
+    with Who(lab.lan1, udp=[(L1, 80)], tcp=[(L1, 80)]), \
+            Who(lab.lan3, udp=[(L3, 80)], tcp=[(L3, 80)]):
+        hairpin(lab, lab.lan3, 8080)
+        hairpin(lab, lab.lan1, 8081)
+        hairpin(lab, lab.lan2, 8081)
+        hairpin(lab, lab.lan3, 8081)  # to itself
+
+
+def test_hairpin_on_one_bridge(lab):
+    gateway(lab)
+    lab.need_portico()
+    with Who(lab.lan1, udp=[(L1, 80)], tcp=[(L1, 80)]):
+        hairpin(lab, lab.lan2, 8080)
+        hairpin(lab, lab.lan1, 8080)  # to itself
+        ordinary(lab)
+    with httpd(lab.lan1, L1):
+        download(lab.lan2, f"http://{E}:8080", 5000000, lab.directory)
+
+
+def test_hairpin_on_one_bridge_with_bridge_filtering(lab):
+    """The kernel then bridges what is translated before routing; towards
+    the port it came by, a bridge never sends (so not to itself)."""
+    gateway(lab)
+    lab.need_portico()
+    lab.bridge_filtering(1)
+    try:
+        with Who(lab.lan1, udp=[(L1, 80)], tcp=[(L1, 80)]):
+            hairpin(lab, lab.lan2, 8080)
+            ordinary(lab)
+        with httpd(lab.lan1, L1):
+            download(lab.lan2, f"http://{E}:8080", 5000000, lab.directory)
+    finally:
+        lab.bridge_filtering(0)
+
+
+def ordinary(lab):
+    """Bridged and translated traffic beside the hairpin."""
+    with Who(lab.wan, udp=[(R1, 7132)]), Who(lab.lan2, udp=[(L2, 7132)]):
+        sock = lab.lan1.udp(L1, 5134)
+        assert ask(sock, (L2, 7132)) == f"{L1}:5134"
+        assert ask(sock, (R1, 7132)).startswith(E + ":")
+        assert ask(sock, (R1, 7132), bytes(5000)).startswith(E + ":")
+        sock.close()
+
+
+def test_hosts_are_not_told_of_each_other_by_redirects(lab):
+    gateway(lab)
+    lab.need_portico()
+    with Who(lab.lan1, udp=[(L1, 80)]), \
+            lab.lan2.capture("icmp[0] = 5", "eth0") as redirects:
+        sock = lab.lan2.udp(L2, 5135)
+        for _ in range(5):
+            ask(sock, (E, 8080))
+        assert not redirects.wait(1, 0.3)
+        sock.close()
+
+
+def test_hairpinned_errors_come_back(lab):
+    """A closed port answers by an error; it comes from E and quotes E."""
+    gateway(lab)
+    lab.need_portico()
+    sock = lab.lan2.socket(bind=(L2, 5136), connect=(E, 8080))
+    sock.send(b"nobody listens")
+    try:
+        sock.recv(100)
+        raise AssertionError("no error came")
+    except ConnectionRefusedError:
+        pass
+    sock.close()
+
+
+def test_an_inner_router_is_followed(lab):
+    """A network behind an inside host is translated like the host's own."""
+    lab.need_portico()
+    gateway(lab)
+    lab.lan3.ip("addr add 192.168.77.1/32 dev lo")
+    lab.gw.ip(f"route add 192.168.77.0/24 via {L3}")
+    with Who(lab.wan, udp=[(R1, 7133)]):
+        sock = lab.lan3.udp("192.168.77.1", 5137)
+        assert ask(sock, (R1, 7133)).startswith(E + ":")
+        sock.close()
+
+
+def test_an_outsider_with_an_inside_source_is_not_let_in(lab):
+    gateway(lab)
+    lab.need_portico()
+    lab.wan.ip("addr add 192.168.1.200/32 dev lo")
+    host = lab.lan1.udp(L1, 80)
+    try:
+        liar = lab.wan.udp("192.168.1.200", 6130)
+        liar.sendto(b"trust me", (E, 8080))
+        quiet(host)
+        liar.close()
+    finally:
+        lab.wan.ip("addr del 192.168.1.200/32 dev lo")
+        host.close()

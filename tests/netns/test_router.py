@@ -1,0 +1,177 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
+"""The router's own life goes on beside the translation: with the daemon up,
+stopped and killed."""
+import contextlib
+import os
+
+from lab import E, GW, L1, R1, R2
+from netns import wait_for
+from tools import (Who, ask, ask_tcp, curl, httpd, limit, refuses_tcp)
+
+OWN = 22  # a port of the router outside the pool
+POOLED = 5900  # a port of the router inside the pool
+
+
+def each_life(lab, check, **config):
+    """check(name) with the daemon up, stopped by SIGTERM and killed."""
+    if lab.nat != "portico":
+        lab.start(**config)
+        check("up")
+        return
+    lab.start(fresh=True, **config)
+    check("up")
+    lab.daemon.stop()
+    check("stopped")
+    lab.daemon.start()
+    lab.daemon.kill()
+    check("killed")
+    lab.daemon = None
+
+
+@limit(90)
+def test_its_own_service_answers_from_both_sides(lab):
+    with Who(lab.gw, tcp=[("0.0.0.0", OWN)], udp=[(E, OWN), (GW, OWN)]):
+        def check(life):
+            for space, target in ((lab.wan, E), (lab.lan1, GW)):
+                sock = space.tcp((target, OWN))
+                assert ask_tcp(sock), life
+                sock.close()
+                sock = space.udp()
+                assert ask(sock, (target, OWN)), life
+                sock.close()
+            # An inside host may use the outside address as well.
+            sock = lab.lan1.tcp((E, OWN))
+            assert ask_tcp(sock).startswith(L1), life
+            sock.close()
+
+        each_life(lab, check)
+
+
+@limit(90)
+def test_its_own_connections_go_out(lab):
+    with httpd(lab.wan, R1), Who(lab.wan, udp=[(R2, 7090)]):
+        def check(life):
+            for _ in range(5):
+                assert curl(lab.gw, f"http://{R1}/who").stdout.startswith(
+                    E + ":"), life
+                sock = lab.gw.udp()
+                assert ask(sock, (R2, 7090)).startswith(E + ":"), life
+                sock.close()
+            lab.gw.run("ping", "-n", "-c1", "-W2", R1)
+
+        each_life(lab, check)
+
+
+@limit(90)
+def test_its_own_connections_leave_hosts_alone(lab):
+    """The router's source ports and the hosts' outside ports are disjoint."""
+    lab.need_portico()
+    lab.start(fresh=True)
+    with Who(lab.wan, udp=[(R1, 7091)], tcp=[(R1, 7091)]):
+        own = [lab.gw.tcp((R1, 7091)) for _ in range(50)]
+        hosts = [lab.lan1.tcp((R1, 7091)) for _ in range(50)]
+        names = [ask_tcp(sock) for sock in own + hosts]
+        assert len(set(names)) == 100, "a port was used twice"
+        for sock in own + hosts:
+            sock.close()
+
+
+@contextlib.contextmanager
+def dhcp_server(lab):
+    with lab.wan.running(
+            "dnsmasq", "--keep-in-foreground", "--conf-file=/dev/null",
+            "--port=0", "--user=root", "--pid-file=", "--interface=up0",
+            "--bind-interfaces", "--no-ping",
+            "--dhcp-range=203.0.113.7,203.0.113.7,2m",
+            "--dhcp-option=3,203.0.113.1", "--dhcp-authoritative",
+            f"--dhcp-leasefile={lab.directory}/leases") as process:
+        lab.wan.wait_listener(67, "u")
+        yield process
+
+
+@limit(90)
+def test_its_dhcp_client_gets_the_address(lab):
+    script = os.path.join(lab.directory, "lease")
+    with open(script, "w") as file:
+        file.write('#!/bin/sh\n[ -z "$ip" ] || echo "got $ip"\n')
+    os.chmod(script, 0o755)
+
+    with dhcp_server(lab):
+        def check(life):
+            said = lab.gw.run("busybox", "udhcpc", "-i", "wan0", "-f", "-n",
+                              "-q", "-t", "5", "-T", "1", "-s", script,
+                              timeout=15).stdout
+            assert f"got {E}" in said, (life, said)
+
+        each_life(lab, check)
+
+
+@limit(90)
+def test_a_lease_is_renewed_by_unicast_while_the_daemon_runs(lab):
+    script = os.path.join(lab.directory, "renewal")
+    with open(script, "w") as file:
+        file.write('#!/bin/sh\necho "$1 $ip"\n')
+    os.chmod(script, 0o755)
+    lab.start()
+    with dhcp_server(lab), lab.gw.running(
+            "busybox", "udhcpc", "-i", "wan0", "-f", "-t", "5", "-T", "1",
+            "-s", script) as client:
+        wait_for("a lease", lambda: f"bound {E}" in client.output(), 15)
+        client.popen.send_signal(10)  # SIGUSR1: renew now
+        wait_for("a renewal", lambda: f"renew {E}" in client.output(), 15)
+
+
+@limit(60)
+def test_a_service_bound_in_the_pool_before_the_start_works(lab):
+    lab.need_portico()
+    lab.stop()
+    with Who(lab.gw, tcp=[("0.0.0.0", POOLED)], udp=[("0.0.0.0", POOLED)]):
+        lab.start(fresh=True)
+        sock = lab.wan.tcp((E, POOLED))
+        assert ask_tcp(sock).startswith("203.0.113.1:")
+        sock.close()
+        sock = lab.wan.udp()
+        assert ask(sock, (E, POOLED))
+        sock.close()
+        # The port is not handed out to a host that has the same.
+        with Who(lab.wan, udp=[(R1, 7092)]):
+            sock = lab.lan1.udp(L1, POOLED)
+            assert ask(sock, (R1, 7092)) != f"{E}:{POOLED}"
+            sock.close()
+
+
+@limit(60)
+def test_a_service_bound_in_the_pool_later_works_soon(lab):
+    lab.need_portico()
+    lab.start(fresh=True)
+    refuses_tcp(lab.wan, (E, POOLED + 1))
+    assert lab.drops("no_mapping") > 0
+    with Who(lab.gw, tcp=[("0.0.0.0", POOLED + 1)]):
+        def reached():
+            try:
+                sock = lab.wan.tcp((E, POOLED + 1), timeout=0.5)
+            except OSError:
+                return False
+            assert ask_tcp(sock)
+            sock.close()
+            return True
+
+        wait_for("the new service is reached", reached, 12)
+    lab.daemon.stop()
+    with Who(lab.gw, tcp=[("0.0.0.0", POOLED + 2)]):
+        sock = lab.wan.tcp((E, POOLED + 2))
+        assert ask_tcp(sock)
+        sock.close()
+    lab.daemon = None
+
+
+def test_an_unused_port_of_the_pool_is_silent(lab):
+    lab.need_portico()
+    lab.start()
+    for number in (1024, 5555, 20000, 65535):
+        refuses_tcp(lab.wan, (E, number), seconds=0.4)
+    with lab.wan.capture(f"icmp and src {E}", "up0") as errors:
+        sock = lab.wan.udp()
+        sock.sendto(b"hello", (E, 5555))
+        assert not errors.wait(1, 0.4), "the kernel answered"
+        sock.close()
