@@ -258,10 +258,10 @@ static bool lab_send(struct gateway *gateway, uint32_t from, uint16_t port,
 		     uint32_t peer, uint16_t peer_port)
 {
 	uint8_t data[28] = {[0] = 0x45, [8] = 64, [9] = NAT_PROTO_UDP};
-	struct nat_packet packet = {data, sizeof(data), NAT_PATH_OUTBOUND,
 	struct nat_packet packet = {.data = data,
 				    .length = sizeof(data),
 				    .path = NAT_PATH_OUTBOUND};
+
 	lab_put(data + 2, sizeof(data), 2);
 	lab_put(data + 12, from, 4);
 	lab_put(data + 16, peer, 4);
