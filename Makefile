@@ -81,7 +81,8 @@ $(ARCHIVES) $(SUITE):
 	@rm -f $@
 	$(Q)$(AR) rcs $@ $^
 
-$(BUILD)/porticod $(BUILD)/portico: $(BUILD)/%: $(BUILD)/platform/%.o $(ARCHIVES)
+$(BUILD)/porticod $(BUILD)/portico: \
+		$(BUILD)/%: $(BUILD)/platform/%.o $(ARCHIVES)
 	$(call say,LINK)
 	$(Q)$(LINK) -o $@ $^ $(PKG_LIBS)
 
@@ -143,7 +144,7 @@ unit: $(UNIT) ## run the unit and property tests only
 
 demo: deps ## build, show real traffic crossing a throw-away network (as root)
 	+@$(MAKE) --no-print-directory all tests
-	@tests/netns/demo.py
+	@python3 tests/netns/demo.py
 
 bench: deps ## measure against the kernel's NAT, into BUILD/bench.json (as root)
 	+@$(MAKE) --no-print-directory all tests

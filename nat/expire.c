@@ -6,8 +6,6 @@
  */
 #include "internal.h"
 
-#include <assert.h>
-
 uint64_t nat_timer_ms(const struct nat *nat, enum nat_timer timer)
 {
 	const uint32_t *seconds = nat->config->timeout_s;

@@ -5,8 +5,9 @@
  */
 #include "index.h"
 
-#include <assert.h>
 #include <string.h>
+
+#include "invariant.h"
 
 /* uthash's macros run in functions where a `struct nat_index *index` is in
  * scope; that is how they find their memory. Taking cannot fail: the block was
@@ -14,7 +15,7 @@
 #define uthash_malloc(bytes) take(index, bytes)
 #define uthash_free(pointer, bytes) ((void)(pointer))
 #define uthash_bzero(pointer, bytes) ((void)(pointer)) /* zeroed already */
-#define uthash_fatal(message) assert(!message)
+#define uthash_fatal(message) nat_invariant(!message)
 #include <uthash.h>
 #undef HASH_INITIAL_NUM_BUCKETS
 #define HASH_INITIAL_NUM_BUCKETS (1U << index->buckets_log2)
@@ -37,7 +38,7 @@ static void *take(struct nat_index *index, size_t bytes)
 {
 	uint8_t *at = index->memory;
 
-	assert(aligned(bytes) <= index->memory_left);
+	nat_invariant(aligned(bytes) <= index->memory_left);
 	index->memory += aligned(bytes);
 	index->memory_left -= aligned(bytes);
 	return at;

@@ -183,15 +183,19 @@ enum nat_drop nat_parse_quote(const struct nat_parsed *error,
 		return NAT_DROP_BAD_CHECKSUM;
 	nat_cursor_take(&cursor, ICMP_QUOTE);
 	quote->ip = take_ip(&cursor);
+	if (!quote->ip)
+		return NAT_DROP_MALFORMED;
+	/* Also of a quote that is refused below: an inside address in it must
+	 * not leave. */
+	quote->proto = quote->ip[IP_PROTO];
+	quote->src = nat_load32(quote->ip + IP_SRC);
+	quote->dst = nat_load32(quote->ip + IP_DST);
 	quote->l4 = nat_cursor_peek(&cursor, QUOTE_L4);
-	if (!quote->ip || !quote->l4)
+	if (!quote->l4)
 		return NAT_DROP_MALFORMED;
 	if (!ip_checksum_good(quote->ip))
 		return NAT_DROP_BAD_CHECKSUM;
 	quote->l4_length = cursor.left;
-	quote->proto = quote->ip[IP_PROTO];
-	quote->src = nat_load32(quote->ip + IP_SRC);
-	quote->dst = nat_load32(quote->ip + IP_DST);
 	if (nat_load16(quote->ip + IP_FRAGMENT) & IPV4_OFFSET)
 		return NAT_DROP_MALFORMED;
 	if (quote->proto == NAT_PROTO_ICMP)

@@ -6,8 +6,9 @@
  */
 #include "internal.h"
 
-#include <assert.h>
 #include <string.h>
+
+#include "invariant.h"
 
 /* --- hashes ------------------------------------------------------------- */
 
@@ -219,7 +220,7 @@ uint32_t nat_mapping_add(struct nat *nat, struct nat_socket inside,
 	struct nat_mapping *mapping = &nat->mappings[slot];
 	int pool = nat_pool_of(inside.proto);
 
-	assert(slot && pool >= 0);
+	nat_invariant(slot && pool >= 0);
 	nat_list_append(&nat->mapping_live, nat->mapping_links, slot);
 	memset(mapping, 0, sizeof(*mapping));
 	mapping->inside = inside;
@@ -301,7 +302,7 @@ uint32_t nat_session_add(struct nat *nat, uint32_t mapping_slot,
 	struct nat_session *session = &nat->sessions[slot];
 	struct nat_mapping *mapping = &nat->mappings[mapping_slot];
 
-	assert(slot);
+	nat_invariant(slot);
 	memset(session, 0, sizeof(*session));
 	session->key = (struct nat_session_key){mapping_slot, peer_addr,
 						peer_port, 0};

@@ -54,5 +54,5 @@ void buffer_consume(struct buffer *buffer, size_t bytes)
 void buffer_free(struct buffer *buffer)
 {
 	free(buffer->data);
-	*buffer = (struct buffer){0};
+	*buffer = (struct buffer){ 0 };
 }

@@ -8,8 +8,10 @@
 #include <json-c/json.h>
 #include <stdbool.h>
 
+#include "config.h"
 #include "filter.h"
-#include "names.h"
+#include "spec.h"
+#include "uplink.h"
 
 /* Exit codes, part of the contract. */
 enum cli_exit {
@@ -46,8 +48,26 @@ enum cli_exit cli_ask(const struct cli *cli, bool quiet,
 /* Prints an object as one line of JSON, and releases it. */
 enum cli_exit cli_print_json(struct json_object *object);
 
-/* The commands that need no daemon (cli_local.c). */
+/* What a daemon would start from: configuration, devices, network. */
+struct cli_scene {
+	struct config *config;
+	struct spec_devices devices;
+	struct loop *loop;
+	struct network *network;
+};
+
+/* Looks at the machine. path NULL: the default file, or automatic mode when
+ * there is none. 0; -EINVAL: the file is bad, config is NULL; other -errno: no
+ * devices. On failure a sentence is in error. cli_scene_close() always. */
+int cli_scene_open(struct cli_scene *scene, const char *path, char *error,
+		   size_t error_size);
+void cli_scene_close(struct cli_scene *scene);
+/* The network as it is now; NULL when it could not be read. */
+const struct network_state *cli_scene_network(const struct cli_scene *scene);
+
+/* The commands that need no daemon: cli_local.c, cli_doctor.c. */
 enum cli_exit cli_rules(const struct cli *cli);
 enum cli_exit cli_check(const struct cli *cli);
+enum cli_exit cli_doctor(const struct cli *cli);
 
 #endif

@@ -25,16 +25,19 @@ enum cli_exit cli_fail(enum cli_exit code, const char *format, ...)
 
 enum cli_exit cli_print_json(struct json_object *object)
 {
-	const char *text = object ? json_object_to_json_string_ext(
-					    object,
-					    JSON_C_TO_STRING_PLAIN |
-						    JSON_C_TO_STRING_NOSLASHESCAPE) :
-				    NULL;
+	const int flags = JSON_C_TO_STRING_PLAIN |
+			  JSON_C_TO_STRING_NOSLASHESCAPE;
+	const char *text = NULL;
+	enum cli_exit code = CLI_OK;
 
+	if (object)
+		text = json_object_to_json_string_ext(object, flags);
 	if (text)
 		puts(text);
+	else
+		code = cli_fail(CLI_FAILED, "no memory");
 	json_object_put(object);
-	return text ? CLI_OK : cli_fail(CLI_FAILED, "no memory");
+	return code;
 }
 
 static struct json_object *request_of(const struct cli *cli)
@@ -78,11 +81,13 @@ static enum cli_exit connect_failed(int err, const char *path, bool quiet)
 	if (quiet)
 		return code;
 	if (code == CLI_NO_PERMISSION)
-		return cli_fail(code, "%s: no permission; try as root or as a "
-				      "member of the socket's group",
+		return cli_fail(code,
+				"%s: no permission; try as root or as a "
+				"member of the socket's group",
 				path);
-	return cli_fail(code, "%s: no daemon answers (%s); is porticod "
-			      "running?",
+	return cli_fail(code,
+			"%s: no daemon answers (%s); is porticod "
+			"running?",
 			path, strerror(-err));
 }
 
@@ -142,7 +147,7 @@ static enum cli_exit read_reply(const struct cli *cli,
 enum cli_exit cli_ask(const struct cli *cli, bool quiet,
 		      struct json_object **reply)
 {
-	struct buffer line = {0};
+	struct buffer line = { 0 };
 	const char *path = cli->socket;
 	enum cli_exit code;
 	int fd, err;
@@ -154,8 +159,9 @@ enum cli_exit cli_ask(const struct cli *cli, bool quiet,
 	err = exchange(fd, cli, &line);
 	close(fd);
 	if (err)
-		code = cli_fail(CLI_NO_DAEMON, "%s: the daemon gave no answer: "
-					       "%s",
+		code = cli_fail(CLI_NO_DAEMON,
+				"%s: the daemon gave no answer: "
+				"%s",
 				path, strerror(-err));
 	else
 		code = read_reply(cli, &line, reply);

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later
  *
- * The commands that work without a daemon: rules, check.
+ * The commands that work without a daemon: rules, check; and what they see of
+ * the machine.
  */
 #include <errno.h>
 #include <stdio.h>
@@ -9,11 +10,8 @@
 #include <unistd.h>
 
 #include "cli.h"
-#include "config.h"
 #include "loop.h"
 #include "rules.h"
-#include "spec.h"
-#include "uplink.h"
 #include "views.h"
 
 #define MESSAGE_MAX 512
@@ -34,22 +32,19 @@ static enum cli_exit check_json(const struct config *config, const char *error)
 	}
 	for (size_t i = 0; i < config->warnings_count; i++)
 		json_object_array_add(
-			warnings,
-			json_object_new_string(config->warnings[i]));
+			warnings, json_object_new_string(config->warnings[i]));
 	json_object_object_add(object, "ok", json_object_new_boolean(true));
 	json_object_object_add(object, "warnings", warnings);
 	return cli_print_json(object);
 }
 
 static enum cli_exit check_text(const struct cli *cli,
-				const struct config *config,
-				const char *error)
+				const struct config *config, const char *error)
 {
 	if (!config)
 		return cli_fail(CLI_FAILED, "%s", error);
 	for (size_t i = 0; i < config->warnings_count; i++)
-		printf("%s: warning: %s\n", cli->argument,
-		       config->warnings[i]);
+		printf("%s: warning: %s\n", cli->argument, config->warnings[i]);
 	printf("%s: valid\n", cli->argument);
 	return CLI_OK;
 }
@@ -66,37 +61,60 @@ enum cli_exit cli_check(const struct cli *cli)
 	return code;
 }
 
-/* --- rules --------------------------------------------------------------- */
-
-static struct config *load_config(const struct cli *cli, char *error,
-				  size_t size)
-{
-	const char *path = cli->config;
-
-	if (!path && !access(CONFIG_DEFAULT_FILE, F_OK))
-		path = CONFIG_DEFAULT_FILE;
-	return config_load(path, config_memory_total(), error, size);
-}
+/* --- the scene ----------------------------------------------------------- */
 
 static void ignore_change(void *context)
 {
 	(void)context;
 }
 
-/* The network as it is now; NULL where it cannot be read (the rules are then
- * made of the configuration alone). */
-static struct network *look_around(const struct config *config,
-				   const struct spec_devices *devices,
-				   struct loop *loop)
+/* Left NULL where it cannot be read. */
+static void look_around(struct cli_scene *scene)
 {
-	if (!loop)
-		return NULL;
-	return network_open(
-		loop, devices->uplink,
-		(const char (*)[IFNAMSIZ])(const void *)devices->inside,
-		devices->inside_count, config->uplink_address, ignore_change,
-		NULL);
+	scene->loop = loop_new();
+	if (!scene->loop)
+		return;
+	scene->network = network_open(
+		scene->loop, scene->devices.uplink,
+		(const char(*)[IFNAMSIZ])(const void *)scene->devices.inside,
+		scene->devices.inside_count, scene->config->uplink_address,
+		ignore_change, NULL);
 }
+
+int cli_scene_open(struct cli_scene *scene, const char *path, char *error,
+		   size_t error_size)
+{
+	int err;
+
+	memset(scene, 0, sizeof(*scene));
+	if (!path && !access(CONFIG_DEFAULT_FILE, F_OK))
+		path = CONFIG_DEFAULT_FILE;
+	scene->config =
+		config_load(path, config_memory_total(), error, error_size);
+	if (!scene->config)
+		return -EINVAL;
+	err = spec_choose_devices(scene->config, &scene->devices);
+	if (err)
+		snprintf(error, error_size, "%s", spec_error(err));
+	else
+		look_around(scene);
+	return err;
+}
+
+const struct network_state *cli_scene_network(const struct cli_scene *scene)
+{
+	return scene->network ? network_state(scene->network) : NULL;
+}
+
+void cli_scene_close(struct cli_scene *scene)
+{
+	network_close(scene->network);
+	loop_free(scene->loop);
+	free(scene->devices.inside);
+	config_free(scene->config);
+}
+
+/* --- rules --------------------------------------------------------------- */
 
 /* A named backend is rendered whether it works here or not. */
 static enum rules_backend choose_backend(const struct cli *cli,
@@ -149,46 +167,31 @@ static enum cli_exit render(const struct cli *cli,
 	return code;
 }
 
-static enum cli_exit rules_for(const struct cli *cli,
-			       const struct config *config,
-			       const struct spec_devices *devices)
+static enum cli_exit rules_of(const struct cli *cli,
+			      const struct cli_scene *scene)
 {
-	struct loop *loop = loop_new();
-	struct network *network = look_around(config, devices, loop);
 	struct spec_storage spec;
 	enum cli_exit code;
-	int err = spec_build(config,
-			     network ? network_state(network) : NULL, &spec);
+	int err = spec_build(scene->config, cli_scene_network(scene), &spec);
 
-	if (err) {
-		code = cli_fail(CLI_FAILED, "%s", spec_error(err));
-	} else {
-		code = render(cli, &spec.rules, choose_backend(cli, config));
-		spec_free(&spec);
-	}
-	network_close(network);
-	loop_free(loop);
+	if (err)
+		return cli_fail(CLI_FAILED, "%s", spec_error(err));
+	code = render(cli, &spec.rules, choose_backend(cli, scene->config));
+	spec_free(&spec);
 	return code;
 }
 
 static enum cli_exit local_rules(const struct cli *cli)
 {
 	char error[MESSAGE_MAX] = "";
-	struct config *config = load_config(cli, error, sizeof(error));
-	struct spec_devices devices;
+	struct cli_scene scene;
 	enum cli_exit code;
-	int err;
 
-	if (!config)
-		return cli_fail(CLI_FAILED, "%s", error);
-	err = spec_choose_devices(config, &devices);
-	if (err) {
-		code = cli_fail(CLI_FAILED, "%s", spec_error(err));
-	} else {
-		code = rules_for(cli, config, &devices);
-		free(devices.inside);
-	}
-	config_free(config);
+	if (cli_scene_open(&scene, cli->config, error, sizeof(error)))
+		code = cli_fail(CLI_FAILED, "%s", error);
+	else
+		code = rules_of(cli, &scene);
+	cli_scene_close(&scene);
 	return code;
 }
 

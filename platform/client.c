@@ -16,8 +16,8 @@
 
 int client_connect(const char *path)
 {
-	const struct timeval limit = {.tv_sec = CLIENT_TIMEOUT_S};
-	struct sockaddr_un addr = {.sun_family = AF_UNIX};
+	const struct timeval limit = { .tv_sec = CLIENT_TIMEOUT_S };
+	struct sockaddr_un addr = { .sun_family = AF_UNIX };
 	int fd, err;
 
 	if (strlen(path) >= sizeof(addr.sun_path))

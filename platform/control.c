@@ -23,8 +23,8 @@ static const struct {
 	const char *group;
 	bool read_only;
 } kinds[CONTROL_LISTENERS] = {
-	[CONTROL_FULL] = {"control", "portico", false},
-	[CONTROL_READ] = {"control_read", "portico-view", true},
+	[CONTROL_FULL] = { "control", "portico", false },
+	[CONTROL_READ] = { "control_read", "portico-view", true },
 };
 
 /* --- the socket's file --------------------------------------------------- */
@@ -49,8 +49,7 @@ static int make_directory(const char *path)
 /* Says whether someone listens at the address: 0 no, else -errno. */
 static int probe(const struct sockaddr_un *addr)
 {
-	int fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK,
-			0);
+	int fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
 	int err;
 
 	if (fd < 0)
@@ -116,7 +115,7 @@ static int bind_guarded(int fd, const struct sockaddr_un *addr,
 /* Returns the listening descriptor or -errno. */
 static int listen_at(const char *path, const char *group)
 {
-	struct sockaddr_un addr = {.sun_family = AF_UNIX};
+	struct sockaddr_un addr = { .sun_family = AF_UNIX };
 	int fd, err;
 
 	if (strlen(path) >= sizeof(addr.sun_path))
@@ -269,8 +268,7 @@ static void tick_listener(struct control_listener *listener, uint64_t now_ms)
 	}
 	if (listener->paused) {
 		listener->paused = false;
-		loop_change(listener->control->loop, &listener->watch,
-			    EPOLLIN);
+		loop_change(listener->control->loop, &listener->watch, EPOLLIN);
 	}
 }
 

@@ -174,8 +174,7 @@ static int serve(struct control_client *client)
 
 static void on_event(struct watch *watch, uint32_t events)
 {
-	struct control_client *client =
-		(struct control_client *)(void *)watch;
+	struct control_client *client = (struct control_client *)(void *)watch;
 
 	(void)events;
 	if (serve(client))

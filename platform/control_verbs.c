@@ -67,22 +67,29 @@ static int run_status(struct control_client *client,
 {
 	struct gateway *gateway = gateway_of(client);
 	const struct network_state *network = gateway_network(gateway);
-	struct nat_stats nat = {0};
-	struct queue_stats queue = {0};
+	const char *config = gateway_config(gateway)->path;
+	/* Absolute: the command that reads it has another directory. */
+	char *path = config ? realpath(config, NULL) : NULL;
+	struct nat_stats nat = { 0 };
+	struct queue_stats queue = { 0 };
 	struct views_status status = {
 		.uptime_s = gateway_uptime_s(gateway),
 		.uplink_device = network->uplink.name,
 		.uplink_addr = network->uplink_addr,
 		.backend = rules_backend_name(gateway_backend(gateway)),
+		.config = path ? path : config,
 		.nat = &nat,
 		.queue = &queue,
 	};
+	int err;
 
 	(void)request;
 	nat_stats(gateway_nat(gateway), &nat);
 	gateway_queue_stats(gateway, &queue);
 	status.warnings_count = gateway_warnings(gateway, &status.warnings);
-	return answer(client, views_status(&status));
+	err = answer(client, views_status(&status));
+	free(path);
+	return err;
 }
 
 static int run_dump(struct control_client *client,
@@ -132,8 +139,8 @@ static int run_rules(struct control_client *client,
 	if (err)
 		err = control_refuse(client, "the rules cannot be rendered");
 	else
-		err = answer(client, views_rules(
-				     text, rules_backend_name(backend)));
+		err = answer(client,
+			     views_rules(text, rules_backend_name(backend)));
 	free(text);
 	return err;
 }
@@ -154,15 +161,20 @@ static int run_reload(struct control_client *client,
 	return answer(client, object);
 }
 
-#define ALL_FILTERS {true, true, true, true}
+#define ALL_FILTERS \
+	{ \
+		true, true, true, true \
+	}
 
 static const struct verb verbs[] = {
-	{.name = "status", .run = run_status},
-	{.name = "mappings", .run = run_mappings, .takes = ALL_FILTERS},
-	{.name = "sessions", .run = run_sessions, .takes = ALL_FILTERS},
-	{.name = "hosts", .run = run_hosts, .takes = {[FILTER_HOST] = true}},
-	{.name = "rules", .run = run_rules},
-	{.name = "reload", .run = run_reload, .changes = true},
+	{ .name = "status", .run = run_status },
+	{ .name = "mappings", .run = run_mappings, .takes = ALL_FILTERS },
+	{ .name = "sessions", .run = run_sessions, .takes = ALL_FILTERS },
+	{ .name = "hosts",
+	  .run = run_hosts,
+	  .takes = { [FILTER_HOST] = true } },
+	{ .name = "rules", .run = run_rules },
+	{ .name = "reload", .run = run_reload, .changes = true },
 };
 
 static const struct verb *find_verb(const char *name)
@@ -216,8 +228,7 @@ static int read_request(struct request *request, struct json_object *object,
 			 filter_shown(command, shown));
 		return -EINVAL;
 	}
-	json_object_object_foreach(object, name, value)
-	{
+	json_object_object_foreach(object, name, value) {
 		int err;
 
 		if (!strcmp(name, "command"))
@@ -265,7 +276,7 @@ static const char *command_of(struct json_object *object)
 static int dispatch(struct control_client *client, struct json_object *object,
 		    const char *command)
 {
-	struct request request = {0};
+	struct request request = { 0 };
 	char error[MESSAGE_MAX];
 
 	if (read_request(&request, object, command, error, sizeof(error)))

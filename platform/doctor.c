@@ -44,9 +44,8 @@ const char *doctor_inside(const struct doctor_context *context, size_t index)
 int doctor_add(struct doctor_report *report, enum doctor_level level,
 	       const char *remedy, const char *format, ...)
 {
-	struct doctor_finding *findings =
-		realloc(report->findings,
-			(report->count + 1) * sizeof(*findings));
+	struct doctor_finding *findings = realloc(
+		report->findings, (report->count + 1) * sizeof(*findings));
 	struct doctor_finding finding = { .level = level };
 	char text[TEXT_MAX_BYTES];
 	va_list args;

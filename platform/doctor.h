@@ -70,7 +70,7 @@ int doctor_begin(const struct doctor_context *context, pid_t *child);
 int doctor_continue(int fd, pid_t child, char **text,
 		    struct doctor_report *report);
 
-/* --- the parts, also for tests -------------------------------------------- */
+/* --- the parts, also for tests ------------------------------------------- */
 
 /* Adds a finding; remedy NULL: none. 0 or -ENOMEM. */
 int doctor_add(struct doctor_report *report, enum doctor_level level,

@@ -13,7 +13,7 @@
 
 #define REMEDY_MAX 512
 
-/* --- remedies -------------------------------------------------------------------- */
+/* --- remedies ------------------------------------------------------------ */
 
 struct place {
 	const struct firewall *firewall;
@@ -54,11 +54,12 @@ static void say_docker(const struct place *place, char *text)
 
 static void say_ufw(const struct place *place, char *text)
 {
-	snprintf(text, REMEDY_MAX,
-		 "in /etc/ufw/before.rules put before the first "
-		 "\"-A ufw-before-forward\" line: -A ufw-before-forward -m mark "
-		 "! --mark 0x0/0x%" PRIx32 " -j ACCEPT; then: ufw reload",
-		 place->mark);
+	snprintf(
+		text, REMEDY_MAX,
+		"in /etc/ufw/before.rules put before the first "
+		"\"-A ufw-before-forward\" line: -A ufw-before-forward -m mark "
+		"! --mark 0x0/0x%" PRIx32 " -j ACCEPT; then: ufw reload",
+		place->mark);
 }
 
 /* firewalld with its iptables backend. */
@@ -136,7 +137,7 @@ static const char *find_remedy(const struct place *place, char *text)
 	return remedies[i].whose;
 }
 
-/* --- judging --------------------------------------------------------------------- */
+/* --- judging ------------------------------------------------------------- */
 
 static const char *or_unknown(const char *name)
 {
@@ -150,9 +151,8 @@ static enum firewall_judgement worse(enum firewall_judgement a,
 }
 
 /* In, out and hairpin for one inside device. */
-static enum firewall_judgement judge_device(const struct place *place,
-					    const char *uplink,
-					    const char *inside)
+static enum firewall_judgement
+judge_device(const struct place *place, const char *uplink, const char *inside)
 {
 	const uint32_t outbound = rules_marks(place->mark).outbound;
 	const struct firewall_packet packets[] = {
@@ -178,9 +178,8 @@ static enum firewall_judgement judge(const struct doctor_context *context,
 	if (!count)
 		return judge_device(place, uplink, NULL);
 	for (size_t i = 0; i < count; i++)
-		worst = worse(worst,
-			      judge_device(place, uplink,
-					   doctor_inside(context, i)));
+		worst = worse(worst, judge_device(place, uplink,
+						  doctor_inside(context, i)));
 	return worst;
 }
 
@@ -236,7 +235,8 @@ static void examine_ours(const struct doctor_context *context,
 			   "our rules are in force (%s)",
 			   rules_backend_name(context->backend));
 	else
-		doctor_add(report, DOCTOR_FAIL, "portico reload",
+		doctor_add(report, DOCTOR_FAIL,
+			   "restart the daemon: systemctl restart portico",
 			   "our %s rules are gone, somebody removed them: "
 			   "nothing is translated",
 			   rules_backend_name(context->backend));

@@ -112,8 +112,8 @@ static enum step mapping_step(struct dump *dump, const struct nat *nat,
 		return STEP_END;
 	if (!filter_wants_mapping(&dump->filter, &view))
 		return STEP_SKIPPED;
-	if (dump->with_peer && !nat_portset_has(peer_set(dump, view.proto),
-						view.outside_port))
+	if (dump->with_peer &&
+	    !nat_portset_has(peer_set(dump, view.proto), view.outside_port))
 		return STEP_SKIPPED;
 	*entry = views_mapping(&view);
 	return STEP_SHOWN;

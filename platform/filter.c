@@ -24,9 +24,9 @@ static const struct {
 	uint8_t proto;
 	const char *name;
 } protos[] = {
-	{NAT_PROTO_UDP, "udp"},
-	{NAT_PROTO_TCP, "tcp"},
-	{NAT_PROTO_ICMP, "icmp"},
+	{ NAT_PROTO_UDP, "udp" },
+	{ NAT_PROTO_TCP, "tcp" },
+	{ NAT_PROTO_ICMP, "icmp" },
 };
 #define PROTOS (sizeof(protos) / sizeof(protos[0]))
 
@@ -92,7 +92,8 @@ static bool parse_port(const char *value, uint16_t *port)
 	return true;
 }
 
-const char *filter_shown(const char *value, char shown[static FILTER_SHOWN_SIZE])
+const char *filter_shown(const char *value,
+			 char shown[static FILTER_SHOWN_SIZE])
 {
 	size_t i;
 
@@ -102,8 +103,8 @@ const char *filter_shown(const char *value, char shown[static FILTER_SHOWN_SIZE]
 	return shown;
 }
 
-static int refuse(enum filter_key key, const char *value,
-		  const char *expected, char *error, size_t error_size)
+static int refuse(enum filter_key key, const char *value, const char *expected,
+		  char *error, size_t error_size)
 {
 	char shown[FILTER_SHOWN_SIZE];
 
@@ -152,8 +153,7 @@ bool filter_wants_mapping(const struct filter *filter,
 		return false;
 	if (filter->set[FILTER_PROTO] && filter->proto != view->proto)
 		return false;
-	return !filter->set[FILTER_PORT] ||
-	       filter->port == view->inside_port ||
+	return !filter->set[FILTER_PORT] || filter->port == view->inside_port ||
 	       filter->port == view->outside_port;
 }
 
@@ -166,8 +166,7 @@ bool filter_wants_session(const struct filter *filter,
 		return false;
 	if (filter->set[FILTER_PROTO] && filter->proto != view->proto)
 		return false;
-	return !filter->set[FILTER_PORT] ||
-	       filter->port == view->inside_port ||
+	return !filter->set[FILTER_PORT] || filter->port == view->inside_port ||
 	       filter->port == view->outside_port ||
 	       filter->port == view->peer_port;
 }

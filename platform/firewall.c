@@ -15,7 +15,7 @@
 #define DEPTH_MAX 16
 #define STEPS_MAX 20000
 
-/* --- building --------------------------------------------------------------- */
+/* --- building ------------------------------------------------------------ */
 
 struct firewall *firewall_new(void)
 {
@@ -58,12 +58,11 @@ static void *grow(void *array, size_t count, size_t size)
 
 struct firewall_chain *firewall_add_chain(struct firewall *firewall,
 					  enum rules_backend backend,
-					  const char *family,
-					  const char *table, const char *name)
+					  const char *family, const char *table,
+					  const char *name)
 {
-	struct firewall_chain *chain = grow(firewall->chains,
-					    firewall->chain_count,
-					    sizeof(*chain));
+	struct firewall_chain *chain =
+		grow(firewall->chains, firewall->chain_count, sizeof(*chain));
 
 	if (!chain)
 		return NULL;
@@ -80,8 +79,8 @@ struct firewall_chain *firewall_add_chain(struct firewall *firewall,
 
 struct firewall_chain *firewall_chain_of(const struct firewall *firewall,
 					 enum rules_backend backend,
-					 const char *family,
-					 const char *table, const char *name)
+					 const char *family, const char *table,
+					 const char *name)
 {
 	for (size_t i = 0; i < firewall->chain_count; i++) {
 		struct firewall_chain *chain = &firewall->chains[i];
@@ -161,7 +160,7 @@ struct firewall *firewall_read(char *error, size_t error_size)
 	return NULL;
 }
 
-/* --- a packet's walk ----------------------------------------------------------- */
+/* --- a packet's walk ----------------------------------------------------- */
 
 enum answer { NO, MAYBE, YES };
 

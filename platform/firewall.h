@@ -73,8 +73,8 @@ void firewall_free(struct firewall *firewall);
 /* Adds what a text says; backend: the flavour that printed it. nftables comes
  * last: the tables that iptables-nft has shown are left to it. Our own chains
  * are left out. 0, -EINVAL (no JSON), -ENOMEM. */
-int firewall_add_iptables(struct firewall *firewall,
-			  enum rules_backend backend, const char *save);
+int firewall_add_iptables(struct firewall *firewall, enum rules_backend backend,
+			  const char *save);
 int firewall_add_nft(struct firewall *firewall, const char *json);
 
 /* Reads all three from the system; what is not installed is left out.
@@ -106,12 +106,12 @@ bool firewall_has_prefix(const struct firewall *firewall, const char *prefix);
 /* For the parsers. Each returns NULL without memory. */
 struct firewall_chain *firewall_add_chain(struct firewall *firewall,
 					  enum rules_backend backend,
-					  const char *family,
-					  const char *table, const char *name);
+					  const char *family, const char *table,
+					  const char *name);
 struct firewall_chain *firewall_chain_of(const struct firewall *firewall,
 					 enum rules_backend backend,
-					 const char *family,
-					 const char *table, const char *name);
+					 const char *family, const char *table,
+					 const char *name);
 struct firewall_rule *firewall_add_rule(struct firewall_chain *chain);
 /* Adds a device's name to what the rule asks. 0 or -ENOMEM. */
 int firewall_add_device(struct firewall_device *device, const char *name);

@@ -60,8 +60,8 @@ static void take_mark(struct firewall_rule *rule, const char *text,
 	rule->asks_mark = true;
 	rule->mark_negated = negated;
 	rule->mark_value = (uint32_t)strtoul(text, &end, 0);
-	rule->mark_mask =
-		*end == '/' ? (uint32_t)strtoul(end + 1, NULL, 0) : UINT32_MAX;
+	rule->mark_mask = *end == '/' ? (uint32_t)strtoul(end + 1, NULL, 0) :
+					UINT32_MAX;
 }
 
 static void take_target(struct firewall_rule *rule, const char *name, bool go)
@@ -94,10 +94,9 @@ static bool match_known(const char *name)
 static bool take_option(struct firewall_rule *rule, const char *option,
 			const char *argument, bool negated)
 {
-	struct firewall_device *device =
-		!strcmp(option, "-i") ? &rule->in :
-		!strcmp(option, "-o") ? &rule->out :
-					NULL;
+	struct firewall_device *device = !strcmp(option, "-i") ? &rule->in :
+					 !strcmp(option, "-o") ? &rule->out :
+								 NULL;
 
 	if (device) {
 		device->negated = negated;
@@ -203,8 +202,8 @@ static int take_line(struct reader *reader, const char *line)
 	return 0;
 }
 
-int firewall_add_iptables(struct firewall *firewall,
-			  enum rules_backend backend, const char *save)
+int firewall_add_iptables(struct firewall *firewall, enum rules_backend backend,
+			  const char *save)
 {
 	struct reader reader = { .firewall = firewall, .backend = backend };
 	char *copy = strdup(save), *from = copy, *line;

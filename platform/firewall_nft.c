@@ -44,7 +44,7 @@ static bool is_key(struct json_object *object, const char *kind,
 	return !strcmp(string_of(member(object, kind), "key"), key);
 }
 
-/* --- matches -------------------------------------------------------------------- */
+/* --- matches ------------------------------------------------------------- */
 
 /* A value, a list or {"set": [...]}: calls take for each; true when all were
  * taken. */
@@ -138,10 +138,16 @@ static bool take_match(struct firewall_rule *rule, struct json_object *match)
 		take_ct(rule, left, right, negated);
 		return true;
 	}
+	if (is_key(left, "meta", "nfproto") &&
+	    json_object_is_type(right, json_type_string)) {
+		rule->never |= !strcmp(json_object_get_string(right), "ipv4") ==
+			       negated;
+		return true;
+	}
 	return take_mark(rule, left, right, negated);
 }
 
-/* --- statements ------------------------------------------------------------------- */
+/* --- statements ---------------------------------------------------------- */
 
 static const struct {
 	const char *name;
@@ -153,7 +159,7 @@ static const struct {
 };
 
 /* Statements that let every packet by. */
-static const char *const harmless[] = { "counter", "log",       "mangle",
+static const char *const harmless[] = { "counter", "log",	"mangle",
 					"notrack", "ct helper", "flow",
 					"set" };
 
@@ -225,7 +231,7 @@ static void take_statement(struct firewall *firewall,
 	}
 }
 
-/* --- objects ------------------------------------------------------------------------ */
+/* --- objects ------------------------------------------------------------- */
 
 static bool is_ours(struct json_object *object)
 {
@@ -291,8 +297,8 @@ static int take_rule(struct firewall *firewall, struct json_object *object)
 	rule = firewall_add_rule(chain);
 	if (!rule)
 		return -ENOMEM;
-	rule->handle = (uint64_t)json_object_get_int64(
-		member(object, "handle"));
+	rule->handle =
+		(uint64_t)json_object_get_int64(member(object, "handle"));
 	rule->tagged = !strcmp(string_of(object, "comment"), "portico");
 	for (size_t i = 0; i < json_object_array_length(expr); i++)
 		take_statement(firewall, rule,

@@ -6,7 +6,6 @@
 #include "gateway.h"
 
 #include <errno.h>
-#include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -26,19 +25,6 @@
 
 /* Packets the kernel may keep for us: about 20 ms at 50,000 a second. */
 #define QUEUE_LENGTH 1024U
-
-static int say(char *error, size_t size, int err, const char *format, ...)
-	__attribute__((format(printf, 4, 5)));
-
-static int say(char *error, size_t size, int err, const char *format, ...)
-{
-	va_list args;
-
-	va_start(args, format);
-	vsnprintf(error, size, format, args);
-	va_end(args);
-	return err;
-}
 
 /* --- engine ------------------------------------------------------------- */
 
@@ -75,7 +61,7 @@ static int open_engine(struct gateway *g, char *error, size_t size)
 	int err = draw_secrets(&secrets);
 
 	if (err)
-		return say(error, size, err, "no random bytes: %s",
+		return gateway_say(error, size, err, "no random bytes: %s",
 			   strerror(-err));
 	g->records_bytes = nat_records_size(limits);
 	g->indices_bytes = nat_indices_size(limits);
@@ -86,7 +72,7 @@ static int open_engine(struct gateway *g, char *error, size_t size)
 				  g->records_bytes, g->indices,
 				  g->indices_bytes, loop_clock_ms());
 	if (!g->nat)
-		return say(error, size, -ENOMEM,
+		return gateway_say(error, size, -ENOMEM,
 			   "no memory for tables of %zu bytes",
 			   g->records_bytes + g->indices_bytes);
 	return 0;
@@ -121,15 +107,15 @@ static int open_queue(struct gateway *g, char *error, size_t size)
 		return 0;
 	err = -errno;
 	if (err == -EBUSY)
-		return say(error, size, err,
+		return gateway_say(error, size, err,
 			   "queue %u: another program listens on it (another "
 			   "porticod?); nothing was changed",
 			   config->queue.number);
 	if (err == -EPERM)
-		return say(error, size, err,
+		return gateway_say(error, size, err,
 			   "queue %u: not permitted (CAP_NET_ADMIN is needed)",
 			   config->queue.number);
-	return say(error, size, err, "queue %u: %s", config->queue.number,
+	return gateway_say(error, size, err, "queue %u: %s", config->queue.number,
 		   strerror(-err));
 }
 
@@ -202,7 +188,7 @@ static void set_redirects(struct gateway *g)
 	}
 }
 
-static void reserve_ports(struct gateway *g)
+void gateway_reserve_ports(struct gateway *g)
 {
 	struct nat_portset ports;
 	int err;
@@ -223,7 +209,7 @@ static int set_forwarding(struct gateway *g, char *error, size_t size)
 	int err = sysctl_set(g->saved, "net/ipv4/ip_forward", "1");
 
 	if (err)
-		return say(error, size, err, "ip_forward cannot be set: %s",
+		return gateway_say(error, size, err, "ip_forward cannot be set: %s",
 			   strerror(-err));
 	return 0;
 }
@@ -236,7 +222,7 @@ static int open_network(struct gateway *g, char *error, size_t size)
 	int err = spec_choose_devices(g->config, &devices);
 
 	if (err)
-		return say(error, size, err, "%s", spec_error(err));
+		return gateway_say(error, size, err, "%s", spec_error(err));
 	g->network = network_open(
 		g->loop, devices.uplink,
 		(const char(*)[IFNAMSIZ])devices.inside, devices.inside_count,
@@ -249,7 +235,7 @@ static int open_network(struct gateway *g, char *error, size_t size)
 				 devices.inside[i]);
 	}
 	free(devices.inside);
-	return err ? say(error, size, err, "rtnetlink: %s", strerror(-err)) :
+	return err ? gateway_say(error, size, err, "rtnetlink: %s", strerror(-err)) :
 		     0;
 }
 
@@ -260,12 +246,12 @@ static int check_devices(struct gateway *g, char *error, size_t size)
 	const struct network_state *state = network_state(g->network);
 
 	if (!state->uplink.index)
-		return say(error, size, -ENODEV,
+		return gateway_say(error, size, -ENODEV,
 			   "uplink.device: %s does not exist",
 			   state->uplink.name);
 	for (size_t i = 0; i < state->inside_count; i++)
 		if (!state->inside[i].index)
-			return say(error, size, -ENODEV,
+			return gateway_say(error, size, -ENODEV,
 				   "inside.devices: %s does not exist",
 				   state->inside[i].name);
 	return 0;
@@ -283,17 +269,17 @@ static int start(struct gateway *g, char *error, size_t size)
 	if (err)
 		return err;
 	set_redirects(g);
-	reserve_ports(g);
+	gateway_reserve_ports(g);
 	gateway_read_bound(g);
 	err = queue_start(g->queue, g->loop);
 	if (err)
-		return say(error, size, err, "queue: %s", strerror(-err));
+		return gateway_say(error, size, err, "queue: %s", strerror(-err));
 	err = set_forwarding(g, error, size);
 	if (err)
 		return err;
 	err = open_tick(g);
 	if (err)
-		return say(error, size, err, "timer: %s", strerror(-err));
+		return gateway_say(error, size, err, "timer: %s", strerror(-err));
 	gateway_examine(g);
 	return 0;
 }
@@ -362,12 +348,13 @@ struct gateway *gateway_open(struct loop *loop, struct config *config,
 
 	if (!g) {
 		config_free(config);
-		say(error, error_size, 0, "out of memory");
+		gateway_say(error, error_size, 0, "out of memory");
 		return NULL;
 	}
 	g->loop = loop;
 	g->config = config;
 	g->tick.fd = -1;
+	g->doctor.fd = -1;
 	g->started_ms = loop_clock_ms();
 	g->config_path = config_path ? strdup(config_path) : NULL;
 	g->saved = sysctl_new();
@@ -385,93 +372,6 @@ void gateway_close(struct gateway *g)
 	if (!g->plan->spec.rules.fallback_kernel)
 		withdraw_rules(g);
 	free_all(g);
-}
-
-/* --- reload --------------------------------------------------------------- */
-
-struct fixed {
-	const char *key;
-	size_t offset;
-	size_t bytes;
-};
-
-#define FIXED(key, member)                                                     \
-	{                                                                      \
-		key, offsetof(struct config, member),                          \
-			sizeof(((struct config *)0)->member)                   \
-	}
-
-/* What a running daemon cannot change: tables are sized and the queue is bound
- * once. */
-static const struct fixed fixed[] = {
-	FIXED("limits.mappings", limits.mappings),
-	FIXED("limits.sessions", limits.sessions),
-	FIXED("limits.hosts", limits.hosts),
-	FIXED("limits.held_ports", limits.held_ports),
-	FIXED("fragments.entries", limits.fragments),
-	FIXED("fragments.bytes", limits.fragment_bytes),
-	FIXED("uplink.device", uplink_device),
-	FIXED("queue.number", queue.number),
-	FIXED("queue.batch", queue.batch),
-	FIXED("queue.gso", queue.gso),
-	FIXED("queue.mark", queue.mark),
-	FIXED("rules", rules),
-};
-
-static bool same_devices(const struct config *a, const struct config *b)
-{
-	return a->inside_count == b->inside_count &&
-	       (!a->inside_count ||
-		!memcmp(a->inside_devices, b->inside_devices,
-			a->inside_count * sizeof(*a->inside_devices)));
-}
-
-static int check_fixed(const struct config *old, const struct config *new,
-		       char *error, size_t size)
-{
-	const char *key = NULL;
-
-	for (size_t i = 0; i < sizeof(fixed) / sizeof(fixed[0]) && !key; i++)
-		if (memcmp((const char *)old + fixed[i].offset,
-			   (const char *)new + fixed[i].offset, fixed[i].bytes))
-			key = fixed[i].key;
-	if (!key && !same_devices(old, new))
-		key = "inside.devices";
-	if (!key && old->uplink_address != new->uplink_address)
-		key = "uplink.address";
-	if (key)
-		return say(error, size, -EINVAL,
-			   "%s cannot change while the daemon runs: restart it",
-			   key);
-	return 0;
-}
-
-int gateway_reload(struct gateway *g, char *error, size_t error_size)
-{
-	struct config *old = g->config;
-	struct config *config = config_load(g->config_path,
-					    config_memory_total(), error,
-					    error_size);
-	struct gateway_plan *plan = NULL;
-	int err;
-
-	if (!config)
-		return -EINVAL;
-	err = check_fixed(old, config, error, error_size);
-	if (!err) {
-		plan = gateway_plan(g, config, error, error_size);
-		err = plan ? 0 : -EINVAL;
-	}
-	if (err) {
-		config_free(config);
-		return err;
-	}
-	g->config = config;
-	err = gateway_apply(g, plan, error, error_size);
-	reserve_ports(g);
-	gateway_examine(g);
-	config_free(old);
-	return err;
 }
 
 /* --- looking ---------------------------------------------------------------- */

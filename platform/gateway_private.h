@@ -6,6 +6,8 @@
 #ifndef PORTICO_PLATFORM_GATEWAY_PRIVATE_H
 #define PORTICO_PLATFORM_GATEWAY_PRIVATE_H
 
+#include <sys/types.h>
+
 #include "gateway.h"
 #include "spec.h"
 #include "sysctl.h"
@@ -42,8 +44,11 @@ struct gateway {
 	bool rules_failed;
 	char *warnings[GATEWAY_WARNINGS_MAX];
 	size_t warnings_count;
-	char *findings[GATEWAY_WARNINGS_MAX]; /* the doctor's, see there */
+	char *findings[GATEWAY_WARNINGS_MAX]; /* the doctor's */
 	size_t findings_count;
+	struct watch doctor; /* its child process while it looks */
+	pid_t doctor_child;
+	char *doctor_text;
 };
 
 /* --- gateway_apply.c --- */
@@ -66,6 +71,13 @@ void gateway_network_changed(void *context);
 
 /* Reads the ports bound on the router and tells the engine. */
 void gateway_read_bound(struct gateway *gateway);
+
+/* Keeps the router itself off the pool's ports. */
+void gateway_reserve_ports(struct gateway *gateway);
+
+/* Writes a sentence into error and returns err. */
+int gateway_say(char *error, size_t size, int err, const char *format, ...)
+	__attribute__((format(printf, 4, 5)));
 
 /* --- gateway_warnings.c --- */
 

@@ -4,11 +4,17 @@
  * is new.
  */
 #include <inttypes.h>
+#include <signal.h>
 #include <stdarg.h>
+#include <stddef.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/epoll.h>
+#include <sys/wait.h>
+#include <unistd.h>
 
+#include "doctor.h"
 #include "gateway_private.h"
 #include "log.h"
 
@@ -121,13 +127,103 @@ size_t gateway_warnings(struct gateway *g, const char *const **warnings)
 	return g->warnings_count;
 }
 
+/* --- the doctor --------------------------------------------------------- */
+
+static bool known(char *const *list, size_t count, const char *text)
+{
+	for (size_t i = 0; i < count; i++)
+		if (!strcmp(list[i], text))
+			return true;
+	return false;
+}
+
+static char *finding_text(const struct doctor_finding *finding)
+{
+	char text[1024];
+
+	snprintf(text, sizeof(text), "%s%s%s", finding->text,
+		 finding->remedy ? "; " : "",
+		 finding->remedy ? finding->remedy : "");
+	return strdup(text);
+}
+
+/* Replaces the findings; what was not there before goes to the log. */
+static void take_report(struct gateway *g, const struct doctor_report *report)
+{
+	char *fresh[GATEWAY_WARNINGS_MAX];
+	size_t count = 0;
+
+	for (size_t i = 0; i < report->count && count < GATEWAY_WARNINGS_MAX;
+	     i++) {
+		if (report->findings[i].level == DOCTOR_OK)
+			continue;
+		fresh[count] = finding_text(&report->findings[i]);
+		if (!fresh[count])
+			break;
+		if (!known(g->findings, g->findings_count, fresh[count]))
+			log_warning("doctor", "%s", fresh[count]);
+		count++;
+	}
+	clear(g->findings, &g->findings_count);
+	memcpy(g->findings, fresh, count * sizeof(*fresh));
+	g->findings_count = count;
+}
+
+static void stop_doctor(struct gateway *g)
+{
+	loop_remove(g->loop, &g->doctor);
+	close(g->doctor.fd);
+	g->doctor.fd = -1;
+	free(g->doctor_text);
+	g->doctor_text = NULL;
+}
+
+static void doctor_speaks(struct watch *watch, uint32_t events)
+{
+	struct gateway *g = (void *)((char *)watch -
+				     offsetof(struct gateway, doctor));
+	struct doctor_report report = {0};
+	int done = doctor_continue(watch->fd, g->doctor_child, &g->doctor_text,
+				   &report);
+
+	(void)events;
+	if (!done)
+		return;
+	stop_doctor(g);
+	if (done < 0)
+		return;
+	take_report(g, &report);
+	doctor_report_free(&report);
+}
+
+/* Asks in a child process: nft and iptables-save may take their time. */
 void gateway_examine(struct gateway *g)
 {
-	(void)g;
+	const struct doctor_context context = {
+		.config = g->config,
+		.network = network_state(g->network),
+		.backend = g->backend,
+		.daemon_runs = true,
+		.for_status = true,
+	};
+
+	if (g->doctor.fd >= 0)
+		return;
+	g->doctor.handler = doctor_speaks;
+	g->doctor.fd = doctor_begin(&context, &g->doctor_child);
+	if (g->doctor.fd < 0)
+		g->doctor.fd = -1;
+	else if (loop_add(g->loop, &g->doctor, EPOLLIN))
+		stop_doctor(g);
 }
 
 void gateway_warnings_free(struct gateway *g)
 {
+	if (g->doctor.fd >= 0) {
+		kill(g->doctor_child, SIGKILL);
+		waitpid(g->doctor_child, NULL, 0);
+		stop_doctor(g);
+	}
 	clear(g->warnings, &g->warnings_count);
 	clear(g->findings, &g->findings_count);
 }

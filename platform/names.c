@@ -77,8 +77,8 @@ static bool append(struct names *names, const struct entry *entry)
 {
 	if (names->count == names->capacity) {
 		size_t capacity = names->capacity ? names->capacity * 2 : 16;
-		struct entry *entries = realloc(names->entries,
-						capacity * sizeof(*entries));
+		struct entry *entries =
+			realloc(names->entries, capacity * sizeof(*entries));
 
 		if (!entries)
 			return false;
@@ -145,7 +145,7 @@ void names_free(struct names *names)
 
 const char *names_find(const struct names *names, uint32_t addr)
 {
-	const struct entry key = {.addr = addr};
+	const struct entry key = { .addr = addr };
 	const struct entry *found;
 
 	if (!names || !names->count)

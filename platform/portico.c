@@ -10,6 +10,7 @@
 
 #include "cli.h"
 #include "client.h"
+#include "names.h"
 #include "text.h"
 
 #define COUNT(array) (sizeof(array) / sizeof((array)[0]))
@@ -43,19 +44,20 @@ static const struct {
 	const char *argument; /* NULL: takes none */
 	const char *help;
 } options[] = {
-	[OPTION_SOCKET] = {"socket", "PATH",
-			   "the control socket (" CLIENT_CONTROL_DEFAULT ")"},
-	[OPTION_JSON] = {"json", NULL, "JSON for programs instead of text"},
-	[OPTION_CONFIG] = {"config", "FILE",
-			   "rules: of this file, not of the daemon"},
-	[OPTION_BACKEND] = {"backend", "NAME",
-			    "rules: for nftables or iptables"},
-	[OPTION_HOST] = {"host", "ADDRESS", "only this inside host"},
-	[OPTION_PROTO] = {"proto", "PROTO", "only udp, tcp, icmp or a number"},
-	[OPTION_PORT] = {"port", "PORT", "only this port, on either side"},
-	[OPTION_PEER] = {"peer", "ADDRESS", "only what talks to this peer"},
-	[OPTION_HELP] = {"help", NULL, "this text"},
-	[OPTION_VERSION] = {"version", NULL, "the version"},
+	[OPTION_SOCKET] = { "socket", "PATH",
+			    "the control socket (" CLIENT_CONTROL_DEFAULT ")" },
+	[OPTION_JSON] = { "json", NULL, "JSON for programs instead of text" },
+	[OPTION_CONFIG] = { "config", "FILE",
+			    "rules, doctor: by this file, not the daemon's" },
+	[OPTION_BACKEND] = { "backend", "NAME",
+			     "rules: for nftables or iptables" },
+	[OPTION_HOST] = { "host", "ADDRESS", "only this inside host" },
+	[OPTION_PROTO] = { "proto", "PROTO",
+			   "only udp, tcp, icmp or a number" },
+	[OPTION_PORT] = { "port", "PORT", "only this port, on either side" },
+	[OPTION_PEER] = { "peer", "ADDRESS", "only what talks to this peer" },
+	[OPTION_HELP] = { "help", NULL, "this text" },
+	[OPTION_VERSION] = { "version", NULL, "the version" },
 };
 _Static_assert(COUNT(options) == OPTIONS, "every option is described");
 
@@ -127,18 +129,20 @@ static enum cli_exit run_reload(const struct cli *cli)
 }
 
 static const struct command commands[] = {
-	{"status", NULL, "what the gateway does now", 0, false, run_status},
-	{"mappings", NULL, "inside sockets and their outside ports", FILTERS,
-	 false, run_mappings},
-	{"sessions", NULL, "mappings with the peers they talk to", FILTERS,
-	 false, run_sessions},
-	{"hosts", NULL, "inside hosts with their use", BIT(OPTION_HOST), false,
-	 run_hosts},
-	{"rules", NULL, "the packet filter rules",
-	 BIT(OPTION_CONFIG) | BIT(OPTION_BACKEND), false, cli_rules},
-	{"reload", NULL, "read the configuration again", 0, true, run_reload},
-	{"check", "FILE", "say whether a configuration is valid", 0, false,
-	 cli_check},
+	{ "status", NULL, "what the gateway does now", 0, false, run_status },
+	{ "mappings", NULL, "inside sockets and their outside ports", FILTERS,
+	  false, run_mappings },
+	{ "sessions", NULL, "mappings with the peers they talk to", FILTERS,
+	  false, run_sessions },
+	{ "hosts", NULL, "inside hosts with their use", BIT(OPTION_HOST), false,
+	  run_hosts },
+	{ "rules", NULL, "the packet filter rules",
+	  BIT(OPTION_CONFIG) | BIT(OPTION_BACKEND), false, cli_rules },
+	{ "reload", NULL, "read the configuration again", 0, true, run_reload },
+	{ "doctor", NULL, "what outside Portico makes it fail",
+	  BIT(OPTION_CONFIG), false, cli_doctor },
+	{ "check", "FILE", "say whether a configuration is valid", 0, false,
+	  cli_check },
 };
 
 /* --- help ---------------------------------------------------------------- */
@@ -224,14 +228,15 @@ _Static_assert(OPTION_PROTO - OPTION_HOST == FILTER_PROTO &&
 /* Options and words in any order, also where getopt does not permute. */
 static enum cli_exit read_arguments(struct given *given, int argc, char **argv)
 {
-	struct option table[OPTIONS + 1] = {{0}};
+	struct option table[OPTIONS + 1] = { { 0 } };
 	int id;
 
 	for (int i = 0; i < OPTIONS; i++)
-		table[i] = (struct option){
-			options[i].name,
-			options[i].argument ? required_argument : no_argument,
-			NULL, i};
+		table[i] = (struct option){ options[i].name,
+					    options[i].argument ?
+						    required_argument :
+						    no_argument,
+					    NULL, i };
 	while (optind < argc) {
 		id = getopt_long(argc, argv, "+", table, NULL);
 		if (id >= 0 && id < OPTIONS) {
@@ -276,13 +281,13 @@ static enum cli_exit check_given(const struct given *given,
 
 static enum cli_exit check_values(const struct cli *cli)
 {
-	struct filter filter = {0};
+	struct filter filter = { 0 };
 	char error[128];
 
 	for (int key = 0; key < FILTER_KEYS; key++)
 		if (cli->filters[key] &&
-		    filter_set(&filter, (enum filter_key)key,
-			       cli->filters[key], error, sizeof(error)))
+		    filter_set(&filter, (enum filter_key)key, cli->filters[key],
+			       error, sizeof(error)))
 			return usage("--", error);
 	if (cli->backend && strcmp(cli->backend, "nftables") &&
 	    strcmp(cli->backend, "iptables"))
@@ -313,7 +318,7 @@ static enum cli_exit run(struct given *given)
 
 int main(int argc, char **argv)
 {
-	struct given given = {0};
+	struct given given = { 0 };
 	enum cli_exit code = read_arguments(&given, argc, argv);
 
 	if (code)

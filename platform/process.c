@@ -94,8 +94,8 @@ static int open_input(const char *input)
 {
 	int fd, error;
 
-	fd = input ? memfd_create("input", MFD_CLOEXEC)
-		   : open("/dev/null", O_RDONLY | O_CLOEXEC);
+	fd = input ? memfd_create("input", MFD_CLOEXEC) :
+		     open("/dev/null", O_RDONLY | O_CLOEXEC);
 	if (fd < 0)
 		return -errno;
 	if (!input)
@@ -129,7 +129,7 @@ static void become(const char *path, const char *const argv[],
 	int safe[3];
 	sigset_t none;
 
-	for (int signal_number = 1; signal_number < 32; signal_number++)
+	for (int signal_number = 1; signal_number < NSIG; signal_number++)
 		signal(signal_number, SIG_DFL);
 	sigemptyset(&none);
 	sigprocmask(SIG_SETMASK, &none, NULL);
@@ -153,8 +153,8 @@ static void stream_read(struct stream *stream)
 	size_t room = stream->text ? stream->size - 1 - stream->length : 0;
 	ssize_t count;
 
-	count = room ? read(stream->fd, stream->text + stream->length, room)
-		     : read(stream->fd, spill, sizeof(spill));
+	count = room ? read(stream->fd, stream->text + stream->length, room) :
+		       read(stream->fd, spill, sizeof(spill));
 	if (count < 0 && (errno == EINTR || errno == EAGAIN))
 		return;
 	if (count <= 0) {
@@ -168,7 +168,8 @@ static void stream_read(struct stream *stream)
 	stream->text[stream->length] = '\0';
 }
 
-/* Waits at most wait_ms for output and takes it. True while a stream is open. */
+/* Waits at most wait_ms for output and takes it.
+ * True while a stream is open. */
 static bool streams_poll(struct stream streams[2], int wait_ms)
 {
 	struct pollfd fds[2] = {
@@ -238,7 +239,8 @@ static int follow(pid_t child, struct stream streams[2], int timeout_ms)
 
 static struct stream stream_new(int fd, char *text, size_t size)
 {
-	struct stream stream = { .fd = fd, .text = size ? text : NULL,
+	struct stream stream = { .fd = fd,
+				 .text = size ? text : NULL,
 				 .size = size };
 
 	if (stream.text)

@@ -195,7 +195,7 @@ struct iovec queue_verdict_payload(const struct queue_packet *packet,
 	void *at = packet->data - head;
 	struct nlmsghdr *netlink = put_header(at, NFQNL_MSG_VERDICT, queue);
 	struct nlattr payload = {
-		/* Exact, without the padding: it becomes the packet's length. */
+		/* Exact, without padding: it becomes the packet's length. */
 		.nla_len = (uint16_t)(sizeof(payload) + packet->length),
 		.nla_type = NFQA_PAYLOAD,
 	};

@@ -61,7 +61,8 @@ enum nat_checksum queue_packet_checksum(const struct queue_packet *packet);
 struct iovec queue_verdict(void *at, uint16_t queue, uint32_t id,
 			   uint32_t verdict);
 
-/* The same for every packet up to and including id (NFQNL_MSG_VERDICT_BATCH). */
+/* The same for every packet up to and including id
+ * (NFQNL_MSG_VERDICT_BATCH). */
 struct iovec queue_verdict_until(void *at, uint16_t queue, uint32_t id,
 				 uint32_t verdict);
 

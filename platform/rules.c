@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later
  *
- * Renders the ruleset, finds the backend that works here, puts rules in force
- * and takes them away. Only what is ours is ever touched: the nftables table
- * `ip portico`, the iptables chains PORTICO-* and the jumps to them.
+ * Renders the ruleset, puts rules in force and takes them away. Only what is
+ * ours is ever touched: the nftables table `ip portico`, the iptables chains
+ * PORTICO-* and the jumps to them.
  */
 #include "rules_text.h"
 
@@ -20,7 +20,7 @@ static const struct rules_features every_feature = {
 };
 static const struct rules_features no_feature;
 
-/* --- text ------------------------------------------------------------------- */
+/* --- text ---------------------------------------------------------------- */
 
 static int stream_result(FILE *out)
 {
@@ -79,86 +79,7 @@ static int draft_close(struct draft *draft)
 	return fclose(draft->out) || bad ? -ENOMEM : 0;
 }
 
-/* --- choosing ----------------------------------------------------------------- */
-
-/* All that the ruleset cannot do without. -c has the kernel check it. */
-static int probe_nft(char *error, size_t error_size)
-{
-	return rules_run_nft("table ip portico-probe {\n"
-			     "chain probe {\n"
-			     "type filter hook prerouting priority raw;\n"
-			     "fib daddr oifname \"none\" notrack\n"
-			     "queue num 0\n"
-			     "}\n"
-			     "}\n",
-			     true, error, error_size);
-}
-
-/* restore --test does not ask the kernel about targets: a chain that nothing
- * leads to is made and removed. */
-static int probe_iptables(enum rules_backend backend, char *error,
-			  size_t error_size)
-{
-	static const char make[] = "*raw\n"
-				   ":PORTICO-PROBE - [0:0]\n"
-				   "-A PORTICO-PROBE -j CT --notrack\n"
-				   "-A PORTICO-PROBE -j NFQUEUE "
-				   "--queue-num 0\n"
-				   "COMMIT\n";
-	static const char take[] = "*raw\n"
-				   "-F PORTICO-PROBE\n"
-				   "-X PORTICO-PROBE\n"
-				   "COMMIT\n";
-	int result = rules_run_restore(backend, make, error, error_size);
-
-	if (result)
-		return result;
-	return rules_run_restore(backend, take, error, error_size);
-}
-
-static int probe(enum rules_backend backend, char *error, size_t error_size)
-{
-	if (backend == RULES_NFTABLES)
-		return probe_nft(error, error_size);
-	return probe_iptables(backend, error, error_size);
-}
-
-static bool is_wanted(enum config_rules wanted, enum rules_backend backend)
-{
-	return wanted == CONFIG_RULES_AUTO ||
-	       (wanted == CONFIG_RULES_NFTABLES) ==
-		       (backend == RULES_NFTABLES);
-}
-
-int rules_choose(enum config_rules wanted, enum rules_backend *backend,
-		 char *error, size_t error_size)
-{
-	char tried[SENTENCE_MAX] = "";
-	size_t length = 0;
-
-	for (int i = 0; i < RULES_BACKENDS; i++) {
-		enum rules_backend candidate = (enum rules_backend)i;
-		char why[SENTENCE_MAX / 4] = "";
-
-		if (!is_wanted(wanted, candidate))
-			continue;
-		if (!probe(candidate, why, sizeof(why))) {
-			*backend = candidate;
-			return 0;
-		}
-		length += (size_t)snprintf(tried + length,
-					   sizeof(tried) - length, "%s%s (%s)",
-					   length ? ", " : "",
-					   rules_backend_name(candidate), why);
-	}
-	snprintf(error, error_size,
-		 "no packet filter here can queue packets: %s; "
-		 "the kernel needs nft_queue or the NFQUEUE target",
-		 tried);
-	return -EOPNOTSUPP;
-}
-
-/* --- putting in force ------------------------------------------------------------ */
+/* --- putting in force ---------------------------------------------------- */
 
 /* Renders into a text to be freed. features NULL: the guard alone. */
 static int nft_text(const struct rules_spec *spec,
@@ -193,8 +114,7 @@ static int apply_nft(const struct rules_spec *spec,
 
 static void iptables_table(const struct rules_spec *spec,
 			   const struct rules_features *features,
-			   enum rules_table table, const char *first,
-			   FILE *out)
+			   enum rules_table table, const char *first, FILE *out)
 {
 	if (features)
 		rules_iptables(spec, features, table, first, out);
@@ -219,8 +139,8 @@ static int table_text(const struct rules_spec *spec,
 }
 
 /* The lines that take away what save shows of ours in a table. */
-static int undo_text(const char *save, enum rules_table table,
-		     const char *keep, char **text, size_t *lines)
+static int undo_text(const char *save, enum rules_table table, const char *keep,
+		     char **text, size_t *lines)
 {
 	struct draft draft;
 	int result = draft_open(&draft);
@@ -236,15 +156,15 @@ static int undo_text(const char *save, enum rules_table table,
 
 /* Takes one table's part of ours away, for good. */
 static int remove_table(enum rules_backend backend, const char *save,
-			enum rules_table table, char *error,
-			size_t error_size)
+			enum rules_table table, char *error, size_t error_size)
 {
 	char *undo = NULL, *text = NULL;
 	size_t lines = 0;
 	int result = undo_text(save, table, NULL, &undo, &lines);
 
-	if (!result && lines && asprintf(&text, "*%s\n%sCOMMIT\n",
-					 rules_table_name(table), undo) < 0) {
+	if (!result && lines &&
+	    asprintf(&text, "*%s\n%sCOMMIT\n", rules_table_name(table), undo) <
+		    0) {
 		text = NULL;
 		result = -ENOMEM;
 	}
@@ -304,7 +224,7 @@ static int apply(const struct rules_spec *spec,
 	return apply_iptables(spec, features, backend, error, error_size);
 }
 
-/* --- taking away ------------------------------------------------------------------- */
+/* --- taking away --------------------------------------------------------- */
 
 /* Nothing is ours where nft is not installed or the kernel has no nftables. */
 static int remove_nft(char *error, size_t error_size)
@@ -349,8 +269,7 @@ static void remove_others(enum rules_backend kept)
 
 	for (int i = 0; i < RULES_BACKENDS; i++)
 		if (i != (int)kept &&
-		    remove_backend((enum rules_backend)i, error,
-				   sizeof(error)))
+		    remove_backend((enum rules_backend)i, error, sizeof(error)))
 			log_warning("rules", "leftover of %s not removed: %s",
 				    rules_backend_name((enum rules_backend)i),
 				    error);
@@ -362,8 +281,8 @@ int rules_remove(char *error, size_t error_size)
 
 	for (int i = 0; i < RULES_BACKENDS; i++) {
 		char why[SENTENCE_MAX] = "";
-		int one = remove_backend((enum rules_backend)i, why,
-					 sizeof(why));
+		int one =
+			remove_backend((enum rules_backend)i, why, sizeof(why));
 
 		if (one && !result) {
 			result = one;
@@ -373,8 +292,7 @@ int rules_remove(char *error, size_t error_size)
 	return result;
 }
 
-static int refuse(const struct rules_spec *spec, char *error,
-		  size_t error_size)
+static int refuse(const struct rules_spec *spec, char *error, size_t error_size)
 {
 	snprintf(error, error_size,
 		 "rules cannot name the uplink \"%s\", one of %zu inside "
@@ -408,9 +326,8 @@ int rules_apply(const struct rules_spec *spec, enum rules_backend backend,
 	return result;
 }
 
-int rules_apply_guard(const struct rules_spec *spec,
-		      enum rules_backend backend, char *error,
-		      size_t error_size)
+int rules_apply_guard(const struct rules_spec *spec, enum rules_backend backend,
+		      char *error, size_t error_size)
 {
 	int result;
 

@@ -16,7 +16,12 @@
 #include "config.h"
 #include "portico/nat.h"
 
-enum rules_backend { RULES_NFTABLES, RULES_IPTABLES_NFT, RULES_IPTABLES_LEGACY, RULES_BACKENDS };
+enum rules_backend {
+	RULES_NFTABLES,
+	RULES_IPTABLES_NFT,
+	RULES_IPTABLES_LEGACY,
+	RULES_BACKENDS
+};
 
 const char *rules_backend_name(enum rules_backend backend);
 
@@ -33,7 +38,8 @@ struct rules_spec {
 	size_t exempt_count;
 	const struct nat_prefix *elsewhere; /* iptables: routed elsewhere */
 	size_t elsewhere_count;
-	/* Ports that enter the queue: pool and forwards, without router_ports. */
+	/* Ports that enter the queue: pool and forwards, without
+	 * router_ports. */
 	const struct nat_portset *tcp;
 	const struct nat_portset *udp;
 	struct config_range router_ports; /* for fallback: kernel */

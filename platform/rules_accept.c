@@ -38,7 +38,7 @@ static bool refuses(const struct firewall *firewall,
 	return false;
 }
 
-/* --- writing ------------------------------------------------------------------ */
+/* --- writing ------------------------------------------------------------- */
 
 static int insert_nft(const struct firewall *firewall, uint32_t mark, FILE *out)
 {
@@ -61,8 +61,7 @@ static int insert_nft(const struct firewall *firewall, uint32_t mark, FILE *out)
 }
 
 static int insert_iptables(const struct firewall *firewall,
-			   enum rules_backend backend, uint32_t mark,
-			   FILE *out)
+			   enum rules_backend backend, uint32_t mark, FILE *out)
 {
 	int count = 0;
 
@@ -88,11 +87,9 @@ static int remove_rule(const struct firewall_chain *chain,
 {
 	if (chain->backend == RULES_NFTABLES)
 		fprintf(out, "delete rule %s %s %s handle %" PRIu64 "\n",
-			chain->family, chain->table, chain->name,
-			rule->handle);
+			chain->family, chain->table, chain->name, rule->handle);
 	else
-		fprintf(out, "*%s\n-D %s\nCOMMIT\n", chain->table,
-			rule->text);
+		fprintf(out, "*%s\n-D %s\nCOMMIT\n", chain->table, rule->text);
 	return 1;
 }
 

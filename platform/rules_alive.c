@@ -35,8 +35,8 @@ static struct nlmsghdr *put_header(struct batch *batch, uint16_t type,
 				   uint16_t flags, uint8_t family,
 				   uint16_t resource)
 {
-	struct nlmsghdr *header = mnl_nlmsg_put_header(
-		mnl_nlmsg_batch_current(batch->messages));
+	struct nlmsghdr *header =
+		mnl_nlmsg_put_header(mnl_nlmsg_batch_current(batch->messages));
 	struct nfgenmsg *general =
 		mnl_nlmsg_put_extra_header(header, sizeof(*general));
 
@@ -121,8 +121,8 @@ static int collect(struct mnl_socket *socket, unsigned acks)
 	int result = 0;
 
 	while (acks) {
-		ssize_t got = mnl_socket_recvfrom(socket, buffer,
-						  sizeof(buffer));
+		ssize_t got =
+			mnl_socket_recvfrom(socket, buffer, sizeof(buffer));
 		const struct nlmsghdr *header = (const void *)buffer;
 		int left = (int)got;
 
@@ -155,8 +155,8 @@ static int refresh(struct mnl_socket *socket, const char *device,
 static struct mnl_socket *open_socket(void)
 {
 	const struct timeval timeout = { .tv_usec = TIMEOUT_MS * 1000 };
-	struct mnl_socket *socket = mnl_socket_open2(NETLINK_NETFILTER,
-						     SOCK_CLOEXEC);
+	struct mnl_socket *socket =
+		mnl_socket_open2(NETLINK_NETFILTER, SOCK_CLOEXEC);
 
 	if (!socket)
 		return NULL;

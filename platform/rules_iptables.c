@@ -45,15 +45,14 @@ static void queue(FILE *out, const struct rules_spec *spec, bool bypass)
 		(unsigned)spec->queue_number, bypass ? " --queue-bypass" : "");
 }
 
-/* --- matches ---------------------------------------------------------------- */
+/* --- matches ------------------------------------------------------------- */
 
 static unsigned slots(const struct config_range *range)
 {
 	return range->first == range->last ? 1 : 2;
 }
 
-static void print_range(FILE *out, const struct config_range *range,
-			bool first)
+static void print_range(FILE *out, const struct config_range *range, bool first)
 {
 	fprintf(out, "%s%u", first ? "" : ",", (unsigned)range->first);
 	if (range->last != range->first)
@@ -106,14 +105,14 @@ static void each_prefix(FILE *out, const char *rule,
 			rules_prefix_text(&prefixes[i], text), target);
 }
 
-static void exempt(FILE *out, const struct rules_spec *spec,
-		   const char *to, const char *from)
+static void exempt(FILE *out, const struct rules_spec *spec, const char *to,
+		   const char *from)
 {
 	each_prefix(out, to, spec->exempt, spec->exempt_count, "RETURN");
 	each_prefix(out, from, spec->exempt, spec->exempt_count, "RETURN");
 }
 
-/* --- raw: before conntrack ---------------------------------------------------- */
+/* --- raw: before conntrack ----------------------------------------------- */
 
 static void chain_inbound(FILE *out, const struct rules_spec *spec)
 {
@@ -167,7 +166,8 @@ static void rules_to_address(FILE *out, const struct rules_spec *spec)
 			spec->inside[i], address);
 }
 
-/* RETURN where it could be ACCEPT: the user's own rules in this table follow. */
+/* RETURN where it could be ACCEPT: the user's own rules in this table come
+ * after. */
 static void chain_raw(FILE *out, const struct rules_spec *spec,
 		      const struct rules_features *features)
 {
@@ -176,8 +176,7 @@ static void chain_raw(FILE *out, const struct rules_spec *spec,
 	fprintf(out,
 		"-A PORTICO-RAW -m mark ! --mark 0x0/0x%" PRIx32
 		" -j CT --notrack\n"
-		"-A PORTICO-RAW -m mark ! --mark 0x0/0x%" PRIx32
-		" -j RETURN\n",
+		"-A PORTICO-RAW -m mark ! --mark 0x0/0x%" PRIx32 " -j RETURN\n",
 		marks.mask, marks.mask);
 	exempt(out, spec, "PORTICO-RAW -d", "PORTICO-RAW -s");
 	/* Meets nothing; its presence makes the kernel reassemble. */
@@ -208,7 +207,7 @@ static void table_raw(FILE *out, const struct rules_spec *spec,
 	fputs("-I PREROUTING -j PORTICO-RAW\n", out);
 }
 
-/* --- mangle: after routing ------------------------------------------------------ */
+/* --- mangle: after routing ----------------------------------------------- */
 
 static void chain_errors(FILE *out, const struct rules_spec *spec,
 			 const struct rules_features *features)
@@ -260,7 +259,7 @@ static void chain_mss(FILE *out, const struct rules_spec *spec)
 			"-A PORTICO-FORWARD -%c %s -p tcp -m tcp "
 			"--tcp-flags SYN,RST SYN "
 			"-j TCPMSS --clamp-mss-to-pmtu\n",
-			"oi"[i], spec->uplink);
+			"oi"[i], spec -> uplink);
 }
 
 static void table_mangle(FILE *out, const struct rules_spec *spec,
@@ -280,7 +279,7 @@ static void table_mangle(FILE *out, const struct rules_spec *spec,
 		fputs("-I FORWARD -j PORTICO-FORWARD\n", out);
 }
 
-/* --- whole tables ---------------------------------------------------------------- */
+/* --- whole tables -------------------------------------------------------- */
 
 static void table_open(FILE *out, enum rules_table table, const char *first)
 {

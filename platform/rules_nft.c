@@ -38,7 +38,7 @@ static void chain_close(FILE *out)
 	fputs("\t}\n", out);
 }
 
-/* --- sets ----------------------------------------------------------------- */
+/* --- sets ---------------------------------------------------------------- */
 
 static void set_open(FILE *out, const char *name, const char *type)
 {
@@ -108,7 +108,7 @@ static void inside_devices(FILE *out, const struct rules_spec *spec)
 	fputs(" }", out);
 }
 
-/* --- before conntrack ------------------------------------------------------ */
+/* --- before conntrack ---------------------------------------------------- */
 
 /* What comes to the uplink's address: pool and forward ports, and the ICMP
  * that may belong to a mapping. With reassembly the last rule meets nothing. */
@@ -168,8 +168,7 @@ static void chain_raw_in(FILE *out, const struct rules_spec *spec,
 	line(out, "ip saddr @exempt accept");
 	/* Meets nothing; its presence makes the kernel reassemble. */
 	if (features->reassembly)
-		line(out,
-		     "iifname \"none\" meta l4proto tcp tproxy to :1");
+		line(out, "iifname \"none\" meta l4proto tcp tproxy to :1");
 	if (spec->uplink_addr)
 		rules_to_address(out, spec);
 	chain_close(out);
@@ -198,7 +197,7 @@ static void chain_raw_track(FILE *out, const struct rules_spec *spec)
 	chain_close(out);
 }
 
-/* --- after routing ---------------------------------------------------------- */
+/* --- after routing ------------------------------------------------------- */
 
 /* ICMP errors leaving by the uplink. One about a packet that we translated
  * inwards quotes that packet's inside destination (octet 24: 8 of ICMP, 16 of

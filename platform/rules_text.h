@@ -74,7 +74,7 @@ void rules_iptables_guard(const struct rules_spec *spec, const char *first,
 size_t rules_iptables_undo(const char *save, const char *table,
 			   const char *keep, FILE *out);
 
-/* --- running the programs (rules_tools.c) --------------------------------- */
+/* --- running the programs (rules_tools.c) -------------------------------- */
 
 /* Loading may have to wait for another program's lock; looking may not. */
 #define RULES_TIMEOUT_MS 20000
@@ -82,11 +82,10 @@ size_t rules_iptables_undo(const char *save, const char *table,
 
 /* Loads text by nft -f, with check only tries. 0, or -errno with a sentence
  * in error: -EIO when nft refused it. */
-int rules_run_nft(const char *text, bool check, char *error,
-		  size_t error_size);
+int rules_run_nft(const char *text, bool check, char *error, size_t error_size);
 /* Loads text by the flavour's iptables-restore --noflush. The same results. */
-int rules_run_restore(enum rules_backend backend, const char *text,
-		      char *error, size_t error_size);
+int rules_run_restore(enum rules_backend backend, const char *text, char *error,
+		      size_t error_size);
 /* The flavour's iptables-save in a buffer to be freed. 0 or -errno (-ENOENT:
  * the flavour is not installed). */
 int rules_run_save(enum rules_backend backend, char **text, char *error,

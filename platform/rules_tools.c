@@ -90,8 +90,7 @@ static int run_flavour(enum rules_backend backend, const char *plain,
 	return run(argv, input, output, output_size, error, error_size);
 }
 
-int rules_run_nft(const char *text, bool check, char *error,
-		  size_t error_size)
+int rules_run_nft(const char *text, bool check, char *error, size_t error_size)
 {
 	const char *const load[] = { "nft", "-f", "-", NULL };
 	const char *const try[] = { "nft", "-c", "-f", "-", NULL };
@@ -99,8 +98,8 @@ int rules_run_nft(const char *text, bool check, char *error,
 	return run(check ? try : load, text, NULL, 0, error, error_size);
 }
 
-int rules_run_restore(enum rules_backend backend, const char *text,
-		      char *error, size_t error_size)
+int rules_run_restore(enum rules_backend backend, const char *text, char *error,
+		      size_t error_size)
 {
 	const char *argv[] = { restore_names[backend], "--noflush", "--wait=5",
 			       NULL };

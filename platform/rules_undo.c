@@ -41,8 +41,7 @@ static const char *find_table(const char *save, const char *table)
 	struct span line;
 
 	while (next_line(&save, &line))
-		if (line.text[0] == '*' &&
-		    line.length == strlen(table) + 1 &&
+		if (line.text[0] == '*' && line.length == strlen(table) + 1 &&
 		    !memcmp(line.text + 1, table, line.length - 1))
 			return save;
 	return NULL;
@@ -65,8 +64,7 @@ static size_t undo_jumps(const char *from, FILE *out)
 		if (!starts(&line, "-A ") || starts(&line, "-A " OURS) ||
 		    !memmem(line.text, line.length, jump, sizeof(jump) - 1))
 			continue;
-		fprintf(out, "-D%.*s\n", (int)(line.length - 2),
-			line.text + 2);
+		fprintf(out, "-D%.*s\n", (int)(line.length - 2), line.text + 2);
 		count++;
 	}
 	return count;
@@ -110,8 +108,7 @@ static size_t each_chain(const char *from, const char *command,
 
 		if (!name.length || declared(keep, &name))
 			continue;
-		fprintf(out, "%s %.*s\n", command, (int)name.length,
-			name.text);
+		fprintf(out, "%s %.*s\n", command, (int)name.length, name.text);
 		count++;
 	}
 	return count;

@@ -44,8 +44,8 @@ static bool empty(const struct nat_portset *set)
 
 static struct config_range router_ports(const struct config *config)
 {
-	struct config_range range = {LOCAL_PORTS_FIRST,
-				     LOCAL_PORTS_FIRST + ROUTER_PORTS - 1};
+	struct config_range range = { LOCAL_PORTS_FIRST,
+				      LOCAL_PORTS_FIRST + ROUTER_PORTS - 1 };
 
 	if (!config->router_ports_auto)
 		return config->router_ports;
@@ -54,8 +54,7 @@ static struct config_range router_ports(const struct config *config)
 	return range;
 }
 
-static int fill_pools(const struct config *config,
-		      struct spec_storage *storage)
+static int fill_pools(const struct config *config, struct spec_storage *storage)
 {
 	struct nat_portset *udp = &storage->pool[NAT_POOL_UDP];
 
@@ -72,8 +71,8 @@ static int fill_pools(const struct config *config,
 static void add_forward(struct spec_storage *storage,
 			const struct nat_forward *forward)
 {
-	const struct config_range range = {forward->outside_first,
-					   forward->outside_last};
+	const struct config_range range = { forward->outside_first,
+					    forward->outside_last };
 
 	add_ranges(forward->proto == NAT_PROTO_TCP ? &storage->queue_tcp :
 						     &storage->queue_udp,
@@ -113,7 +112,7 @@ static int fill_inside(const struct config *config,
 			  network ? network->inside[i].name :
 				    config->inside_devices[i]);
 	storage->rules.inside =
-		(const char (*)[IFNAMSIZ])(const void *)storage->inside;
+		(const char(*)[IFNAMSIZ])(const void *)storage->inside;
 	storage->rules.inside_count = count;
 	return 0;
 }
@@ -149,8 +148,7 @@ static void fill_network(const struct config *config,
 			   rules->uplink_mtu < rules->inside_mtu;
 }
 
-static void fill_settings(const struct config *config,
-			  struct rules_spec *rules)
+static void fill_settings(const struct config *config, struct rules_spec *rules)
 {
 	rules->exempt = config->nat.exempt;
 	rules->exempt_count = config->nat.exempt_count;
@@ -160,15 +158,14 @@ static void fill_settings(const struct config *config,
 	rules->fallback_kernel = config->fallback == CONFIG_FALLBACK_KERNEL;
 }
 
-int spec_build(const struct config *config,
-	       const struct network_state *network,
+int spec_build(const struct config *config, const struct network_state *network,
 	       struct spec_storage *storage)
 {
 	int err;
 
 	memset(storage, 0, sizeof(*storage));
-	copy_name(storage->uplink, network ? network->uplink.name :
-					     config->uplink_device);
+	copy_name(storage->uplink,
+		  network ? network->uplink.name : config->uplink_device);
 	if (!storage->uplink[0])
 		return -ENODEV;
 	storage->rules.uplink = storage->uplink;

@@ -34,8 +34,7 @@ struct spec_storage {
  * as configured, no addresses known but a configured uplink.address.
  * 0; -ENODEV: no uplink is known; -ERANGE: router_ports leave no port for the
  * pool; -ENOMEM. spec_free() after success only. */
-int spec_build(const struct config *config,
-	       const struct network_state *network,
+int spec_build(const struct config *config, const struct network_state *network,
 	       struct spec_storage *storage);
 void spec_free(struct spec_storage *storage);
 

@@ -253,7 +253,8 @@ static void list_print(const struct nat_portset *set, char *text)
 		while (port + 1 < NAT_PORTS &&
 		       nat_portset_has(set, (uint16_t)(port + 1)))
 			port++;
-		length += (size_t)snprintf(text + length, PORT_LIST_MAX - length,
+		length += (size_t)snprintf(text + length,
+					   PORT_LIST_MAX - length,
 					   port > first ? "%s%u-%u" : "%s%u",
 					   length ? "," : "", first, port);
 	}
@@ -327,7 +328,7 @@ int sysctl_reserve_ports(struct sysctl_saved *saved,
 	return result;
 }
 
-/* --- putting back --------------------------------------------------------- */
+/* --- putting back -------------------------------------------------------- */
 
 static void restore_reserved(struct setting *setting)
 {

@@ -22,7 +22,8 @@ struct sysctl_saved *sysctl_new(void);
 /* Changes one setting, remembering the first old value. A device that is gone
  * is no error. 0 or -errno. */
 int sysctl_set(struct sysctl_saved *saved, const char *name, const char *value);
-/* Adds the set's ports to ip_local_reserved_ports, merged with what is there. */
+/* Adds the set's ports to ip_local_reserved_ports, merged with what is there;
+ * called again, the set takes the place of the one before. 0 or -errno. */
 int sysctl_reserve_ports(struct sysctl_saved *saved,
 			 const struct nat_portset *ports);
 /* Puts back what still holds the value we wrote; frees saved. */

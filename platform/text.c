@@ -16,8 +16,7 @@
 
 static void find_service(struct text_service *service, bool tcp, uint16_t port)
 {
-	struct servent *found = getservbyport(htons(port),
-					      tcp ? "tcp" : "udp");
+	struct servent *found = getservbyport(htons(port), tcp ? "tcp" : "udp");
 
 	service->known = true;
 	service->tcp = tcp;
@@ -26,8 +25,8 @@ static void find_service(struct text_service *service, bool tcp, uint16_t port)
 		 found ? found->s_name : "");
 }
 
-static const char *service_name(struct text_context *context,
-				const char *proto, uint16_t port)
+static const char *service_name(struct text_context *context, const char *proto,
+				uint16_t port)
 {
 	bool tcp = !strcmp(proto, "tcp");
 	struct text_service *service =
@@ -79,8 +78,8 @@ static void format_name(struct text_context *context, struct json_object *row,
 static int compare_socket(struct json_object *one, struct json_object *other,
 			  const char *key)
 {
-	uint32_t addr[2] = {0};
-	uint16_t port[2] = {0};
+	uint32_t addr[2] = { 0 };
+	uint16_t port[2] = { 0 };
 
 	text_parse_socket(text_member(one, key), &addr[0], &port[0]);
 	text_parse_socket(text_member(other, key), &addr[1], &port[1]);
@@ -115,42 +114,42 @@ static int compare_hosts(const void *a, const void *b)
 /* --- tables -------------------------------------------------------------- */
 
 static const struct text_column mapping_columns[] = {
-	{"PROTO", "proto", false, text_plain},
-	{"INSIDE", "inside", false, text_plain},
-	{"OUTSIDE", "outside", false, text_plain},
-	{"KIND", "kind", false, text_plain},
-	{"SESSIONS", "sessions", true, text_plain},
-	{"AGE", "age_s", true, text_time},
-	{"IDLE", "idle_s", true, text_time},
-	{"EXPIRES", "expires_s", true, text_time},
-	{"OUT", "out_bytes", true, text_size},
-	{"IN", "in_bytes", true, text_size},
-	{"NAME", "name", false, format_name},
+	{ "PROTO", "proto", false, text_plain },
+	{ "INSIDE", "inside", false, text_plain },
+	{ "OUTSIDE", "outside", false, text_plain },
+	{ "KIND", "kind", false, text_plain },
+	{ "SESSIONS", "sessions", true, text_plain },
+	{ "AGE", "age_s", true, text_time },
+	{ "IDLE", "idle_s", true, text_time },
+	{ "EXPIRES", "expires_s", true, text_time },
+	{ "OUT", "out_bytes", true, text_size },
+	{ "IN", "in_bytes", true, text_size },
+	{ "NAME", "name", false, format_name },
 };
 
 static const struct text_column session_columns[] = {
-	{"PROTO", "proto", false, text_plain},
-	{"INSIDE", "inside", false, text_plain},
-	{"OUTSIDE", "outside", false, text_plain},
-	{"PEER", "peer", false, text_plain},
-	{"SERVICE", "peer", false, format_service},
-	{"STATE", "state", false, text_plain},
-	{"AGE", "age_s", true, text_time},
-	{"IDLE", "idle_s", true, text_time},
-	{"EXPIRES", "expires_s", true, text_time},
-	{"OUT", "out_bytes", true, text_size},
-	{"IN", "in_bytes", true, text_size},
-	{"NAME", "name", false, format_name},
+	{ "PROTO", "proto", false, text_plain },
+	{ "INSIDE", "inside", false, text_plain },
+	{ "OUTSIDE", "outside", false, text_plain },
+	{ "PEER", "peer", false, text_plain },
+	{ "SERVICE", "peer", false, format_service },
+	{ "STATE", "state", false, text_plain },
+	{ "AGE", "age_s", true, text_time },
+	{ "IDLE", "idle_s", true, text_time },
+	{ "EXPIRES", "expires_s", true, text_time },
+	{ "OUT", "out_bytes", true, text_size },
+	{ "IN", "in_bytes", true, text_size },
+	{ "NAME", "name", false, format_name },
 };
 
 static const struct text_column host_columns[] = {
-	{"ADDRESS", "address", false, text_plain},
-	{"NAME", "name", false, format_name},
-	{"MAPPINGS", "mappings", true, text_plain},
-	{"SESSIONS", "sessions", true, text_plain},
-	{"OUT", "out_bytes", true, text_size},
-	{"IN", "in_bytes", true, text_size},
-	{"REFUSED", "refused", true, text_plain},
+	{ "ADDRESS", "address", false, text_plain },
+	{ "NAME", "name", false, format_name },
+	{ "MAPPINGS", "mappings", true, text_plain },
+	{ "SESSIONS", "sessions", true, text_plain },
+	{ "OUT", "out_bytes", true, text_size },
+	{ "IN", "in_bytes", true, text_size },
+	{ "REFUSED", "refused", true, text_plain },
 };
 
 static void print(struct json_object *reply, const char *key,
@@ -158,7 +157,7 @@ static void print(struct json_object *reply, const char *key,
 		  const struct text_column *columns, size_t count,
 		  const struct names *names, FILE *out)
 {
-	struct text_context context = {.names = names};
+	struct text_context context = { .names = names };
 	struct json_object *rows = NULL;
 
 	json_object_object_get_ex(reply, key, &rows);
@@ -181,9 +180,8 @@ void text_sessions(struct json_object *reply, const struct names *names,
 	      COUNT(session_columns), names, out);
 }
 
-void text_hosts(struct json_object *reply, const struct names *names,
-		FILE *out)
+void text_hosts(struct json_object *reply, const struct names *names, FILE *out)
 {
-	print(reply, "hosts", compare_hosts, host_columns,
-	      COUNT(host_columns), names, out);
+	print(reply, "hosts", compare_hosts, host_columns, COUNT(host_columns),
+	      names, out);
 }

@@ -43,7 +43,7 @@ static void take(struct json_object *row, const char *as,
 static void print_rows(const struct text_column *columns, size_t count,
 		       struct json_object *rows, FILE *out)
 {
-	struct text_context context = {0};
+	struct text_context context = { 0 };
 
 	fputc('\n', out);
 	text_table(columns, count, rows, &context, out);
@@ -67,11 +67,11 @@ static void print_head(struct json_object *reply, FILE *out)
 
 static void print_use(struct json_object *reply, FILE *out)
 {
-	static const char *const tables[] = {"mappings", "sessions", "hosts"};
+	static const char *const tables[] = { "mappings", "sessions", "hosts" };
 	static const struct text_column columns[] = {
-		{"TABLE", "what", false, text_plain},
-		{"USED", "used", true, text_plain},
-		{"LIMIT", "limit", true, text_plain},
+		{ "TABLE", "what", false, text_plain },
+		{ "USED", "used", true, text_plain },
+		{ "LIMIT", "limit", true, text_plain },
 	};
 	struct json_object *rows = json_object_new_array();
 
@@ -87,10 +87,10 @@ static void print_use(struct json_object *reply, FILE *out)
 static void print_ports(struct json_object *reply, FILE *out)
 {
 	static const struct text_column columns[] = {
-		{"PORTS", "what", false, text_plain},
-		{"USED", "used", true, text_plain},
-		{"HELD", "held", true, text_plain},
-		{"TOTAL", "total", true, text_plain},
+		{ "PORTS", "what", false, text_plain },
+		{ "USED", "used", true, text_plain },
+		{ "HELD", "held", true, text_plain },
+		{ "TOTAL", "total", true, text_plain },
 	};
 	struct json_object *rows = json_object_new_array();
 
@@ -108,12 +108,12 @@ static void print_ports(struct json_object *reply, FILE *out)
 
 static void print_packets(struct json_object *reply, FILE *out)
 {
-	static const char *const kinds[] = {"outbound", "inbound", "hairpin",
-					    "untouched"};
+	static const char *const kinds[] = { "outbound", "inbound", "hairpin",
+					     "untouched" };
 	static const struct text_column columns[] = {
-		{"TRAFFIC", "what", false, text_plain},
-		{"PACKETS", "packets", true, text_plain},
-		{"BYTES", "bytes", true, text_size},
+		{ "TRAFFIC", "what", false, text_plain },
+		{ "PACKETS", "packets", true, text_plain },
+		{ "BYTES", "bytes", true, text_size },
 	};
 	struct json_object *rows = json_object_new_array();
 
@@ -138,9 +138,9 @@ static const char *drop_help(const char *name)
 static void print_drops(struct json_object *reply, FILE *out)
 {
 	static const struct text_column columns[] = {
-		{"DROPPED", "what", false, text_plain},
-		{"PACKETS", "packets", true, text_plain},
-		{"WHY", "why", false, text_plain},
+		{ "DROPPED", "what", false, text_plain },
+		{ "PACKETS", "packets", true, text_plain },
+		{ "WHY", "why", false, text_plain },
 	};
 	struct json_object *drops = part(reply, "drops");
 	struct json_object *rows;
@@ -149,8 +149,7 @@ static void print_drops(struct json_object *reply, FILE *out)
 	    !json_object_object_length(drops))
 		return;
 	rows = json_object_new_array();
-	json_object_object_foreach(drops, name, count)
-	{
+	json_object_object_foreach(drops, name, count) {
 		struct json_object *row = add_row(rows, name);
 
 		(void)count;
@@ -172,8 +171,8 @@ static void print_queue(struct json_object *reply, FILE *out)
 		"\nQueue: %" PRIu64 " of %" PRIu64 " waiting, %" PRIu64
 		" dropped when full, %" PRIu64 " at the socket, GSO %s\n",
 		text_count(queue, "waiting"), text_count(queue, "length"),
-		text_count(queue, "dropped"),
-		text_count(queue, "user_dropped"), gso ? "on" : "off");
+		text_count(queue, "dropped"), text_count(queue, "user_dropped"),
+		gso ? "on" : "off");
 }
 
 static void print_warnings(struct json_object *reply, FILE *out)

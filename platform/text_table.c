@@ -181,9 +181,8 @@ void text_table(const struct text_column *columns, size_t count,
 	for (size_t i = 0; i < count; i++)
 		widths[i] = width(columns[i].title);
 	for (size_t i = 0; i < length; i++)
-		measure_row(columns, count,
-			    json_object_array_get_idx(rows, i), context,
-			    widths);
+		measure_row(columns, count, json_object_array_get_idx(rows, i),
+			    context, widths);
 	for (size_t i = 0; i < count; i++)
 		print_cell(&columns[i], columns[i].title, widths[i],
 			   i + 1 == count, out);

@@ -10,8 +10,8 @@
 
 const char *text_bytes(uint64_t bytes, char cell[static TEXT_CELL])
 {
-	static const char *const units[] = {"KiB", "MiB", "GiB", "TiB", "PiB",
-					    "EiB"};
+	static const char *const units[] = { "KiB", "MiB", "GiB",
+					     "TiB", "PiB", "EiB" };
 	uint64_t unit = 1024;
 	uint64_t tenths;
 	size_t i = 0;

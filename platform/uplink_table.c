@@ -298,7 +298,7 @@ static int run_dump(struct mnl_socket *socket, const struct dump *dump,
 	return -errno;
 }
 
-/* A fresh socket per attempt: what is left of a broken-off dump dies with it. */
+/* A new socket per attempt: what is left of a broken-off dump dies with it. */
 static int read_once(struct uplink_table *table, char *buffer)
 {
 	struct timeval patience = { .tv_sec = 5 };

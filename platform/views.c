@@ -41,8 +41,7 @@ const char *views_socket(uint32_t addr, uint16_t port,
 			 char text[static VIEWS_SOCKET_SIZE])
 {
 	snprintf(text, VIEWS_SOCKET_SIZE, "%u.%u.%u.%u:%u", addr >> 24,
-		 addr >> 16 & 255, addr >> 8 & 255, addr & 255,
-		 (unsigned)port);
+		 addr >> 16 & 255, addr >> 8 & 255, addr & 255, (unsigned)port);
 	return text;
 }
 
@@ -289,6 +288,7 @@ struct json_object *views_status(const struct views_status *status)
 	put(object, "queue", queue(status->queue));
 	put(object, "warnings", warnings(status));
 	put_text(object, "backend", status->backend);
+	put_text(object, "config", status->config);
 	put_number(object, "held_overflow", nat->held_overflow);
 	return object;
 }

@@ -21,6 +21,7 @@ struct views_status {
 	const char *uplink_device;
 	uint32_t uplink_addr; /* 0: none, shown as null */
 	const char *backend; /* of the rules */
+	const char *config; /* path of the file in force, NULL: none */
 	const struct nat_stats *nat;
 	const struct queue_stats *queue;
 	const char *const *warnings;

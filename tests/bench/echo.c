@@ -128,9 +128,11 @@ int main(int argc, char **argv)
 	struct queue *queue;
 	struct nat nat;
 
-	if (argc != 6 || !loop || inet_pton(AF_INET, argv[3], nat.outside) != 1 ||
+	if (argc != 6 || !loop ||
+	    inet_pton(AF_INET, argv[3], nat.outside) != 1 ||
 	    inet_pton(AF_INET, argv[4], nat.inside) != 1) {
-		fprintf(stderr, "usage: echo QUEUE UPLINK OUTSIDE INSIDE GSO\n");
+		fprintf(stderr,
+			"usage: echo QUEUE UPLINK OUTSIDE INSIDE GSO\n");
 		return 2;
 	}
 	config.number = (uint16_t)atoi(argv[1]);

@@ -6,6 +6,7 @@ Exits 0 only when every step really worked. Needs root; leaves nothing behind.
 """
 import contextlib
 import re
+import shlex
 import sys
 import time
 
@@ -18,9 +19,9 @@ from tools import dns_server, httpd  # noqa: E402
 
 PORT = 40000  # both hosts use it towards the same server
 DRAWING = f"""
-   lan1  {L1} --+
-                        +-- lan0 [ porticod ] wan0 --+-- server R1 {R1}
-   lan2  {L2} --+      192.168.1.1  {E}    +-- server R2 {R2}
+   lan1  {L1} --+                              +-- server R1 {R1}
+                        +-- lan0 [ porticod ] wan0 ----+
+   lan2  {L2} --+   192.168.1.1   {E}   +-- server R2 {R2}
 """
 CONFIG = {"forwards": [{"name": "web-on-lan1", "proto": "tcp",
                         "outside": 8080, "to": f"{L1}:80"}]}
@@ -50,7 +51,7 @@ class Flow:
 
     def __init__(self, space, *argv):
         self.space = space
-        self.line = f"{role(space)}$ " + " ".join(map(str, argv))
+        self.line = f"{role(space)}$ " + shlex.join(map(str, argv))
         self.process = space.start(*argv)
         say(self.line)
 
@@ -175,8 +176,8 @@ def main():
         with Lab(nat="portico") as lab:
             demonstrate(lab)
             lab.stop()
-    except AssertionError as error:
-        sys.exit(f"\ndemo: FAILED: {error}")
+    except Exception as error:
+        sys.exit(f"\ndemo: FAILED: {type(error).__name__}: {error}")
     print("\ndemo: every step worked")
 
 

@@ -143,7 +143,7 @@ def test_without_a_configuration_it_finds_the_devices(lab):
     control = f"/proc/{process.pid}/root/run/portico/portico.sock"
 
     def status():
-        assert process.alive(), process.output()
+        assert process.alive(), (process.popen.returncode, process.output())
         done = lab.gw.run(PORTICO, "--socket", control, "--json", "status",
                           check=False)
         return json.loads(done.stdout) if done.returncode == 0 else None

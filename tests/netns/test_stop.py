@@ -1,11 +1,10 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
 """What an orderly stop and a sudden death leave behind."""
-import re
 import sys
 
 from lab import E, GW, L1, Lab, MAC_LAN0, R1
 from netns import wait_for
-from tools import Who, ask, ask_tcp, frame, pattern
+from tools import Who, all_rules, ask, ask_tcp, frame, pattern
 
 SETTINGS = ["net.ipv4.ip_forward", "net.ipv4.ip_local_reserved_ports",
             "net.ipv4.conf.all.send_redirects",
@@ -143,32 +142,19 @@ def test_nothing_leaks_between_a_kill_and_a_new_start(lab):
 def test_remove_guard_leaves_no_rule_behind(lab):
     lab.need_portico()
     with Lab() as own:
-        before = everything(own)
+        before = all_rules(own.gw)
         own.start()
-        assert "portico" in everything(own).lower()
+        assert "portico" in all_rules(own.gw).lower()
         own.stop()
-        assert "portico" in everything(own).lower(), "no guard"
+        assert "portico" in all_rules(own.gw).lower(), "no guard"
         own.remove_guard()
-        after = everything(own)
+        after = all_rules(own.gw)
         assert after == before, f"left behind:\n{after}\nnot:\n{before}"
         # The router routes as it did before.
         own.allow(f"{R1}/32")
         own.gw.sysctl("net.ipv4.ip_forward", 1)
         own.wan.ip(f"route add 192.168.1.0/24 via {E}")
         own.lan1.run("ping", "-n", "-c", "1", R1)
-
-
-def everything(lab):
-    text = ""
-    for kind in ("nft", "legacy"):
-        text += lab.gw.run(f"iptables-{kind}-save").stdout
-    text += lab.gw.run("nft", "list", "ruleset").stdout
-    text = re.sub(r"^#.*\n", "", text, flags=re.M)
-    # An empty table that iptables-save made for itself is no rule.
-    text = re.sub(r"^\*\w+\n(:\w+ ACCEPT \[\d+:\d+\]\n)*COMMIT\n", "", text,
-                  flags=re.M)
-    return re.sub(r"^table ip \w+ \{\n(\tchain [A-Z]+ \{\n\t\ttype .*\n"
-                  r"\t\}\n\n?)*\}\n", "", text, flags=re.M)
 
 
 def test_a_new_start_after_a_kill_carries_on(lab):

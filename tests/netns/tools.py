@@ -4,6 +4,7 @@ import contextlib
 import hashlib
 import json
 import os
+import re
 import select
 import socket
 import sys
@@ -202,7 +203,7 @@ def dns_server(space, address):
         yield process
 
 
-# --- packets ------------------------------------------------------------------
+# --- packets -----------------------------------------------------------------
 
 def frame(packet, destination):
     """An IPv4 packet in an Ethernet frame to a device's address."""
@@ -214,3 +215,20 @@ def neighbours_fail_fast(space, device):
     """An address nobody answers for is given up after 0.2 s, not 3 s."""
     for key, value in (("mcast_solicit", 2), ("retrans_time_ms", 100)):
         space.sysctl(f"net.ipv4.neigh.{device}.{key}", value)
+
+
+def all_rules(space):
+    """Every rule of every flavour there, without counters and without the
+    empty tables that iptables-save makes for itself."""
+    text = ""
+    for kind in ("nft", "legacy"):
+        text += space.run(f"iptables-{kind}-save").stdout
+    text = re.sub(r"^\*\w+\n(:\w+ ACCEPT \[\d+:\d+\]\n)*COMMIT\n", "",
+                  re.sub(r"^#.*\n", "", text, flags=re.M), flags=re.M)
+    native = space.run("nft", "list", "ruleset").stdout
+    native = re.sub(r"^#.*\n", "", native, flags=re.M)
+    native = re.sub(r"^table ip \w+ \{\n(\tchain [A-Z]+ \{\n\t\ttype .*"
+                    r"policy accept;\n\t\}\n\n?)*\}\n", "", native,
+                    flags=re.M)
+    return re.sub(r"\[\d+:\d+\]|counter packets \d+ bytes \d+", "",
+                  text + native)

@@ -29,8 +29,8 @@ static int listen_at(const char *name)
 		address.sun_path[0] = '\0';
 	length += offsetof(struct sockaddr_un, sun_path) + (*name != '@');
 	CU_ASSERT_FATAL(fd >= 0);
-	CU_ASSERT_FATAL(!bind(fd, (struct sockaddr *)&address,
-			      (socklen_t)length));
+	CU_ASSERT_FATAL(
+		!bind(fd, (struct sockaddr *)&address, (socklen_t)length));
 	setenv("NOTIFY_SOCKET", name, 1);
 	return fd;
 }

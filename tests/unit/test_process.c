@@ -46,8 +46,8 @@ static void test_missing(void)
 	const char *const argv[] = { "no-such-program-anywhere", NULL };
 	char output[8] = "old";
 
-	CU_ASSERT_EQUAL(process_run(argv, NULL, output, sizeof(output), NULL,
-				    0, TIMEOUT_MS),
+	CU_ASSERT_EQUAL(process_run(argv, NULL, output, sizeof(output), NULL, 0,
+				    TIMEOUT_MS),
 			-ENOENT);
 	CU_ASSERT_STRING_EQUAL(output, "");
 }
@@ -62,8 +62,7 @@ static void test_fixed_path(void)
 	CU_ASSERT_EQUAL(shell("echo $PATH $LC_ALL $LANG$SECRET", NULL, output,
 			      sizeof(output)),
 			0);
-	CU_ASSERT_STRING_EQUAL(output,
-			       "/usr/sbin:/usr/bin:/sbin:/bin C\n");
+	CU_ASSERT_STRING_EQUAL(output, "/usr/sbin:/usr/bin:/sbin:/bin C\n");
 	CU_ASSERT_EQUAL(shell("printf '%s' \"$SECRET\"", NULL, other,
 			      sizeof(other)),
 			0);

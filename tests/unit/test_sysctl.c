@@ -125,10 +125,9 @@ static void test_device_gone(void)
 {
 	struct sysctl_saved *saved = sysctl_new();
 
-	CU_ASSERT_EQUAL(sysctl_set(saved,
-				   "net/ipv4/conf/nowhere0/send_redirects",
-				   "0"),
-			0);
+	CU_ASSERT_EQUAL(
+		sysctl_set(saved, "net/ipv4/conf/nowhere0/send_redirects", "0"),
+		0);
 	CU_ASSERT_EQUAL(sysctl_set(saved, REDIRECTS, "no number"), -EINVAL);
 	sysctl_restore(saved);
 	sysctl_restore(NULL);
@@ -150,8 +149,7 @@ static void test_reserve(void)
 	CU_ASSERT_EQUAL(sysctl_reserve_ports(saved, &ports), 0);
 	expect(RESERVED, "80,2000-2010,3000-3001");
 	/* Somebody adds 90 meanwhile: it stays. */
-	CU_ASSERT_EQUAL(sysctl_write(RESERVED, "80,90,2000-2010,3000-3001"),
-			0);
+	CU_ASSERT_EQUAL(sysctl_write(RESERVED, "80,90,2000-2010,3000-3001"), 0);
 	sysctl_restore(saved);
 	expect(RESERVED, "80,90,2000-2010");
 }
@@ -223,8 +221,7 @@ static const struct test writing[] = {
 	{ "a list replaced by others stays", test_reserve_replaced },
 	{ "reserved ports vanish where none were",
 	  test_reserve_nothing_before },
-	{ "a list of scattered ports is taken whole",
-	  test_reserve_scattered },
+	{ "a list of scattered ports is taken whole", test_reserve_scattered },
 };
 
 int main(int argc, char **argv)
@@ -234,7 +231,8 @@ int main(int argc, char **argv)
 				 sizeof(writing) / sizeof(writing[0]), argc,
 				 argv);
 	printf("not allowed to make a network namespace: %s; "
-	       "tests that write are left out\n", strerror(errno));
+	       "tests that write are left out\n",
+	       strerror(errno));
 	return suite_run("sysctl", reading,
 			 sizeof(reading) / sizeof(reading[0]), argc, argv);
 }

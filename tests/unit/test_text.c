@@ -17,15 +17,15 @@ static void test_bytes(void)
 		uint64_t bytes;
 		const char *text;
 	} cases[] = {
-		{0, "0B"},
-		{1023, "1023B"},
-		{1024, "1.0KiB"},
-		{1126, "1.0KiB"},
-		{1127, "1.1KiB"},
-		{1048575, "1023.9KiB"},
-		{1048576, "1.0MiB"},
-		{5ULL << 30, "5.0GiB"},
-		{UINT64_MAX, "15.9EiB"},
+		{ 0, "0B" },
+		{ 1023, "1023B" },
+		{ 1024, "1.0KiB" },
+		{ 1126, "1.0KiB" },
+		{ 1127, "1.1KiB" },
+		{ 1048575, "1023.9KiB" },
+		{ 1048576, "1.0MiB" },
+		{ 5ULL << 30, "5.0GiB" },
+		{ UINT64_MAX, "15.9EiB" },
 	};
 	char cell[TEXT_CELL];
 
@@ -40,10 +40,10 @@ static void test_duration(void)
 		uint64_t seconds;
 		const char *text;
 	} cases[] = {
-		{0, "0s"},	   {59, "59s"},	      {60, "1m00s"},
-		{125, "2m05s"},	   {3599, "59m59s"},  {3600, "1h00m"},
-		{7440, "2h04m"},   {86399, "23h59m"}, {86400, "1d00h"},
-		{604800, "7d00h"},
+		{ 0, "0s" },	     { 59, "59s" },	  { 60, "1m00s" },
+		{ 125, "2m05s" },    { 3599, "59m59s" },  { 3600, "1h00m" },
+		{ 7440, "2h04m" },   { 86399, "23h59m" }, { 86400, "1d00h" },
+		{ 604800, "7d00h" },
 	};
 	char cell[TEXT_CELL];
 
@@ -60,7 +60,7 @@ struct lease_file {
 
 static struct lease_file write_leases(const char *text)
 {
-	struct lease_file file = {"/tmp/portico-test-XXXXXX"};
+	struct lease_file file = { "/tmp/portico-test-XXXXXX" };
 	int fd = mkstemp(file.path);
 	size_t length = strlen(text);
 
@@ -73,7 +73,7 @@ static struct lease_file write_leases(const char *text)
 static struct names *names_of(const char *text)
 {
 	struct lease_file file = write_leases(text);
-	const char *const files[] = {"/nonexistent/leases", file.path, NULL};
+	const char *const files[] = { "/nonexistent/leases", file.path, NULL };
 	struct names *names = names_read(files);
 
 	unlink(file.path);
@@ -105,7 +105,7 @@ static void test_leases_fifo(void)
 {
 	char directory[] = "/tmp/portico-test-XXXXXX";
 	char path[64];
-	const char *const files[] = {path, NULL};
+	const char *const files[] = { path, NULL };
 	struct names *names;
 
 	CU_ASSERT_PTR_NOT_NULL(mkdtemp(directory));
@@ -127,8 +127,8 @@ static void test_leases_many(void)
 
 	for (unsigned i = 0; i < NAMES_MAX + 50; i++)
 		length += (size_t)sprintf(text + length,
-					  "1 aa 10.0.%u.%u host-%u *\n",
-					  i >> 8, i & 255, i);
+					  "1 aa 10.0.%u.%u host-%u *\n", i >> 8,
+					  i & 255, i);
 	names = names_of(text);
 	CU_ASSERT_STRING_EQUAL(names_find(names, 0x0a000000), "host-0");
 	CU_ASSERT_STRING_EQUAL(names_find(names, 0x0a000fff), "host-4095");
@@ -177,25 +177,24 @@ static void print_hosts(struct json_object *reply, FILE *out)
 
 static void test_mappings(void)
 {
-	check_text(
-		print_mappings,
-		"{\"mappings\":["
-		"{\"proto\":\"tcp\",\"inside\":\"192.168.1.10:80\","
-		"\"outside\":\"203.0.113.1:8080\",\"kind\":\"forward\","
-		"\"sessions\":0,\"age_s\":90000,\"idle_s\":5,"
-		"\"expires_s\":null,\"out_packets\":0,\"out_bytes\":0,"
-		"\"in_packets\":0,\"in_bytes\":0,\"name\":\"web\"},"
-		"{\"proto\":\"udp\",\"inside\":\"192.168.1.9:5000\","
-		"\"outside\":\"203.0.113.1:5000\",\"kind\":\"dynamic\","
-		"\"sessions\":12,\"age_s\":125,\"idle_s\":0,"
-		"\"expires_s\":300,\"out_packets\":3,\"out_bytes\":2048,"
-		"\"in_packets\":2,\"in_bytes\":56,\"name\":null}]}",
-		"PROTO  INSIDE            OUTSIDE           KIND     "
-		"SESSIONS    AGE  IDLE  EXPIRES     OUT   IN  NAME\n"
-		"udp    192.168.1.9:5000  203.0.113.1:5000  dynamic  "
-		"      12  2m05s    0s    5m00s  2.0KiB  56B  tv\n"
-		"tcp    192.168.1.10:80   203.0.113.1:8080  forward  "
-		"       0  1d01h    5s        -      0B   0B  web\n");
+	check_text(print_mappings,
+		   "{\"mappings\":["
+		   "{\"proto\":\"tcp\",\"inside\":\"192.168.1.10:80\","
+		   "\"outside\":\"203.0.113.1:8080\",\"kind\":\"forward\","
+		   "\"sessions\":0,\"age_s\":90000,\"idle_s\":5,"
+		   "\"expires_s\":null,\"out_packets\":0,\"out_bytes\":0,"
+		   "\"in_packets\":0,\"in_bytes\":0,\"name\":\"web\"},"
+		   "{\"proto\":\"udp\",\"inside\":\"192.168.1.9:5000\","
+		   "\"outside\":\"203.0.113.1:5000\",\"kind\":\"dynamic\","
+		   "\"sessions\":12,\"age_s\":125,\"idle_s\":0,"
+		   "\"expires_s\":300,\"out_packets\":3,\"out_bytes\":2048,"
+		   "\"in_packets\":2,\"in_bytes\":56,\"name\":null}]}",
+		   "PROTO  INSIDE            OUTSIDE           KIND     "
+		   "SESSIONS    AGE  IDLE  EXPIRES     OUT   IN  NAME\n"
+		   "udp    192.168.1.9:5000  203.0.113.1:5000  dynamic  "
+		   "      12  2m05s    0s    5m00s  2.0KiB  56B  tv\n"
+		   "tcp    192.168.1.10:80   203.0.113.1:8080  forward  "
+		   "       0  1d01h    5s        -      0B   0B  web\n");
 }
 
 static void test_sessions(void)
@@ -240,7 +239,8 @@ static void test_hosts(void)
 		   "\"out_bytes\":1,\"in_packets\":1,\"in_bytes\":1,"
 		   "\"refused\":7}]}",
 		   "ADDRESS    NAME  MAPPINGS  SESSIONS  OUT  IN  REFUSED\n"
-		   "10.0.0.9   \xc3\xbc" "ber         1         1   1B  1B"
+		   "10.0.0.9   \xc3\xbc"
+		   "ber         1         1   1B  1B"
 		   "        7\n"
 		   "10.0.0.10  a?b          1         1   1B  1B"
 		   "        0\n");
@@ -258,50 +258,49 @@ static void test_empty(void)
 
 static void test_status(void)
 {
-	check_text(
-		text_status,
-		"{\"version\":\"9.9\",\"uptime_s\":125,"
-		"\"uplink\":{\"device\":\"wan0\",\"address\":null},"
-		"\"mappings\":{\"used\":1,\"limit\":16384},"
-		"\"sessions\":{\"used\":3,\"limit\":4},"
-		"\"hosts\":{\"used\":5,\"limit\":6},"
-		"\"ports\":{\"udp\":{\"used\":7,\"held\":8,\"total\":9},"
-		"\"tcp\":{\"used\":10,\"held\":11,\"total\":12},"
-		"\"icmp\":{\"used\":13,\"held\":14,\"total\":15}},"
-		"\"packets\":{\"outbound\":16,\"inbound\":18,"
-		"\"hairpin\":20,\"untouched\":21},"
-		"\"bytes\":{\"outbound\":17,\"inbound\":19},"
-		"\"drops\":{\"no_port\":22},"
-		"\"queue\":{\"length\":1024,\"dropped\":6,"
-		"\"user_dropped\":7,\"gso\":true,\"waiting\":2},"
-		"\"warnings\":[\"one\"],\"backend\":\"nftables\"}",
-		"Portico 9.9, up 2m05s, rules by nftables\n"
-		"Uplink wan0, no address yet\n"
-		"\n"
-		"TABLE     USED  LIMIT\n"
-		"mappings     1  16384\n"
-		"sessions     3      4\n"
-		"hosts        5      6\n"
-		"\n"
-		"PORTS  USED  HELD  TOTAL\n"
-		"udp       7     8      9\n"
-		"tcp      10    11     12\n"
-		"icmp     13    14     15\n"
-		"\n"
-		"TRAFFIC    PACKETS  BYTES\n"
-		"outbound        16    17B\n"
-		"inbound         18    19B\n"
-		"hairpin         20      -\n"
-		"untouched       21      -\n"
-		"\n"
-		"DROPPED  PACKETS  WHY\n"
-		"no_port       22  no outside port is free\n"
-		"\n"
-		"Queue: 2 of 1024 waiting, 6 dropped when full, "
-		"7 at the socket, GSO on\n"
-		"\n"
-		"Warnings:\n"
-		"  one\n");
+	check_text(text_status,
+		   "{\"version\":\"9.9\",\"uptime_s\":125,"
+		   "\"uplink\":{\"device\":\"wan0\",\"address\":null},"
+		   "\"mappings\":{\"used\":1,\"limit\":16384},"
+		   "\"sessions\":{\"used\":3,\"limit\":4},"
+		   "\"hosts\":{\"used\":5,\"limit\":6},"
+		   "\"ports\":{\"udp\":{\"used\":7,\"held\":8,\"total\":9},"
+		   "\"tcp\":{\"used\":10,\"held\":11,\"total\":12},"
+		   "\"icmp\":{\"used\":13,\"held\":14,\"total\":15}},"
+		   "\"packets\":{\"outbound\":16,\"inbound\":18,"
+		   "\"hairpin\":20,\"untouched\":21},"
+		   "\"bytes\":{\"outbound\":17,\"inbound\":19},"
+		   "\"drops\":{\"no_port\":22},"
+		   "\"queue\":{\"length\":1024,\"dropped\":6,"
+		   "\"user_dropped\":7,\"gso\":true,\"waiting\":2},"
+		   "\"warnings\":[\"one\"],\"backend\":\"nftables\"}",
+		   "Portico 9.9, up 2m05s, rules by nftables\n"
+		   "Uplink wan0, no address yet\n"
+		   "\n"
+		   "TABLE     USED  LIMIT\n"
+		   "mappings     1  16384\n"
+		   "sessions     3      4\n"
+		   "hosts        5      6\n"
+		   "\n"
+		   "PORTS  USED  HELD  TOTAL\n"
+		   "udp       7     8      9\n"
+		   "tcp      10    11     12\n"
+		   "icmp     13    14     15\n"
+		   "\n"
+		   "TRAFFIC    PACKETS  BYTES\n"
+		   "outbound        16    17B\n"
+		   "inbound         18    19B\n"
+		   "hairpin         20      -\n"
+		   "untouched       21      -\n"
+		   "\n"
+		   "DROPPED  PACKETS  WHY\n"
+		   "no_port       22  no outside port is free\n"
+		   "\n"
+		   "Queue: 2 of 1024 waiting, 6 dropped when full, "
+		   "7 at the socket, GSO on\n"
+		   "\n"
+		   "Warnings:\n"
+		   "  one\n");
 }
 
 /* Whatever a daemon of another version says, the command does not fall. */
@@ -309,7 +308,8 @@ static void test_status_odd(void)
 {
 	static const char *const replies[] = {
 		"{}", "{\"drops\":{\"x\":1},\"warnings\":[null]}",
-		"{\"ports\":7,\"queue\":[],\"uplink\":null}"};
+		"{\"ports\":7,\"queue\":[],\"uplink\":null}"
+	};
 
 	for (size_t i = 0; i < sizeof(replies) / sizeof(replies[0]); i++) {
 		struct json_object *reply = json_tokener_parse(replies[i]);
@@ -324,22 +324,22 @@ static void test_status_odd(void)
 }
 
 static const struct test tests[] = {
-	{"bytes have binary units, rounded down", test_bytes},
-	{"durations have two units", test_duration},
-	{"lease files give names of letters only", test_leases},
-	{"a FIFO in the place of a lease file does not block",
-	 test_leases_fifo},
-	{"a lease file without end is read up to a limit", test_leases_many},
-	{"mappings are aligned and sorted", test_mappings},
-	{"sessions show services", test_sessions},
-	{"hosts are sorted by number, names are harmless", test_hosts},
-	{"an empty table shows its titles", test_empty},
-	{"status shows every part", test_status},
-	{"a strange reply is survived", test_status_odd},
+	{ "bytes have binary units, rounded down", test_bytes },
+	{ "durations have two units", test_duration },
+	{ "lease files give names of letters only", test_leases },
+	{ "a FIFO in the place of a lease file does not block",
+	  test_leases_fifo },
+	{ "a lease file without end is read up to a limit", test_leases_many },
+	{ "mappings are aligned and sorted", test_mappings },
+	{ "sessions show services", test_sessions },
+	{ "hosts are sorted by number, names are harmless", test_hosts },
+	{ "an empty table shows its titles", test_empty },
+	{ "status shows every part", test_status },
+	{ "a strange reply is survived", test_status_odd },
 };
 
 int main(int argc, char **argv)
 {
-	return suite_run("text", tests, sizeof(tests) / sizeof(tests[0]),
-			 argc, argv);
+	return suite_run("text", tests, sizeof(tests) / sizeof(tests[0]), argc,
+			 argv);
 }

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later
  *
- * The network monitor against the real kernel: devices, addresses, notifications.
+ * The network monitor against the real kernel: devices, addresses,
+ * notifications.
  * Each test has an empty network namespace of its own.
  */
 #include <stdio.h>

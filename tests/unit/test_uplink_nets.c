@@ -86,6 +86,8 @@ static void test_best_route(void)
 	ip("addr add 10.8.0.2/24 dev vpn0");
 	ip("route add 10.50.0.0/16 via 10.8.0.1 metric 20");
 	begin(0);
+	ip("route add 10.50.0.0/16 via 198.51.100.254 metric 30");
+	settle();
 	CU_ASSERT(is_elsewhere(0x0a320000, 16));
 	ip("route add 10.50.0.0/16 via 198.51.100.254 metric 10");
 	WAIT_UNTIL(!is_elsewhere(0x0a320000, 16));
@@ -164,8 +166,7 @@ static void test_choose_excluded(void)
 	ip("addr add 10.1.0.1/24 dev br-lan");
 	ip("addr add 172.31.0.1/16 dev br-iot");
 	CU_ASSERT_EQUAL(network_choose(uplink, inside, 8), 2);
-	CU_ASSERT(!strcmp(inside[0], "br-lan") ||
-		  !strcmp(inside[1], "br-lan"));
+	CU_ASSERT(!strcmp(inside[0], "br-lan") || !strcmp(inside[1], "br-lan"));
 	CU_ASSERT_EQUAL(network_choose(uplink, inside, 1), 1);
 	CU_ASSERT_EQUAL(network_choose(uplink, NULL, 0), 0);
 }
@@ -181,6 +182,6 @@ static const struct test tests[] = {
 
 int main(int argc, char **argv)
 {
-	return uplink_lab_run("uplink networks", tests, sizeof(tests) / sizeof(*tests),
-			      argc, argv);
+	return uplink_lab_run("uplink networks", tests,
+			      sizeof(tests) / sizeof(*tests), argc, argv);
 }

@@ -12,8 +12,8 @@
 /* Compares with the whole text; releases the object. */
 static void check_json(struct json_object *object, const char *expected)
 {
-	const char *text = json_object_to_json_string_ext(
-		object, JSON_C_TO_STRING_PLAIN);
+	const char *text =
+		json_object_to_json_string_ext(object, JSON_C_TO_STRING_PLAIN);
 
 	CU_ASSERT_STRING_EQUAL(text, expected);
 	if (strcmp(text, expected))
@@ -32,7 +32,7 @@ static const struct nat_mapping_view dynamic = {
 	.age_ms = 65999,
 	.idle_ms = 999,
 	.expires_ms = 299001,
-	.counters = {3, 84, 2, 56},
+	.counters = { 3, 84, 2, 56 },
 };
 
 static void test_mapping(void)
@@ -54,7 +54,7 @@ static void test_forward(void)
 		.inside_port = 80,
 		.outside_port = 8080,
 		.expires_ms = NAT_NEVER,
-		.counters = {0, 1ULL << 63, 0, 0},
+		.counters = { 0, 1ULL << 63, 0, 0 },
 		.name = "we\"b",
 	};
 
@@ -81,7 +81,7 @@ static void test_session(void)
 		.age_ms = 1000,
 		.idle_ms = 2000,
 		.expires_ms = 3000,
-		.counters = {1, 2, 3, 4},
+		.counters = { 1, 2, 3, 4 },
 	};
 
 	check_json(views_session(&view),
@@ -95,7 +95,9 @@ static void test_session(void)
 
 static void test_host(void)
 {
-	const struct nat_host_view view = {0xc0a8010a, 1, 2, 3, {4, 5, 6, 7}};
+	const struct nat_host_view view = {
+		0xc0a8010a, 1, 2, 3, { 4, 5, 6, 7 }
+	};
 
 	check_json(views_host(&view, "tv"),
 		   "{\"address\":\"192.168.1.10\",\"name\":\"tv\","
@@ -123,8 +125,7 @@ static void test_proto_number(void)
 
 static void test_error(void)
 {
-	check_json(views_error("a \"b\"\n"),
-		   "{\"error\":\"a \\\"b\\\"\\n\"}");
+	check_json(views_error("a \"b\"\n"), "{\"error\":\"a \\\"b\\\"\\n\"}");
 }
 
 /* --- status -------------------------------------------------------------- */
@@ -156,15 +157,21 @@ static struct json_object *status_of(uint32_t addr, struct nat_stats *nat,
 static struct nat_stats full_stats(void)
 {
 	struct nat_stats stats = {
-		.mappings = 1, .mappings_limit = 2,
-		.sessions = 3, .sessions_limit = 4,
-		.hosts = 5, .hosts_limit = 6,
-		.ports = {[NAT_POOL_UDP] = {7, 8, 9},
-			  [NAT_POOL_TCP] = {10, 11, 12},
-			  [NAT_POOL_ICMP] = {13, 14, 15}},
-		.outbound_packets = 16, .outbound_bytes = 17,
-		.inbound_packets = 18, .inbound_bytes = 19,
-		.hairpin_packets = 20, .untouched_packets = 21,
+		.mappings = 1,
+		.mappings_limit = 2,
+		.sessions = 3,
+		.sessions_limit = 4,
+		.hosts = 5,
+		.hosts_limit = 6,
+		.ports = { [NAT_POOL_UDP] = { 7, 8, 9 },
+			   [NAT_POOL_TCP] = { 10, 11, 12 },
+			   [NAT_POOL_ICMP] = { 13, 14, 15 } },
+		.outbound_packets = 16,
+		.outbound_bytes = 17,
+		.inbound_packets = 18,
+		.inbound_bytes = 19,
+		.hairpin_packets = 20,
+		.untouched_packets = 21,
 	};
 
 	stats.drops[NAT_DROP_NO_MAPPING] = 22;
@@ -175,7 +182,7 @@ static struct nat_stats full_stats(void)
 /* The listed keys stand first and exactly so; others may follow. */
 static void test_status(void)
 {
-	static const char *const warnings[] = {"one", "two"};
+	static const char *const warnings[] = { "one", "two" };
 	static const char expected[] =
 		"{\"version\":\"" PORTICO_VERSION "\",\"uptime_s\":42,"
 		"\"uplink\":{\"device\":\"wan0\","
@@ -193,25 +200,23 @@ static void test_status(void)
 		"\"queue\":{\"length\":1024,\"dropped\":6,"
 		"\"user_dropped\":7,\"gso\":true,";
 	struct nat_stats stats = full_stats();
-	struct json_object *object = status_of(0xcb007101, &stats, warnings,
-					       2);
-	const char *text = json_object_to_json_string_ext(
-		object, JSON_C_TO_STRING_PLAIN);
+	struct json_object *object = status_of(0xcb007101, &stats, warnings, 2);
+	const char *text =
+		json_object_to_json_string_ext(object, JSON_C_TO_STRING_PLAIN);
 
 	CU_ASSERT_EQUAL(strncmp(text, expected, strlen(expected)), 0);
 	if (strncmp(text, expected, strlen(expected)))
 		printf("found    %s\nexpected %s\n", text, expected);
-	CU_ASSERT_PTR_NOT_NULL(
-		strstr(text, "\"warnings\":[\"one\",\"two\"]"));
+	CU_ASSERT_PTR_NOT_NULL(strstr(text, "\"warnings\":[\"one\",\"two\"]"));
 	json_object_put(object);
 }
 
 static void test_status_empty(void)
 {
-	struct nat_stats stats = {0};
+	struct nat_stats stats = { 0 };
 	struct json_object *object = status_of(0, &stats, NULL, 0);
-	const char *text = json_object_to_json_string_ext(
-		object, JSON_C_TO_STRING_PLAIN);
+	const char *text =
+		json_object_to_json_string_ext(object, JSON_C_TO_STRING_PLAIN);
 
 	CU_ASSERT_PTR_NOT_NULL(strstr(text, "\"address\":null"));
 	CU_ASSERT_PTR_NOT_NULL(strstr(text, "\"drops\":{}"));
@@ -228,32 +233,32 @@ static void test_filter_values(void)
 		const char *value;
 		bool valid;
 	} cases[] = {
-		{FILTER_HOST, "192.168.1.10", true},
-		{FILTER_HOST, "192.168.1", false},
-		{FILTER_HOST, "192.168.1.10/24", false},
-		{FILTER_HOST, "::1", false},
-		{FILTER_HOST, "", false},
-		{FILTER_PEER, "198.51.100.1", true},
-		{FILTER_PEER, "198.51.100.256", false},
-		{FILTER_PROTO, "udp", true},
-		{FILTER_PROTO, "tcp", true},
-		{FILTER_PROTO, "icmp", true},
-		{FILTER_PROTO, "47", true},
-		{FILTER_PROTO, "256", false},
-		{FILTER_PROTO, "UDP ", false},
-		{FILTER_PROTO, "-1", false},
-		{FILTER_PORT, "0", true},
-		{FILTER_PORT, "65535", true},
-		{FILTER_PORT, "65536", false},
-		{FILTER_PORT, "4294967297", false},
-		{FILTER_PORT, "80 ", false},
-		{FILTER_PORT, " 80", false},
-		{FILTER_PORT, "+80", false},
-		{FILTER_PORT, "http", false},
+		{ FILTER_HOST, "192.168.1.10", true },
+		{ FILTER_HOST, "192.168.1", false },
+		{ FILTER_HOST, "192.168.1.10/24", false },
+		{ FILTER_HOST, "::1", false },
+		{ FILTER_HOST, "", false },
+		{ FILTER_PEER, "198.51.100.1", true },
+		{ FILTER_PEER, "198.51.100.256", false },
+		{ FILTER_PROTO, "udp", true },
+		{ FILTER_PROTO, "tcp", true },
+		{ FILTER_PROTO, "icmp", true },
+		{ FILTER_PROTO, "47", true },
+		{ FILTER_PROTO, "256", false },
+		{ FILTER_PROTO, "UDP ", false },
+		{ FILTER_PROTO, "-1", false },
+		{ FILTER_PORT, "0", true },
+		{ FILTER_PORT, "65535", true },
+		{ FILTER_PORT, "65536", false },
+		{ FILTER_PORT, "4294967297", false },
+		{ FILTER_PORT, "80 ", false },
+		{ FILTER_PORT, " 80", false },
+		{ FILTER_PORT, "+80", false },
+		{ FILTER_PORT, "http", false },
 	};
 
 	for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
-		struct filter filter = {0};
+		struct filter filter = { 0 };
 		char error[128] = "";
 		int err = filter_set(&filter, cases[i].key, cases[i].value,
 				     error, sizeof(error));
@@ -268,11 +273,12 @@ static void test_filter_values(void)
 
 static void test_filter_echo(void)
 {
-	struct filter filter = {0};
+	struct filter filter = { 0 };
 	char error[128];
 
 	filter_set(&filter, FILTER_HOST,
-		   "\x1b[2J\xff" "a very long value that goes on and on",
+		   "\x1b[2J\xff"
+		   "a very long value that goes on and on",
 		   error, sizeof(error));
 	CU_ASSERT_STRING_EQUAL(error,
 			       "host: found \"?[2J?a very long value that "
@@ -281,7 +287,7 @@ static void test_filter_echo(void)
 
 static struct filter one(enum filter_key key, const char *value)
 {
-	struct filter filter = {0};
+	struct filter filter = { 0 };
 	char error[128];
 
 	CU_ASSERT_EQUAL(filter_set(&filter, key, value, error, sizeof(error)),
@@ -296,17 +302,17 @@ static void test_filter_mapping(void)
 		const char *value;
 		bool wanted;
 	} cases[] = {
-		{FILTER_HOST, "192.168.1.10", true},
-		{FILTER_HOST, "203.0.113.1", false},
-		{FILTER_PROTO, "udp", true},
-		{FILTER_PROTO, "17", true},
-		{FILTER_PROTO, "tcp", false},
-		{FILTER_PORT, "5000", true},
-		{FILTER_PORT, "6000", true},
-		{FILTER_PORT, "0", false},
+		{ FILTER_HOST, "192.168.1.10", true },
+		{ FILTER_HOST, "203.0.113.1", false },
+		{ FILTER_PROTO, "udp", true },
+		{ FILTER_PROTO, "17", true },
+		{ FILTER_PROTO, "tcp", false },
+		{ FILTER_PORT, "5000", true },
+		{ FILTER_PORT, "6000", true },
+		{ FILTER_PORT, "0", false },
 	};
 	struct nat_mapping_view view = dynamic;
-	struct filter none = {0};
+	struct filter none = { 0 };
 
 	view.outside_port = 6000;
 	CU_ASSERT_TRUE(filter_wants_mapping(&none, &view));
@@ -342,23 +348,23 @@ static void test_filter_session(void)
 }
 
 static const struct test tests[] = {
-	{"a mapping has the keys of the contract", test_mapping},
-	{"a forward has a name and never expires", test_forward},
-	{"a session has the keys of the contract", test_session},
-	{"a host has a name or null", test_host},
-	{"a protocol without a name is a number", test_proto_number},
-	{"an error is escaped", test_error},
-	{"status has the keys of the contract", test_status},
-	{"status without an address, drops and warnings", test_status_empty},
-	{"filter values are checked to the last letter", test_filter_values},
-	{"a refused value is echoed without control letters",
-	 test_filter_echo},
-	{"filters choose mappings", test_filter_mapping},
-	{"filters choose sessions", test_filter_session},
+	{ "a mapping has the keys of the contract", test_mapping },
+	{ "a forward has a name and never expires", test_forward },
+	{ "a session has the keys of the contract", test_session },
+	{ "a host has a name or null", test_host },
+	{ "a protocol without a name is a number", test_proto_number },
+	{ "an error is escaped", test_error },
+	{ "status has the keys of the contract", test_status },
+	{ "status without an address, drops and warnings", test_status_empty },
+	{ "filter values are checked to the last letter", test_filter_values },
+	{ "a refused value is echoed without control letters",
+	  test_filter_echo },
+	{ "filters choose mappings", test_filter_mapping },
+	{ "filters choose sessions", test_filter_session },
 };
 
 int main(int argc, char **argv)
 {
-	return suite_run("views", tests, sizeof(tests) / sizeof(tests[0]),
-			 argc, argv);
+	return suite_run("views", tests, sizeof(tests) / sizeof(tests[0]), argc,
+			 argv);
 }
