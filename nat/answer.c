@@ -34,7 +34,7 @@ struct nat_result nat_translated(enum nat_mark mark)
 	return (struct nat_result){.verdict = NAT_TRANSLATED, .mark = mark};
 }
 
-static bool may_answer(struct nat *nat, uint64_t now_ms)
+bool nat_may_answer(struct nat *nat, uint64_t now_ms)
 {
 	struct nat_bucket *bucket = &nat->icmp_rate;
 	uint64_t full = ANSWERS_PER_SECOND * TOKEN;
@@ -57,15 +57,12 @@ static bool may_be_answered(const struct nat_work *work)
 	       work->p.class == NAT_CLASS_QUERY;
 }
 
-/* Destination unreachable with the refused packet, as it came, quoted up to
- * 576 bytes in all (RFC 1812 4.3.2.3), in its diffserv class (RFC 5508
- * REQ-10d). The kernel fills in source, id and header checksum. */
-static uint32_t build_answer(struct nat_work *work)
+uint32_t nat_build_unreachable(struct nat *nat, uint32_t src, uint32_t dst,
+			       uint8_t code, const uint8_t *packet,
+			       uint32_t quote)
 {
-	struct nat *nat = work->nat;
 	uint8_t *ip = nat->answer;
 	uint8_t *icmp = ip + IPV4_HEADER;
-	uint32_t quote = work->p.length;
 	uint32_t length;
 
 	if (quote > NAT_ANSWER_MAX - ANSWER_HEADERS)
@@ -73,14 +70,15 @@ static uint32_t build_answer(struct nat_work *work)
 	length = ANSWER_HEADERS + quote;
 	memset(ip, 0, ANSWER_HEADERS);
 	ip[0] = 0x45;
-	ip[IP_TOS] = work->p.ip[IP_TOS];
+	ip[IP_TOS] = packet[IP_TOS]; /* RFC 5508 REQ-10d */
 	nat_store16(ip + IP_LENGTH, (uint16_t)length);
 	ip[IP_TTL] = ANSWER_TTL;
 	ip[IP_PROTO] = NAT_PROTO_ICMP;
-	nat_store32(ip + IP_DST, work->p.src);
+	nat_store32(ip + IP_SRC, src);
+	nat_store32(ip + IP_DST, dst);
 	icmp[ICMP_TYPE] = ICMP_UNREACHABLE;
-	icmp[ICMP_CODE] = nat->config->refuse_code;
-	memcpy(icmp + ICMP_QUOTE, work->p.ip, quote);
+	icmp[ICMP_CODE] = code;
+	memcpy(icmp + ICMP_QUOTE, packet, quote);
 	nat_store16(icmp + ICMP_CHECKSUM,
 		    (uint16_t)~nat_checksum_sum(icmp, length - IPV4_HEADER));
 	nat_store16(ip + IP_CHECKSUM,
@@ -94,10 +92,14 @@ struct nat_result nat_refuse(struct nat_work *work, enum nat_drop drop)
 	struct nat_result result = nat_drop(nat, drop);
 
 	/* A stray TCP segment is met with silence (RFC 6887 10.4). */
-	if (drop == NAT_DROP_NO_SESSION || !may_be_answered(work) ||
-	    !may_answer(nat, work->now_ms))
+	if (drop == NAT_DROP_NO_SESSION || drop == NAT_DROP_BAD_CHECKSUM ||
+	    !may_be_answered(work) ||
+	    !nat_may_answer(nat, work->now_ms))
 		return result;
-	result.answer_length = build_answer(work);
+	/* The packet as it came, up to 576 bytes in all (RFC 1812 4.3.2.3). */
+	result.answer_length = nat_build_unreachable(
+		nat, 0, work->p.src, nat->config->refuse_code, work->p.ip,
+		work->p.length);
 	result.answer = nat->answer;
 	return result;
 }

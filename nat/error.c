@@ -124,15 +124,18 @@ struct nat_result nat_error_outbound(struct nat_work *work)
 struct nat_result nat_error_hairpin(struct nat_work *work)
 {
 	struct nat *nat = work->nat;
-	struct nat_quote quote;
+	struct nat_quote quote = {0};
 	enum nat_drop drop = nat_parse_quote(&work->p, &quote);
 	const struct nat_socket *sender;
 	uint32_t from, to;
 
-	if (drop)
+	if (drop && drop != NAT_DROP_UNSUPPORTED)
 		return nat_drop(nat, drop);
 	to = nat_find_outside(
 		nat, nat_socket(quote.proto, quote.src, quote.sport));
+	/* About what the router itself has sent: for it to read. */
+	if (drop || (!to && !quote_is_pool(nat, &quote)))
+		return nat_untouched(nat);
 	from = quoted_inside(work, &quote);
 	if (!to || !from || !nat->config->hairpin)
 		return nat_drop(nat, NAT_DROP_NO_SESSION);

@@ -80,6 +80,7 @@ uint32_t nat_expire(struct nat *nat, uint64_t now_ms, uint32_t max)
 					   &ended))
 				break;
 	nat_hold_expire(nat, now_ms);
+	nat_fragment_expire(nat, now_ms);
 	return ended;
 }
 

@@ -136,6 +136,56 @@ struct nat_bucket { /* token bucket of generated ICMP, in thousandths */
 	uint64_t stamp_ms;
 };
 
+/* A datagram in fragments. Twelve bytes without padding: a hash key. */
+struct nat_fragment_key {
+	uint32_t src;
+	uint32_t dst;
+	uint16_t id;
+	uint8_t proto;
+	uint8_t path;
+};
+
+struct nat_datagram {
+	struct nat_fragment_key key;
+	/* What its first fragment became; meaningless until known. */
+	uint32_t src;
+	uint32_t dst;
+	uint16_t id;
+	uint8_t verdict;
+	uint8_t mark;
+	uint32_t chain; /* copies that wait: offset in the ring + 1, 0: none */
+	bool known;
+	uint64_t since_ms;
+};
+
+struct nat_fragments {
+	struct nat_datagram *datagrams; /* by slot */
+	struct nat_index by_key;
+	struct nat_link *links;
+	struct nat_slots slots;
+	struct nat_list known; /* both in order of age */
+	struct nat_list waiting;
+	uint32_t ready; /* the datagram whose copies may leave, 0: none */
+	uint8_t *ring;
+	uint32_t bytes; /* size of the ring */
+	uint32_t first; /* offset of the oldest copy */
+	uint32_t used;
+};
+
+/* A refused SYN whose sender may be told after 6 s (RFC 5382 REQ-4). */
+#define NAT_LATE_BYTES 80U /* quoted at most: two headers with options */
+struct nat_late {
+	uint64_t since_ms;
+	uint32_t peer_addr;
+	uint16_t peer_port;
+	uint16_t port; /* ours */
+	uint8_t length; /* 0: answered by an outbound SYN, or free */
+	uint8_t quote[NAT_LATE_BYTES];
+};
+
+#define NAT_LATE_MAX 64U /* bounded store, oldest first */
+#define NAT_IDS 1024U
+
 struct nat {
 	struct nat_limits limits;
 	const struct nat_config *config;
@@ -174,6 +224,11 @@ struct nat {
 	struct nat_ports ports[NAT_POOLS];
 	uint32_t used[NAT_POOLS]; /* ports of dynamic mappings */
 	uint32_t held_ports[NAT_POOLS];
+
+	struct nat_fragments fragments;
+	struct nat_late late[NAT_LATE_MAX]; /* ring */
+	uint32_t late_first, late_count;
+	uint16_t ids[NAT_IDS]; /* the next IP id, by hash of where it goes */
 
 	struct nat_bucket icmp_rate;
 	struct nat_stats stats; /* only the counters of it */
@@ -243,6 +298,34 @@ void nat_session_refresh(struct nat *nat, uint32_t session,
 /* Moves a forward to another outside address (0: none). */
 void nat_mapping_move(struct nat *nat, uint32_t mapping, uint32_t outside_addr);
 
+/* A free slot, 0: there is none. */
+uint32_t nat_slot_take(struct nat_slots *slots, struct nat_link *links);
+
+/* --- fragment.c ---------------------------------------------------------- */
+
+struct nat_fragment_key nat_fragment_key(const struct nat_work *work);
+/* A fragment without ports: follows its first one, or waits for it. */
+struct nat_result nat_fragment_later(struct nat_work *work);
+/* Remembers what became of a first fragment. key: from before the rewrite. */
+void nat_fragment_first(struct nat_work *work,
+			const struct nat_fragment_key *key,
+			struct nat_result *result);
+/* The next copy that may leave; NULL: none. */
+const uint8_t *nat_fragment_output(struct nat *nat, uint32_t *length);
+void nat_fragment_expire(struct nat *nat, uint64_t now_ms);
+void nat_fragment_clear(struct nat *nat);
+
+/* --- late.c ----------------------------------------------------------------- */
+
+/* Keeps a refused inbound SYN, if the operator wants it answered. */
+void nat_late_keep(struct nat_work *work);
+/* An outbound SYN to the same peer by the same port: no answer any more. */
+void nat_late_cancel(struct nat *nat, uint32_t peer_addr, uint16_t peer_port,
+		     uint16_t port);
+/* The next ICMP that is due (in nat->answer), or NULL. */
+const uint8_t *nat_late_output(struct nat *nat, uint64_t now_ms,
+			       uint32_t *length);
+
 /* --- expire.c -------------------------------------------------------------- */
 
 /* Milliseconds from used_ms to the end of this timer's list. */
@@ -296,7 +379,9 @@ void nat_rewrite_destination(struct nat_work *work, uint32_t addr,
 			     uint16_t port);
 /* Makes a partial transport checksum complete; the last step of a rewrite. */
 void nat_rewrite_finish(struct nat_work *work);
-/* The outer addresses of an ICMP error. */
+/* A new IP id for what may be fragmented (RFC 6864 5.3.1, RFC 7857 10). */
+void nat_rewrite_id(struct nat_work *work);
+/* The outer addresses of an ICMP error or a later fragment. */
 void nat_rewrite_outer(uint8_t *ip, uint32_t src, uint32_t dst);
 /* Source / destination of the quote, with its checksums and the error's own. */
 void nat_rewrite_quote_source(const struct nat_parsed *error,
@@ -311,6 +396,15 @@ void nat_rewrite_quote_destination(const struct nat_parsed *error,
 struct nat_result nat_drop(struct nat *nat, enum nat_drop drop);
 struct nat_result nat_untouched(struct nat *nat);
 struct nat_result nat_translated(enum nat_mark mark);
+/* False when the transport checksum is certainly wrong. */
+bool nat_l4_checksum_good(const struct nat_work *work);
+/* Writes an ICMP 3 about `quote` bytes of packet to nat->answer; returns its
+ * length. src 0: filled in by the kernel. */
+uint32_t nat_build_unreachable(struct nat *nat, uint32_t src, uint32_t dst,
+			       uint8_t code, const uint8_t *packet,
+			       uint32_t quote);
+/* May one more ICMP be made now (RFC 1812 4.3.2.8)? */
+bool nat_may_answer(struct nat *nat, uint64_t now_ms);
 /* Drops and tells the sender, an inside host, by ICMP 3 (RFC 5508 REQ-8). */
 struct nat_result nat_refuse(struct nat_work *work, enum nat_drop drop);
 

@@ -99,6 +99,22 @@ static void lay_index(struct nat_index *index, uint32_t capacity,
 		nat_index_init(index, capacity, key_bytes, memory);
 }
 
+static void lay_fragments(struct nat_fragments *f,
+			  const struct nat_limits *limits, uint8_t *base,
+			  size_t *at)
+{
+	f->datagrams = place(base, at, slots(limits->fragments,
+					     sizeof(*f->datagrams)));
+	f->links = place(base, at, slots(limits->fragments,
+					 sizeof(*f->links)));
+	/* Copies start at multiples of 16 bytes. */
+	f->bytes = limits->fragment_bytes & ~15U;
+	f->ring = place(base, at, f->bytes);
+	f->slots.limit = limits->fragments;
+	lay_index(&f->by_key, limits->fragments,
+		  sizeof(struct nat_fragment_key), base, at);
+}
+
 static size_t lay_indices(struct nat *nat, const struct nat_limits *limits,
 			  uint8_t *base)
 {
@@ -122,6 +138,7 @@ static size_t lay_indices(struct nat *nat, const struct nat_limits *limits,
 	lay_index(&nat->by_session, limits->sessions,
 		  sizeof(struct nat_session_key), base, &at);
 	lay_index(&nat->by_host, limits->hosts, sizeof(uint32_t), base, &at);
+	lay_fragments(&nat->fragments, limits, base, &at);
 	return at;
 }
 
@@ -134,7 +151,8 @@ static bool limits_good(const struct nat_limits *limits)
 {
 	return limit_good(limits->mappings) && limit_good(limits->sessions) &&
 	       limit_good(limits->hosts) && limit_good(limits->held_ports) &&
-	       limit_good(limits->fragments);
+	       limit_good(limits->fragments) &&
+	       limit_good(limits->fragment_bytes);
 }
 
 size_t nat_records_size(const struct nat_limits *limits)
@@ -296,6 +314,8 @@ uint32_t nat_set_uplink(struct nat *nat, uint32_t addr, uint64_t now_ms)
 	if (!addr || addr == nat->header->uplink)
 		return 0;
 	nat->header->uplink = addr;
+	nat_fragment_clear(nat);
+	nat->late_count = 0;
 	for (slot = nat->mapping_live.head; slot; slot = next) {
 		next = nat->mapping_links[slot].next;
 		if (nat->mappings[slot].kind == NAT_KIND_FORWARD) {
@@ -366,6 +386,16 @@ static struct nat_result (*const paths[NAT_PATHS])(struct nat_work *) = {
 	[NAT_PATH_LOOPBACK] = nat_error_loopback,
 };
 
+/* Its fate is that of the fragments that follow it. */
+static struct nat_result first_fragment(struct nat_work *work)
+{
+	struct nat_fragment_key key = nat_fragment_key(work);
+	struct nat_result result = paths[work->packet->path](work);
+
+	nat_fragment_first(work, &key, &result);
+	return result;
+}
+
 struct nat_result nat_translate(struct nat *nat, struct nat_packet *packet,
 				uint64_t now_ms)
 {
@@ -381,7 +411,20 @@ struct nat_result nat_translate(struct nat *nat, struct nat_packet *packet,
 	drop = nat_parse(packet, &work.p);
 	if (drop)
 		return nat_drop(nat, drop);
+	if (work.p.more_fragments)
+		return first_fragment(&work);
 	return paths[packet->path](&work);
+}
+
+bool nat_next_output(struct nat *nat, uint64_t now_ms, const uint8_t **packet,
+		     uint32_t *length)
+{
+	if (!nat->config)
+		return false;
+	*packet = nat_fragment_output(nat, length);
+	if (!*packet)
+		*packet = nat_late_output(nat, now_ms, length);
+	return *packet != NULL;
 }
 
 void nat_count_drop(struct nat *nat, enum nat_drop drop)

@@ -27,6 +27,9 @@ struct half {
 	uint8_t port; /* offset in a TCP or UDP header */
 };
 
+/* No path is narrower (RFC 791 3.2: every host takes 576 bytes). */
+#define SEGMENT_MIN 536U
+
 static const struct half source = {IP_SRC, L4_SRC};
 static const struct half destination = {IP_DST, L4_DST};
 
@@ -117,6 +120,51 @@ void nat_rewrite_finish(struct nat_work *work)
 	sum = (uint16_t)~nat_checksum_sum(p->l4, p->l4_length);
 	nat_store16(p->l4 + layout->checksum,
 		    layout->zero_is_none && sum == 0 ? 0xffff : sum);
+}
+
+/* RFC 6864: a translator counts as the source. Datagrams that nobody may
+ * fragment (DF, and not a fragment) keep their id: it means nothing. The others
+ * get the next of a sequence that depends on where they go. A super-packet
+ * takes as many ids as it may have segments. */
+void nat_rewrite_id(struct nat_work *work)
+{
+	struct nat *nat = work->nat;
+	const struct nat_parsed *p = &work->p;
+	uint16_t fragment = nat_load16(p->ip + IP_FRAGMENT);
+	uint32_t hash, segments;
+	uint16_t *next;
+
+	if (fragment & IPV4_FLAG_DF && !p->more_fragments)
+		return;
+	hash = (uint32_t)nat_siphash_8(&nat->hash_key,
+				       (uint64_t)p->dst << 8 | p->proto);
+	next = &nat->ids[hash % NAT_IDS];
+	segments = work->packet->checksum == NAT_CHECKSUM_GSO ?
+			   p->length / SEGMENT_MIN + 1 :
+			   1;
+	nat_checksum_apply(p->ip + IP_CHECKSUM,
+			   replace16(p->ip + IP_ID,
+				     (uint16_t)(*next + (hash >> 16))));
+	*next = (uint16_t)(*next + segments);
+}
+
+/* Checked only where a packet would make new state: everywhere else a wrong
+ * checksum stays wrong and the end host finds it. */
+bool nat_l4_checksum_good(const struct nat_work *work)
+{
+	const struct nat_parsed *p = &work->p;
+	const struct l4_layout *layout = layout_of(p->proto);
+	uint32_t sum;
+
+	if (work->packet->checksum != NAT_CHECKSUM_COMPLETE ||
+	    p->more_fragments ||
+	    (layout->zero_is_none && !nat_load16(p->l4 + layout->checksum)))
+		return true;
+	sum = nat_checksum_sum(p->l4, p->l4_length);
+	if (layout->pseudo)
+		sum += nat_checksum_pseudo(p->src, p->dst, p->proto,
+					   p->l4_length);
+	return nat_checksum_fold(sum) == 0xffff;
 }
 
 void nat_rewrite_outer(uint8_t *ip, uint32_t src, uint32_t dst)

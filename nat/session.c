@@ -143,6 +143,8 @@ enum nat_drop nat_open_outbound(struct nat_work *work, uint32_t peer_addr,
 	 * (design 7). */
 	if (p->proto == NAT_PROTO_TCP && !nat_tcp_is_first(p))
 		return *mapping ? NAT_DROP_NONE : NAT_DROP_NO_SESSION;
+	if (!nat_l4_checksum_good(work))
+		return NAT_DROP_BAD_CHECKSUM;
 	if (!*mapping) {
 		drop = open_mapping(work, mapping);
 	} else {
@@ -158,6 +160,9 @@ enum nat_drop nat_open_outbound(struct nat_work *work, uint32_t peer_addr,
 		return drop;
 	*session = nat_session_add(nat, *mapping, peer_addr, peer_port,
 				   first_timer(p->proto), work->now_ms);
+	if (p->proto == NAT_PROTO_TCP)
+		nat_late_cancel(nat, peer_addr, peer_port,
+				nat->mappings[*mapping].outside.port);
 	return NAT_DROP_NONE;
 }
 
@@ -232,6 +237,8 @@ enum nat_drop nat_admit(struct nat_work *work, uint32_t mapping,
 	drop = filter(work, mapping, peer_addr, also);
 	if (drop || !needs_session(work, mapping))
 		return drop;
+	if (!nat_l4_checksum_good(work))
+		return NAT_DROP_BAD_CHECKSUM;
 	drop = check_session_room(work, nat->mappings[mapping].host, mapping);
 	if (!nat->mappings[mapping].live)
 		return NAT_DROP_NO_MAPPING;

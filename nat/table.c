@@ -104,7 +104,7 @@ bool nat_contacted(const struct nat *nat, uint32_t mapping, uint32_t peer_addr,
 
 /* --- slots -------------------------------------------------------------- */
 
-static uint32_t slot_take(struct nat_slots *slots, struct nat_link *links)
+uint32_t nat_slot_take(struct nat_slots *slots, struct nat_link *links)
 {
 	uint32_t slot = slots->free.head;
 
@@ -120,7 +120,7 @@ static uint32_t slot_take(struct nat_slots *slots, struct nat_link *links)
 /* An idle host has no mapping: only its counters are lost. */
 static uint32_t host_slot(struct nat *nat)
 {
-	uint32_t slot = slot_take(&nat->host_slots, nat->host_links);
+	uint32_t slot = nat_slot_take(&nat->host_slots, nat->host_links);
 
 	if (slot)
 		return slot;
@@ -216,7 +216,7 @@ uint32_t nat_mapping_add(struct nat *nat, struct nat_socket inside,
 			 struct nat_socket outside, enum nat_kind kind,
 			 uint32_t host, uint64_t now_ms)
 {
-	uint32_t slot = slot_take(&nat->mapping_slots, nat->mapping_links);
+	uint32_t slot = nat_slot_take(&nat->mapping_slots, nat->mapping_links);
 	struct nat_mapping *mapping = &nat->mappings[slot];
 	int pool = nat_pool_of(inside.proto);
 
@@ -298,7 +298,7 @@ uint32_t nat_session_add(struct nat *nat, uint32_t mapping_slot,
 			 uint32_t peer_addr, uint16_t peer_port,
 			 enum nat_timer timer, uint64_t now_ms)
 {
-	uint32_t slot = slot_take(&nat->session_slots, nat->session_links);
+	uint32_t slot = nat_slot_take(&nat->session_slots, nat->session_links);
 	struct nat_session *session = &nat->sessions[slot];
 	struct nat_mapping *mapping = &nat->mappings[mapping_slot];
 

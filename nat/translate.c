@@ -25,6 +25,17 @@ static bool is_bound(const struct nat_work *work)
 	return nat_ports_bound(&work->nat->ports[pool], work->p.dport);
 }
 
+/* RFC 2827: an inside network's hosts speak with its addresses, or one of them
+ * could fill the table of hosts. Nothing known of the inside: no judgement. */
+static bool is_inside(const struct nat *nat, uint32_t addr)
+{
+	const struct nat_config *config = nat->config;
+
+	return addr != nat->uplink &&
+	       (!config->inside_count ||
+		nat_in_prefixes(config->inside, config->inside_count, addr));
+}
+
 /* --- outbound ----------------------------------------------------------- */
 
 static struct nat_result send_out(struct nat_work *work)
@@ -43,6 +54,7 @@ static struct nat_result send_out(struct nat_work *work)
 	nat->stats.outbound_bytes += p->length;
 	nat_rewrite_source(work, nat->uplink,
 			   nat->mappings[mapping].outside.port);
+	nat_rewrite_id(work);
 	nat_rewrite_finish(work);
 	return nat_translated(NAT_MARK_OUTBOUND);
 }
@@ -55,7 +67,7 @@ struct nat_result nat_outbound(struct nat_work *work)
 
 	if (nat_in_prefixes(config->exempt, config->exempt_count, p->dst))
 		return nat_untouched(nat);
-	if (nat_is_martian(nat, p->src, p->dst) || p->src == nat->uplink)
+	if (nat_is_martian(nat, p->src, p->dst) || !is_inside(nat, p->src))
 		return nat_drop(nat, NAT_DROP_MARTIAN);
 	if (!nat->uplink)
 		return nat_drop(nat, NAT_DROP_NO_UPLINK);
@@ -68,7 +80,7 @@ struct nat_result nat_outbound(struct nat_work *work)
 	case NAT_CLASS_REPLY:
 		return nat_drop(nat, NAT_DROP_NO_SESSION);
 	case NAT_CLASS_FRAGMENT:
-		return nat_drop(nat, NAT_DROP_FRAGMENT);
+		return nat_fragment_later(work);
 	case NAT_CLASS_ICMP:
 	case NAT_CLASS_OTHER:
 		break;
@@ -87,6 +99,8 @@ static struct nat_result not_mapped(struct nat_work *work)
 	if (pool == NAT_POOL_ICMP || is_bound(work) ||
 	    !nat_ports_allowed(&nat->ports[pool], work->p.dport))
 		return nat_untouched(nat);
+	if (work->packet->path == NAT_PATH_INBOUND)
+		nat_late_keep(work);
 	return nat_drop(nat, NAT_DROP_NO_MAPPING);
 }
 
@@ -107,8 +121,10 @@ static struct nat_result let_in(struct nat_work *work)
 	 * waits for is left to it. */
 	if (drop && p->proto == NAT_PROTO_ICMP)
 		return nat_untouched(nat);
-	if (drop)
+	if (drop) {
+		nat_late_keep(work);
 		return nat_drop(nat, drop);
+	}
 	nat_account(work, mapping, session, NAT_OUTSIDE);
 	nat->stats.inbound_packets++;
 	nat->stats.inbound_bytes += p->length;
@@ -137,7 +153,7 @@ struct nat_result nat_inbound(struct nat_work *work)
 	case NAT_CLASS_ERROR:
 		return nat_error_inbound(work);
 	case NAT_CLASS_FRAGMENT:
-		return nat_drop(nat, NAT_DROP_FRAGMENT);
+		return nat_fragment_later(work);
 	case NAT_CLASS_QUERY:
 	case NAT_CLASS_ICMP:
 	case NAT_CLASS_OTHER:
@@ -182,8 +198,10 @@ static struct nat_result turn_back(struct nat_work *work)
 		return nat_refuse(work, drop);
 	source_port = nat->mappings[mapping].outside.port;
 	nat_account(work, mapping, session, NAT_INSIDE);
-	/* Making room may have ended the target. */
-	if (!nat->mappings[target].live)
+	/* Making room may have ended the target, and its slot be the sender's
+	 * now. */
+	target = nat_find_outside(nat, outside_key(work));
+	if (!target)
 		return nat_drop(nat, NAT_DROP_NO_MAPPING);
 	drop = nat_admit(work, target, nat->uplink, source_port, p->src,
 			 &target_session);
@@ -193,6 +211,7 @@ static struct nat_result turn_back(struct nat_work *work)
 	nat->stats.hairpin_packets++;
 	nat_rewrite_destination(work, nat->mappings[target].inside.addr,
 				nat->mappings[target].inside.port);
+	nat_rewrite_id(work);
 	if (work->packet->bridged && p->src == nat->mappings[target].inside.addr)
 		return send_back(work, source_port);
 	nat_rewrite_finish(work);
@@ -206,7 +225,7 @@ struct nat_result nat_hairpin_in(struct nat_work *work)
 
 	if (!nat->uplink || p->dst != nat->uplink)
 		return nat_untouched(nat);
-	if (nat_is_martian(nat, p->src, p->dst))
+	if (nat_is_martian(nat, p->src, p->dst) || !is_inside(nat, p->src))
 		return nat_drop(nat, NAT_DROP_MARTIAN);
 	switch (p->class) {
 	case NAT_CLASS_PORTS:
@@ -214,7 +233,7 @@ struct nat_result nat_hairpin_in(struct nat_work *work)
 	case NAT_CLASS_ERROR:
 		return nat_error_hairpin(work);
 	case NAT_CLASS_FRAGMENT:
-		return nat_drop(nat, NAT_DROP_FRAGMENT);
+		return nat_fragment_later(work);
 	case NAT_CLASS_QUERY:
 	case NAT_CLASS_REPLY:
 	case NAT_CLASS_ICMP:
@@ -255,10 +274,14 @@ struct nat_result nat_hairpin_out(struct nat_work *work)
 	struct nat_parsed *p = &work->p;
 	uint32_t mapping;
 
+	if (!nat->uplink) /* lost between the passes */
+		return nat_drop(nat, NAT_DROP_NO_UPLINK);
 	if (p->class == NAT_CLASS_ERROR) {
 		nat_rewrite_outer(p->ip, nat->uplink, p->dst);
 		return nat_translated(NAT_MARK_HAIRPIN);
 	}
+	if (p->class == NAT_CLASS_FRAGMENT)
+		return nat_fragment_later(work);
 	if (p->class != NAT_CLASS_PORTS)
 		return nat_drop(nat, NAT_DROP_UNSUPPORTED);
 	mapping = hairpin_mapping(work);

@@ -30,6 +30,13 @@ static uint64_t mapping_left(const struct nat *nat, uint32_t slot,
 	return left;
 }
 
+/* Nobody is reached by an address that the uplink has lost. */
+static uint32_t shown_outside(const struct nat *nat,
+			      const struct nat_mapping *mapping)
+{
+	return nat->uplink ? mapping->outside.addr : 0;
+}
+
 bool nat_next_mapping(const struct nat *nat, uint32_t *cursor, uint64_t now_ms,
 		      struct nat_mapping_view *view)
 {
@@ -45,7 +52,7 @@ bool nat_next_mapping(const struct nat *nat, uint32_t *cursor, uint64_t now_ms,
 		.kind = (enum nat_kind)m->kind,
 		.inside_addr = m->inside.addr,
 		.inside_port = m->inside.port,
-		.outside_addr = m->outside.addr,
+		.outside_addr = shown_outside(nat, m),
 		.outside_port = m->outside.port,
 		.sessions = m->sessions,
 		.age_ms = since(m->created_ms, now_ms),
@@ -85,7 +92,7 @@ bool nat_next_session(const struct nat *nat, uint32_t *cursor, uint64_t now_ms,
 		.proto = m->inside.proto,
 		.inside_addr = m->inside.addr,
 		.inside_port = m->inside.port,
-		.outside_addr = m->outside.addr,
+		.outside_addr = shown_outside(nat, m),
 		.outside_port = m->outside.port,
 		.peer_addr = s->key.peer_addr,
 		.peer_port = s->key.peer_port,

@@ -147,6 +147,7 @@ static void tick(struct watch *watch, uint32_t events)
 		return;
 	g->ticks++;
 	nat_expire(g->nat, loop_now_ms(g->loop), EXPIRE_PER_TICK);
+	queue_send_output(g->queue);
 	if (g->ticks % BOUND_EVERY_S == 0)
 		gateway_read_bound(g);
 	if (g->ticks % EXAMINE_EVERY_S == 0)

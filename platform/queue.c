@@ -116,13 +116,14 @@ static int bind_number(const struct queue *queue)
 static int set_buffer(int fd, int force, int plain, uint64_t bytes)
 {
 	/* The kernel doubles what it is given. */
-	int value = (int)(bytes / 2 < INT32_MAX / 2 ? bytes / 2 :
-						      INT32_MAX / 2);
+	int value =
+		(int)(bytes / 2 < INT32_MAX / 2 ? bytes / 2 : INT32_MAX / 2);
 
 	if (!setsockopt(fd, SOL_SOCKET, force, &value, sizeof(value)))
 		return 0;
 	return setsockopt(fd, SOL_SOCKET, plain, &value, sizeof(value)) ?
-		       -errno : 0;
+		       -errno :
+		       0;
 }
 
 static uint64_t receive_bytes(const struct queue_config *config)
@@ -331,8 +332,8 @@ static bool take_line(struct queue *queue, const char *line)
 {
 	unsigned number, waiting, dropped, user_dropped;
 
-	if (sscanf(line, "%u %*u %u %*u %*u %u %u", &number, &waiting,
-		   &dropped, &user_dropped) != 4 ||
+	if (sscanf(line, "%u %*u %u %*u %*u %u %u", &number, &waiting, &dropped,
+		   &user_dropped) != 4 ||
 	    number != queue->config.number)
 		return false;
 	queue->stats.waiting = waiting;

@@ -46,6 +46,10 @@ void queue_close(struct queue *queue);
 /* Starts reading in the loop. 0 or -errno. */
 int queue_start(struct queue *queue, struct loop *loop);
 
+/* Sends what the engine has to say of its own accord (nat_next_output). The
+ * queue does so after every packet that asks for it; call it once a second. */
+void queue_send_output(struct queue *queue);
+
 /* The uplink's and loopback's ifindex decide a packet's path; call again on
  * every change. 0: the uplink does not exist. */
 void queue_set_devices(struct queue *queue, unsigned uplink_index);

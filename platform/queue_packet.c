@@ -37,8 +37,8 @@ static void take(struct queue_packet *packet, unsigned type, uint8_t *value,
 		if (room < sizeof(struct nfqnl_msg_packet_hdr))
 			return;
 		packet->id = read_be32(value);
-		packet->hook = value[offsetof(struct nfqnl_msg_packet_hdr,
-					      hook)];
+		packet->hook =
+			value[offsetof(struct nfqnl_msg_packet_hdr, hook)];
 		*has_id = true;
 		return;
 	case NFQA_PAYLOAD:
@@ -189,8 +189,8 @@ struct iovec queue_verdict_payload(const struct queue_packet *packet,
 				   uint16_t queue, uint32_t verdict,
 				   uint32_t mark)
 {
-	const size_t head = QUEUE_VERDICT_BYTES + 2 * sizeof(struct nlattr) +
-			    sizeof(mark);
+	const size_t head =
+		QUEUE_VERDICT_BYTES + 2 * sizeof(struct nlattr) + sizeof(mark);
 	const size_t padding = MNL_ALIGN(packet->length) - packet->length;
 	void *at = packet->data - head;
 	struct nlmsghdr *netlink = put_header(at, NFQNL_MSG_VERDICT, queue);
@@ -201,7 +201,8 @@ struct iovec queue_verdict_payload(const struct queue_packet *packet,
 	};
 
 	_Static_assert(QUEUE_VERDICT_BYTES + 2 * sizeof(struct nlattr) +
-				       sizeof(mark) <= QUEUE_HEADROOM,
+				       sizeof(mark) <=
+			       QUEUE_HEADROOM,
 		       "the headers fit before the first message");
 	nfq_nlmsg_verdict_put(netlink, (int)packet->id, (int)verdict);
 	nfq_nlmsg_verdict_put_mark(netlink, mark);

@@ -19,8 +19,7 @@
  * (under 300 bytes in all), padding. The size is an odd number of cache lines,
  * so that the headers of a batch do not fall into the same cache sets. */
 #define QUEUE_MESSAGE_BYTES (65535 + 512)
-#define QUEUE_SLOT_BYTES \
-	((QUEUE_HEADROOM + QUEUE_MESSAGE_BYTES + 63) / 64 * 64)
+#define QUEUE_SLOT_BYTES ((QUEUE_HEADROOM + QUEUE_MESSAGE_BYTES + 63) / 64 * 64)
 _Static_assert(QUEUE_SLOT_BYTES / 64 % 2 == 1, "an odd number of lines");
 
 /* Verdicts of one batch that wait for their sendmsg. */

@@ -131,16 +131,26 @@ static struct iovec judge(struct queue *queue, void *message,
 	case NAT_UNTOUCHED:
 		return queue_verdict(message, number, packet->id, NF_ACCEPT);
 	case NAT_TRANSLATED:
-		mark = packet->mark |
-		       (uint32_t)result->mark << queue->roles.mark_shift;
-		return queue_verdict_payload(packet, number,
-					     accept_verdict(queue, packet),
-					     mark);
+		mark = packet->mark | (uint32_t)result->mark
+					      << queue->roles.mark_shift;
+		return queue_verdict_payload(
+			packet, number, accept_verdict(queue, packet), mark);
 	case NAT_DROPPED:
 	case NAT_CONSUMED:
 		break;
 	}
 	return queue_verdict(message, number, packet->id, NF_DROP);
+}
+
+void queue_send_output(struct queue *queue)
+{
+	const uint8_t *packet;
+	uint32_t length;
+
+	while (nat_next_output(queue->nat, loop_now_ms(queue->loop), &packet,
+			       &length))
+		if (raw_send(queue->raw, packet, length))
+			queue->stats.answers_failed++;
 }
 
 static void translate(struct queue *queue, void *message,
@@ -167,6 +177,8 @@ static void translate(struct queue *queue, void *message,
 	    raw_send(queue->raw, result.answer, result.answer_length))
 		queue->stats.answers_failed++;
 	answer(queue, packet->id, judge(queue, message, packet, &result));
+	if (result.output)
+		queue_send_output(queue);
 }
 
 static void handle(struct queue *queue, void *message, size_t received,
@@ -211,8 +223,8 @@ static bool read_batch(struct queue *queue, uint64_t now_ms)
 		return false;
 	queue->stats.batches++;
 	for (int i = 0; i < count; i++)
-		handle(queue, queue->in_bytes[i].iov_base,
-		       queue->in[i].msg_len, now_ms);
+		handle(queue, queue->in_bytes[i].iov_base, queue->in[i].msg_len,
+		       now_ms);
 	flush(queue);
 	return (uint32_t)count == queue->config.batch;
 }

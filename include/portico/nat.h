@@ -261,7 +261,7 @@ enum nat_verdict {
 	NAT_UNTOUCHED, /* not ours: let it go on as it came */
 	NAT_TRANSLATED, /* rewritten in place, same length */
 	NAT_DROPPED, /* refused; drop says why */
-	NAT_CONSUMED, /* done with: an answer goes in its place */
+	NAT_CONSUMED, /* taken: it, or an answer, leaves by the raw socket */
 };
 
 /* Marks: the two bits of queue.mark, to be OR-ed into the packet's mark. */
@@ -285,12 +285,21 @@ struct nat_result {
 	 * device it leaves by. */
 	const uint8_t *answer;
 	uint32_t answer_length;
+	bool output; /* nat_next_output() has packets that waited for this one */
 };
 
 /* The one door of the engine: judges and rewrites one packet.
  * Never reads or writes beyond data[length - 1]. */
 struct nat_result nat_translate(struct nat *nat, struct nat_packet *packet,
 				uint64_t now_ms);
+
+/* Packets of the engine's own, to be sent by the same raw socket: fragments
+ * that had come before the first of their datagram (after its verdict), late
+ * ICMP (icmp_after_6s). To be called until it returns false after a result with
+ * `output`, and once a second.
+ * True: *packet (*length bytes) is valid until the next call of any kind. */
+bool nat_next_output(struct nat *nat, uint64_t now_ms, const uint8_t **packet,
+		     uint32_t *length);
 
 /* Counts a packet that the platform had to refuse itself (truncated). */
 void nat_count_drop(struct nat *nat, enum nat_drop drop);

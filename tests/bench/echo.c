@@ -58,8 +58,8 @@ static void update(uint8_t *field, uint32_t change)
 static void complete(struct nat_packet *packet, uint32_t head, uint8_t *field)
 {
 	uint32_t sum = read16(field);
-	const uint8_t *at = packet->data + head, *end =
-		packet->data + packet->length;
+	const uint8_t *at = packet->data + head,
+		      *end = packet->data + packet->length;
 
 	write16(field, 0);
 	for (; at + 1 < end; at += 2)
@@ -73,7 +73,8 @@ static void correct(struct nat_packet *packet, uint32_t head, uint32_t change)
 {
 	uint8_t *data = packet->data;
 	uint32_t offset = data[9] == IPPROTO_TCP ? 16 :
-			  data[9] == IPPROTO_UDP ? 6 : 0;
+			  data[9] == IPPROTO_UDP ? 6 :
+						   0;
 	uint8_t *field = data + head + offset;
 
 	if (!offset || packet->length < head + offset + 2)
@@ -103,8 +104,7 @@ struct nat_result nat_translate(struct nat *nat, struct nat_packet *packet,
 	uint32_t change;
 
 	(void)now_ms;
-	if (packet->length < 20 ||
-	    (!in && packet->path != NAT_PATH_OUTBOUND))
+	if (packet->length < 20 || (!in && packet->path != NAT_PATH_OUTBOUND))
 		return (struct nat_result){ .verdict = NAT_UNTOUCHED };
 	change = difference(address, new);
 	update(packet->data + 10, change);
@@ -119,10 +119,20 @@ void nat_count_drop(struct nat *nat, enum nat_drop drop)
 	fprintf(stderr, "echo: a packet dropped: %d\n", (int)drop);
 }
 
+bool nat_next_output(struct nat *nat, uint64_t now_ms, const uint8_t **packet,
+		     uint32_t *length)
+{
+	(void)nat, (void)now_ms, (void)packet, (void)length;
+	return false;
+}
+
 int main(int argc, char **argv)
 {
 	struct queue_config config = {
-		.batch = 64, .length = 4096, .repeat = true, .mark_shift = 24,
+		.batch = 64,
+		.length = 1024,
+		.repeat = true,
+		.mark_shift = 24,
 	};
 	struct loop *loop = loop_new();
 	struct queue *queue;

@@ -62,6 +62,7 @@ COMMIT
 def firewall(lab, program, rules):
     lab.need_portico()
     lab.stop()
+    lab.remove_guard()
     lab.gw.run(*program, input=rules)
     try:
         yield

@@ -41,13 +41,13 @@ def test_traffic_between_inside_devices_is_not_translated(lab):
             assert lab.mapping(f"{L1}:5132") is None
 
 
-def hairpin(lab, space, number):
+def hairpin(space, number, size=5120):
     tcp = space.tcp((E, number))
     assert ask_tcp(tcp).startswith(E + ":")
     tcp.close()
     udp = space.udp()
     assert ask(udp, (E, number)).startswith(E + ":")
-    assert ask(udp, (E, number), bytes(range(256)) * 20).startswith(E + ":")
+    assert ask(udp, (E, number), bytes(size)).startswith(E + ":")
     udp.close()
 
 
@@ -56,32 +56,33 @@ def test_hairpin_crosses_between_inside_devices(lab):
     lab.need_portico()
     with Who(lab.lan1, udp=[(L1, 80)], tcp=[(L1, 80)]), \
             Who(lab.lan3, udp=[(L3, 80)], tcp=[(L3, 80)]):
-        hairpin(lab, lab.lan3, 8080)
-        hairpin(lab, lab.lan1, 8081)
-        hairpin(lab, lab.lan2, 8081)
-        hairpin(lab, lab.lan3, 8081)  # to itself
+        hairpin(lab.lan3, 8080)
+        hairpin(lab.lan1, 8081)
+        hairpin(lab.lan2, 8081)
+        hairpin(lab.lan3, 8081)  # to itself
 
 
 def test_hairpin_on_one_bridge(lab):
     gateway(lab)
     lab.need_portico()
     with Who(lab.lan1, udp=[(L1, 80)], tcp=[(L1, 80)]):
-        hairpin(lab, lab.lan2, 8080)
-        hairpin(lab, lab.lan1, 8080)  # to itself
+        hairpin(lab.lan2, 8080)
+        hairpin(lab.lan1, 8080)  # to itself
         ordinary(lab)
     with httpd(lab.lan1, L1):
         download(lab.lan2, f"http://{E}:8080", 5000000, lab.directory)
 
 
 def test_hairpin_on_one_bridge_with_bridge_filtering(lab):
-    """The kernel then bridges what is translated before routing; towards
-    the port it came by, a bridge never sends (so not to itself)."""
+    """The kernel then bridges what is translated before routing."""
     gateway(lab)
     lab.need_portico()
     lab.bridge_filtering(1)
     try:
         with Who(lab.lan1, udp=[(L1, 80)], tcp=[(L1, 80)]):
-            hairpin(lab, lab.lan2, 8080)
+            hairpin(lab.lan2, 8080)
+            # To itself: not in fragments, these the bridge does not turn.
+            hairpin(lab.lan1, 8080, size=1000)
             ordinary(lab)
         with httpd(lab.lan1, L1):
             download(lab.lan2, f"http://{E}:8080", 5000000, lab.directory)

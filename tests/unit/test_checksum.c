@@ -54,14 +54,14 @@ static void test_udp(void)
 
 	hello(&packet);
 	CU_ASSERT_EQUAL(packet_checksum(&packet), 0xbc29);
-	CU_ASSERT_EQUAL(nat_checksum_update(
-				0xbc29,
-				delta + nat_checksum_delta16(5000, 40000)),
-			0xb91b);
-	CU_ASSERT_EQUAL(nat_checksum_update(
-				0xbc29,
-				delta + nat_checksum_delta16(5000, 21852)),
-			0x0000);
+	CU_ASSERT_EQUAL(
+		nat_checksum_update(0xbc29,
+				    delta + nat_checksum_delta16(5000, 40000)),
+		0xb91b);
+	CU_ASSERT_EQUAL(
+		nat_checksum_update(0xbc29,
+				    delta + nat_checksum_delta16(5000, 21852)),
+		0x0000);
 }
 
 static void test_sum_everywhere(void)
@@ -129,8 +129,9 @@ static void test_update_is_computing(void)
 
 static void test_extreme_words(void)
 {
-	static const uint16_t values[] = { 0, 1, 0x7fff, 0x8000, 0xfffe,
-					   0xffff };
+	static const uint16_t values[] = {
+		0, 1, 0x7fff, 0x8000, 0xfffe, 0xffff
+	};
 	const size_t count = sizeof(values) / sizeof(values[0]);
 	uint8_t bytes[4] = { 0, 1, 0, 0 };
 
@@ -155,8 +156,8 @@ static void test_wrong_stays_wrong(void)
 	for (int i = 0; i < 1000; i++) {
 		uint16_t right = (uint16_t)next_number(&state);
 		uint16_t wrong = (uint16_t)(right ^ 0x0400);
-		uint32_t delta = nat_checksum_delta32(
-			next_number(&state) << 8, next_number(&state) << 8);
+		uint32_t delta = nat_checksum_delta32(next_number(&state) << 8,
+						      next_number(&state) << 8);
 
 		CU_ASSERT_NOT_EQUAL(nat_checksum_update(right, delta),
 				    nat_checksum_update(wrong, delta));

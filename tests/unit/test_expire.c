@@ -128,16 +128,16 @@ static void test_short_established(void)
 	engine_make(&engine);
 	engine.config.timeout_s[NAT_TIMER_TCP_ESTABLISHED] = 100;
 	engine_configure(&engine);
-	engine_open(&engine, NAT_PROTO_TCP, flow_of(INSIDE_1, 5000, PEER_1, 80));
+	engine_open(&engine, NAT_PROTO_TCP,
+		    flow_of(INSIDE_1, 5000, PEER_1, 80));
 	engine_answer(&engine, NAT_PROTO_TCP, PEER_1, 80, 5000);
 	for (int i = 0; i < 3; i++) {
 		engine.now += 239 * SECOND;
 		nat_expire(engine.nat, engine.now, 100);
 		CU_ASSERT_TRUE(engine_session(&engine, 5000, PEER_1, &view));
-		ASSERT_TRANSLATED(engine_tcp(&engine, NAT_PATH_OUTBOUND,
-					     flow_of(INSIDE_1, 5000, PEER_1,
-						     80),
-					     ACK));
+		ASSERT_TRANSLATED(
+			engine_tcp(&engine, NAT_PATH_OUTBOUND,
+				   flow_of(INSIDE_1, 5000, PEER_1, 80), ACK));
 	}
 	engine.now += 240 * SECOND;
 	CU_ASSERT_EQUAL(nat_expire(engine.nat, engine.now, 100), 1);

@@ -8,12 +8,11 @@
 #include "suite.h"
 
 static const char *const drops[] = {
-	"none",		"no_mapping",	    "no_session",
-	"filtered_address", "filtered_port", "forward_peer",
-	"host_quota",	"host_rate",	    "no_port",
-	"table_full",	"no_uplink",	    "bad_checksum",
-	"malformed",	"fragment",	    "martian",
-	"unsupported",	"truncated",
+	"none",		 "no_mapping",	 "no_session", "filtered_address",
+	"filtered_port", "forward_peer", "host_quota", "host_rate",
+	"no_port",	 "table_full",	 "no_uplink",  "bad_checksum",
+	"malformed",	 "fragment",	 "martian",    "unsupported",
+	"truncated",
 };
 
 static void test_drops(void)

@@ -26,7 +26,9 @@
 enum { UPLINK = 2, LAN = 3, LOOPBACK = 1 };
 
 static const struct queue_roles roles = {
-	.uplink = UPLINK, .loopback = LOOPBACK, .mark_shift = 24,
+	.uplink = UPLINK,
+	.loopback = LOOPBACK,
+	.mark_shift = 24,
 };
 
 /* A message as the kernel makes it, with headroom and tail guarded. */
@@ -42,7 +44,8 @@ static uint8_t *start(struct buffer *buffer)
 static struct nlmsghdr *begin(struct buffer *buffer, uint8_t hook)
 {
 	struct nfqnl_msg_packet_hdr head = {
-		.packet_id = htonl(ID), .hw_protocol = htons(0x0800),
+		.packet_id = htonl(ID),
+		.hw_protocol = htons(0x0800),
 		.hook = hook,
 	};
 	struct nlmsghdr *message;
@@ -71,8 +74,8 @@ static struct queue_packet parse(struct nlmsghdr *message)
 {
 	struct queue_packet packet;
 
-	CU_ASSERT_EQUAL(queue_packet_parse(message, message->nlmsg_len,
-					   &packet), 0);
+	CU_ASSERT_EQUAL(
+		queue_packet_parse(message, message->nlmsg_len, &packet), 0);
 	return packet;
 }
 
@@ -106,8 +109,8 @@ static void test_absent_attributes_are_zero(void)
 
 	put_payload(message, 20);
 	memset(&packet, GUARD, sizeof(packet));
-	CU_ASSERT_EQUAL(queue_packet_parse(message, message->nlmsg_len,
-					   &packet), 0);
+	CU_ASSERT_EQUAL(
+		queue_packet_parse(message, message->nlmsg_len, &packet), 0);
 	CU_ASSERT_EQUAL(packet.mark, 0);
 	CU_ASSERT_EQUAL(packet.indev, 0);
 	CU_ASSERT_EQUAL(packet.skb_info, 0);
@@ -164,7 +167,8 @@ static void test_foreign_messages_are_refused(void)
 
 	message->nlmsg_type = (NFNL_SUBSYS_QUEUE << 8) | NFQNL_MSG_CONFIG;
 	CU_ASSERT_EQUAL(queue_packet_parse(message, message->nlmsg_len,
-					   &packet), -EBADMSG);
+					   &packet),
+			-EBADMSG);
 	message = begin(&buffer, NF_INET_PRE_ROUTING);
 	/* The id's attribute ends one byte of padding before the message. */
 	for (size_t length = 0; length < message->nlmsg_len - 1; length++)
@@ -222,16 +226,15 @@ static void test_paths(void)
 		{ NF_INET_PRE_ROUTING, LOOPBACK, 0, NAT_PATH_LOOPBACK },
 		{ NF_INET_POST_ROUTING, LAN, 0x2000000, NAT_PATH_OUTBOUND },
 		{ NF_INET_POST_ROUTING, 0, 0xfeffffff, NAT_PATH_OUTBOUND },
-		{ NF_INET_POST_ROUTING, LAN, 0x3000000,
-		  NAT_PATH_HAIRPIN_OUT },
-		{ NF_INET_POST_ROUTING, UPLINK, 0x1000000,
-		  NAT_PATH_ERROR_OUT },
+		{ NF_INET_POST_ROUTING, LAN, 0x3000000, NAT_PATH_HAIRPIN_OUT },
+		{ NF_INET_POST_ROUTING, UPLINK, 0x1000000, NAT_PATH_ERROR_OUT },
 		{ NF_INET_POST_ROUTING, 0, 0x5, NAT_PATH_ERROR_OUT },
 	};
 
 	for (size_t i = 0; i < sizeof(table) / sizeof(table[0]); i++) {
 		struct queue_packet packet = {
-			.hook = table[i].hook, .indev = table[i].indev,
+			.hook = table[i].hook,
+			.indev = table[i].indev,
 			.mark = table[i].mark,
 		};
 

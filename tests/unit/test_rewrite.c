@@ -109,9 +109,8 @@ static void test_tcp_zero(void)
 	packet_tcp(&engine.packet, flow_of(UPLINK, 40000, PEER_1, 7000),
 		   (struct segment){ .flags = SYN });
 	packet_tcp(&engine.packet, out,
-		   (struct segment){
-			   .flags = SYN,
-			   .seq = packet_checksum(&engine.packet) });
+		   (struct segment){ .flags = SYN,
+				     .seq = packet_checksum(&engine.packet) });
 	ASSERT_TRANSLATED(engine_run(&engine, NAT_PATH_OUTBOUND));
 	CU_ASSERT_EQUAL(packet_checksum(&engine.packet), 0x0000);
 	engine_free(&engine);
@@ -145,10 +144,12 @@ static void test_wrong_stays_wrong(void)
 		/* As wrong as before: the difference of the sums stays. */
 		crowded(&engine);
 		build(&engine.packet, protos[i], out, 20);
+		ASSERT_TRANSLATED(engine_run(&engine, NAT_PATH_OUTBOUND));
+		build(&engine.packet, protos[i], out, 20);
 		engine.packet.data[engine.packet.length - 1] ^= 0x10;
 		ASSERT_TRANSLATED(engine_run(&engine, NAT_PATH_OUTBOUND));
-		CU_ASSERT_PTR_NOT_NULL(packet_wrong(engine.packet.data,
-						    engine.packet.length));
+		CU_ASSERT_PTR_NOT_NULL(
+			packet_wrong(engine.packet.data, engine.packet.length));
 		right = engine.packet;
 		right.data[right.length - 1] ^= 0x10;
 		CU_ASSERT_PTR_NULL(packet_wrong(right.data, right.length));
@@ -281,6 +282,48 @@ static void test_query_offload(void)
 	engine_free(&engine);
 }
 
+/* --- both passes of a hairpin -------------------------------------------- */
+
+/* INSIDE_1 speaks to the outside port 5000 of INSIDE_2:5000. */
+static void turn(struct engine *engine, enum nat_checksum checksum,
+		 uint16_t bytes)
+{
+	engine_make(engine);
+	engine_open(engine, NAT_PROTO_UDP,
+		    flow_of(INSIDE_2, 5000, PEER_1, 7000));
+	engine->checksum = checksum;
+	packet_udp(&engine->packet, flow_of(INSIDE_1, 6000, UPLINK, 5000), NULL,
+		   bytes);
+	packet_make_partial(&engine->packet);
+	ASSERT_TRANSLATED(engine_run(engine, NAT_PATH_HAIRPIN_IN));
+	/* What is complete now is complete on its second way. */
+	if (checksum == NAT_CHECKSUM_PARTIAL)
+		engine->checksum = NAT_CHECKSUM_COMPLETE;
+	ASSERT_TRANSLATED(engine_run(engine, NAT_PATH_HAIRPIN_OUT));
+	ASSERT_FLOW(engine, UPLINK, 6000, INSIDE_2, 5000);
+}
+
+static void test_hairpin_partial(void)
+{
+	struct engine engine;
+	struct packet expected;
+
+	turn(&engine, NAT_CHECKSUM_PARTIAL, 17);
+	packet_udp(&expected, flow_of(UPLINK, 6000, INSIDE_2, 5000), NULL, 17);
+	CU_ASSERT_TRUE(packet_same(&engine.packet, &expected));
+	engine_free(&engine);
+}
+
+static void test_hairpin_gso(void)
+{
+	struct engine engine;
+
+	turn(&engine, NAT_CHECKSUM_GSO, 2000);
+	CU_ASSERT_EQUAL(packet_checksum(&engine.packet) % 0xffff,
+			packet_pseudo(&engine.packet) % 0xffff);
+	engine_free(&engine);
+}
+
 static const struct test tests[] = {
 	{ "a translated packet is what it would be if built so",
 	  test_same_as_built },
@@ -297,6 +340,10 @@ static const struct test tests[] = {
 	{ "a partial UDP sum of 0 is made 0xffff", test_partial_zero },
 	{ "a super-packet keeps a pseudo-header sum", test_gso },
 	{ "a query's sum is always complete", test_query_offload },
+	{ "a partial sum is complete after both passes of a hairpin",
+	  test_hairpin_partial },
+	{ "a super-packet keeps a pseudo-header sum through both",
+	  test_hairpin_gso },
 };
 
 int main(int argc, char **argv)

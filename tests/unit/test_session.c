@@ -41,11 +41,11 @@ static void test_one_for_all_peers(void)
 		for (uint16_t port = 7001; port < 7050; port++) {
 			uint32_t peer = port % 2 ? PEER_1 : PEER_2;
 
-			CU_ASSERT_EQUAL(
-				engine_open(&engine, protos[i],
-					    flow_of(INSIDE_1, 5000,
-						    peer + port % 3, port)),
-				taken);
+			CU_ASSERT_EQUAL(engine_open(&engine, protos[i],
+						    flow_of(INSIDE_1, 5000,
+							    peer + port % 3,
+							    port)),
+					taken);
 		}
 		CU_ASSERT_EQUAL(engine_stats(&engine).mappings, 2);
 		engine_free(&engine);

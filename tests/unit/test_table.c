@@ -29,9 +29,9 @@ static uint32_t add(struct engine *engine, uint32_t addr, uint16_t port,
 {
 	struct nat *nat = engine->nat;
 	uint32_t host = nat_host_get(nat, addr, engine->now);
-	uint32_t mapping =
-		nat_mapping_add(nat, udp(addr, port), udp(UPLINK, outside),
-				NAT_KIND_DYNAMIC, host, engine->now);
+	uint32_t mapping = nat_mapping_add(nat, udp(addr, port),
+					   udp(UPLINK, outside),
+					   NAT_KIND_DYNAMIC, host, engine->now);
 
 	for (uint16_t peer = 1; peer <= sessions; peer++)
 		nat_session_add(nat, mapping, PEER_1, peer, NAT_TIMER_UDP,
@@ -45,9 +45,9 @@ static uint32_t add_alias(struct engine *engine, uint16_t outside)
 {
 	struct nat *nat = engine->nat;
 	uint32_t host = nat_host_get(nat, INSIDE_1, engine->now);
-	uint32_t mapping = nat_mapping_add(
-		nat, udp(INSIDE_1, 53), udp(UPLINK, outside),
-		NAT_KIND_FORWARD, host, engine->now);
+	uint32_t mapping = nat_mapping_add(nat, udp(INSIDE_1, 53),
+					   udp(UPLINK, outside),
+					   NAT_KIND_FORWARD, host, engine->now);
 
 	proved(engine);
 	return mapping;
@@ -67,10 +67,9 @@ static void test_found(void)
 	CU_ASSERT_EQUAL(nat_find_inside(engine.nat, udp(INSIDE_2, 5000)), 0);
 	CU_ASSERT_EQUAL(nat_find_inside(engine.nat, udp(INSIDE_1, 40000)), 0);
 	CU_ASSERT_EQUAL(nat_find_outside(engine.nat, udp(UPLINK, 5000)), 0);
-	CU_ASSERT_EQUAL(
-		nat_find_outside(engine.nat,
-				 nat_socket(NAT_PROTO_TCP, UPLINK, 40000)),
-		0);
+	CU_ASSERT_EQUAL(nat_find_outside(engine.nat, nat_socket(NAT_PROTO_TCP,
+								UPLINK, 40000)),
+			0);
 	engine_free(&engine);
 }
 
@@ -118,8 +117,8 @@ static void test_forward_outlives(void)
 
 	engine_make(&engine);
 	mapping = add_alias(&engine, 9000);
-	session = nat_session_add(engine.nat, mapping, PEER_1, 1,
-				  NAT_TIMER_UDP, engine.now);
+	session = nat_session_add(engine.nat, mapping, PEER_1, 1, NAT_TIMER_UDP,
+				  engine.now);
 	nat_session_end(engine.nat, session, engine.now);
 	proved(&engine);
 	CU_ASSERT_EQUAL(nat_find_outside(engine.nat, udp(UPLINK, 9000)),
@@ -226,13 +225,11 @@ static void test_contacted(void)
 	engine_make(&engine);
 	mapping = add(&engine, INSIDE_1, 5000, 40000, 5);
 	/* None of them has been used from inside. */
-	CU_ASSERT_FALSE(
-		nat_contacted(engine.nat, mapping, PEER_1, engine.now));
+	CU_ASSERT_FALSE(nat_contacted(engine.nat, mapping, PEER_1, engine.now));
 	session = nat_find_session(engine.nat, mapping, PEER_1, 3, engine.now);
 	engine.nat->sessions[session].flags |= NAT_SESSION_OUT;
 	CU_ASSERT_TRUE(nat_contacted(engine.nat, mapping, PEER_1, engine.now));
-	CU_ASSERT_FALSE(
-		nat_contacted(engine.nat, mapping, PEER_2, engine.now));
+	CU_ASSERT_FALSE(nat_contacted(engine.nat, mapping, PEER_2, engine.now));
 	CU_ASSERT_TRUE(nat_contacted(engine.nat, mapping, PEER_1,
 				     engine.now + 300 * SECOND - 1));
 	CU_ASSERT_FALSE(nat_contacted(engine.nat, mapping, PEER_1,
@@ -268,12 +265,10 @@ static void test_refresh_order(void)
 	for (uint16_t i = 1; i <= 3; i++)
 		slot[i] = nat_find_session(engine.nat, mapping, PEER_1, i,
 					   engine.now);
-	nat_session_refresh(engine.nat, slot[1], NAT_TIMER_UDP,
-			    engine.now + 5);
+	nat_session_refresh(engine.nat, slot[1], NAT_TIMER_UDP, engine.now + 5);
 	proved(&engine);
 	/* One that is dated back takes its place in the middle. */
-	nat_session_refresh(engine.nat, slot[2], NAT_TIMER_UDP,
-			    engine.now + 3);
+	nat_session_refresh(engine.nat, slot[2], NAT_TIMER_UDP, engine.now + 3);
 	proved(&engine);
 	CU_ASSERT_EQUAL(engine.nat->timers[NAT_TIMER_UDP].head, slot[3]);
 	CU_ASSERT_EQUAL(engine.nat->timers[NAT_TIMER_UDP].tail, slot[1]);

@@ -1,0 +1,390 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+#include "model.h"
+
+#include <string.h>
+
+#define NONE MODEL_NONE
+
+/* --- looking -------------------------------------------------------------- */
+
+enum nat_pool model_pool(uint8_t proto)
+{
+	return proto == NAT_PROTO_UDP ? NAT_POOL_UDP :
+	       proto == NAT_PROTO_TCP ? NAT_POOL_TCP :
+					NAT_POOL_ICMP;
+}
+
+const struct model_mapping *model_by_id(const struct model *model, uint32_t id)
+{
+	for (size_t i = 0; i < model->mapping_count; i++)
+		if (model->mappings[i].id == id)
+			return &model->mappings[i];
+	return NULL;
+}
+
+const struct model_mapping *model_by_inside(const struct model *model,
+					    uint8_t proto, uint32_t addr,
+					    uint16_t port)
+{
+	for (size_t i = 0; i < model->mapping_count; i++) {
+		const struct model_mapping *m = &model->mappings[i];
+
+		if (m->proto == proto && m->inside_addr == addr &&
+		    m->inside_port == port)
+			return m;
+	}
+	return NULL;
+}
+
+const struct model_mapping *model_by_outside(const struct model *model,
+					     uint8_t proto, uint16_t port)
+{
+	for (size_t i = 0; i < model->mapping_count; i++)
+		if (model->mappings[i].proto == proto &&
+		    model->mappings[i].outside_port == port)
+			return &model->mappings[i];
+	return NULL;
+}
+
+size_t model_sessions_of(const struct model *model, uint32_t mapping)
+{
+	size_t count = 0;
+
+	for (size_t i = 0; i < model->session_count; i++)
+		count += model->sessions[i].mapping == mapping;
+	return count;
+}
+
+size_t model_host_mappings(const struct model *model, uint32_t addr)
+{
+	size_t count = 0;
+
+	for (size_t i = 0; i < model->mapping_count; i++)
+		count += model->mappings[i].inside_addr == addr;
+	return count;
+}
+
+size_t model_host_sessions(const struct model *model, uint32_t addr)
+{
+	size_t count = 0;
+
+	for (size_t i = 0; i < model->mapping_count; i++)
+		if (model->mappings[i].inside_addr == addr)
+			count +=
+				model_sessions_of(model, model->mappings[i].id);
+	return count;
+}
+
+bool model_is_held(const struct model *model, enum nat_pool pool, uint16_t port)
+{
+	for (size_t i = 0; i < model->held_count; i++)
+		if (model->held[i].live && model->held[i].pool == pool &&
+		    model->held[i].port == port)
+			return true;
+	return false;
+}
+
+bool model_is_free(const struct model *model, enum nat_pool pool, uint16_t port,
+		   uint16_t wanted)
+{
+	static const uint8_t protos[NAT_POOLS] = {
+		[NAT_POOL_UDP] = NAT_PROTO_UDP,
+		[NAT_POOL_TCP] = NAT_PROTO_TCP,
+		[NAT_POOL_ICMP] = NAT_PROTO_ICMP,
+	};
+
+	return port && nat_portset_has(&model->config->pool[pool], port) &&
+	       !nat_portset_has(&model->bound[pool], port) &&
+	       (wanted < 1024 ||
+		!nat_portset_has(&model->config->low_only, port)) &&
+	       !model_is_held(model, pool, port) &&
+	       !model_by_outside(model, protos[pool], port);
+}
+
+bool model_host_table_full(const struct model *model, uint32_t addr)
+{
+	size_t hosts = 0;
+
+	if (model_host_mappings(model, addr))
+		return false;
+	for (size_t i = 0; i < model->mapping_count; i++) {
+		bool seen = false;
+
+		for (size_t j = 0; j < i; j++)
+			seen |= model->mappings[j].inside_addr ==
+				model->mappings[i].inside_addr;
+		hosts += !seen;
+	}
+	return hosts >= model->limits.hosts;
+}
+
+size_t model_find_session(const struct model *model, uint32_t mapping,
+			  uint32_t addr, uint16_t port)
+{
+	for (size_t i = 0; i < model->session_count; i++)
+		if (model->sessions[i].mapping == mapping &&
+		    model->sessions[i].peer_addr == addr &&
+		    model->sessions[i].peer_port == port)
+			return i;
+	return NONE;
+}
+
+bool model_contacted(const struct model *model, uint32_t mapping, uint32_t addr)
+{
+	for (size_t i = 0; i < model->session_count; i++)
+		if (model->sessions[i].mapping == mapping &&
+		    model->sessions[i].peer_addr == addr &&
+		    model->sessions[i].out)
+			return true;
+	return false;
+}
+
+/* --- ports that rest -------------------------------------------------------- */
+
+static void drop_oldest_held(struct model *model)
+{
+	model->held_count--;
+	memmove(model->held, model->held + 1,
+		model->held_count * sizeof(model->held[0]));
+}
+
+static void hold(struct model *model, enum nat_pool pool, uint16_t port)
+{
+	if (!model->config->port_hold_s ||
+	    !nat_portset_has(&model->config->pool[pool], port))
+		return;
+	if (model->held_count == model->limits.held_ports) {
+		model->overflow += model->held[0].live;
+		drop_oldest_held(model);
+	}
+	model->held[model->held_count++] =
+		(struct model_held){ pool, port, model->now, true };
+}
+
+/* --- making and ending -------------------------------------------------------- */
+
+uint32_t model_add_mapping(struct model *model, struct model_mapping mapping)
+{
+	const struct model_mapping *first = model_by_inside(
+		model, mapping.proto, mapping.inside_addr, mapping.inside_port);
+	size_t at = first ? (size_t)(first - model->mappings) + 1 :
+			    model->mapping_count;
+
+	mapping.id = ++model->last_id;
+	memmove(model->mappings + at + 1, model->mappings + at,
+		(model->mapping_count - at) * sizeof(mapping));
+	model->mappings[at] = mapping;
+	model->mapping_count++;
+	return mapping.id;
+}
+
+static void remove_session(struct model *model, size_t i)
+{
+	model->session_count--;
+	memmove(model->sessions + i, model->sessions + i + 1,
+		(model->session_count - i) * sizeof(model->sessions[0]));
+}
+
+static void remove_sessions_of(struct model *model, uint32_t mapping)
+{
+	for (size_t i = model->session_count; i-- > 0;)
+		if (model->sessions[i].mapping == mapping)
+			remove_session(model, i);
+}
+
+static void end_mapping(struct model *model, size_t i)
+{
+	remove_sessions_of(model, model->mappings[i].id);
+	model->mapping_count--;
+	memmove(model->mappings + i, model->mappings + i + 1,
+		(model->mapping_count - i) * sizeof(model->mappings[0]));
+}
+
+void model_touch(struct model *model, struct model_session *session,
+		 enum nat_timer timer, uint64_t now)
+{
+	if (session->timer == timer && session->used == now)
+		return;
+	session->timer = timer;
+	session->used = now;
+	session->moved = ++model->moves;
+}
+
+size_t model_add_session(struct model *model, const struct model_mapping *m,
+			 uint32_t addr, uint16_t port, bool server)
+{
+	static const enum nat_timer timers[NAT_POOLS] = {
+		[NAT_POOL_UDP] = NAT_TIMER_UDP,
+		[NAT_POOL_TCP] = NAT_TIMER_TCP_OPENING,
+		[NAT_POOL_ICMP] = NAT_TIMER_ICMP,
+	};
+	struct model_session session = {
+		.mapping = m->id,
+		.peer_addr = addr,
+		.peer_port = port,
+		.timer = timers[model_pool(m->proto)],
+		.used = model->now,
+		.moved = ++model->moves,
+		.server = server,
+	};
+
+	model->sessions[model->session_count] = session;
+	return model->session_count++;
+}
+
+/* --- time ------------------------------------------------------------------------ */
+
+uint64_t model_timer_ms(const struct model *model, enum nat_timer timer)
+{
+	const uint32_t *seconds = model->config->timeout_s;
+	uint64_t ms = seconds[timer] * (uint64_t)1000;
+
+	if (timer == NAT_TIMER_TCP_ESTABLISHED)
+		ms -= seconds[NAT_TIMER_TCP_CLOSING] * (uint64_t)1000;
+	return ms;
+}
+
+static size_t oldest(const struct model *model, enum nat_timer timer)
+{
+	size_t found = NONE;
+
+	for (size_t i = 0; i < model->session_count; i++) {
+		const struct model_session *s = &model->sessions[i];
+
+		if (s->timer != timer)
+			continue;
+		if (found == NONE || s->used < model->sessions[found].used ||
+		    (s->used == model->sessions[found].used &&
+		     s->moved < model->sessions[found].moved))
+			found = i;
+	}
+	return found;
+}
+
+static void expire_session(struct model *model, size_t i)
+{
+	uint32_t id = model->sessions[i].mapping;
+	const struct model_mapping *m = model_by_id(model, id);
+	struct model_mapping gone = *m;
+
+	remove_session(model, i);
+	if (gone.forward || model_sessions_of(model, id))
+		return;
+	end_mapping(model, (size_t)(m - model->mappings));
+	if (gone.proto != NAT_PROTO_TCP)
+		hold(model, model_pool(gone.proto), gone.outside_port);
+}
+
+void model_sweep(struct model *model)
+{
+	uint64_t rest = model->config->port_hold_s * (uint64_t)1000;
+
+	for (int timer = 0; timer < NAT_TIMERS; timer++) {
+		uint64_t life = model_timer_ms(model, (enum nat_timer)timer);
+		size_t i;
+
+		while ((i = oldest(model, (enum nat_timer)timer)) != NONE &&
+		       model->sessions[i].used + life <= model->now) {
+			struct model_session *s = &model->sessions[i];
+
+			if (timer != NAT_TIMER_TCP_ESTABLISHED) {
+				expire_session(model, i);
+				continue;
+			}
+			s->state = NAT_STATE_TRANS;
+			model_touch(model, s, NAT_TIMER_TCP_CLOSING,
+				    s->used + life);
+		}
+	}
+	while (model->held_count && model->held[0].since + rest <= model->now)
+		drop_oldest_held(model);
+}
+
+/* --- configuration -------------------------------------------------------------------- */
+
+static bool named(const struct nat_config *config, struct model_mapping *m)
+{
+	for (size_t i = 0; i < config->forward_count; i++) {
+		const struct nat_forward *f = &config->forwards[i];
+
+		if (f->proto == m->proto && f->inside_addr == m->inside_addr &&
+		    m->outside_port >= f->outside_first &&
+		    m->outside_port <= f->outside_last &&
+		    m->outside_port - f->outside_first ==
+			    m->inside_port - f->inside_first) {
+			m->rule = i;
+			return true;
+		}
+	}
+	return false;
+}
+
+static bool add_forward(struct model *model, size_t rule, uint16_t port)
+{
+	const struct nat_forward *f = &model->config->forwards[rule];
+	const struct model_mapping *old =
+		model_by_outside(model, f->proto, port);
+
+	if (old && old->forward)
+		return true;
+	if (old)
+		end_mapping(model, (size_t)(old - model->mappings));
+	if (model->mapping_count >= model->limits.mappings ||
+	    model_host_table_full(model, f->inside_addr))
+		return false;
+	for (size_t i = 0; i < model->held_count; i++)
+		if (model->held[i].pool == model_pool(f->proto) &&
+		    model->held[i].port == port)
+			model->held[i].live = false;
+	model_add_mapping(model,
+			  (struct model_mapping){
+				  .proto = f->proto,
+				  .inside_addr = f->inside_addr,
+				  .inside_port =
+					  (uint16_t)(f->inside_first + port -
+						     f->outside_first),
+				  .outside_port = port,
+				  .forward = true,
+				  .rule = rule });
+	return true;
+}
+
+uint32_t model_configure(struct model *model, const struct nat_config *config)
+{
+	uint32_t missing = 0;
+
+	for (size_t i = model->mapping_count; i-- > 0;) {
+		struct model_mapping *m = &model->mappings[i];
+
+		if (m->forward ? !named(config, m) :
+				 !nat_portset_has(
+					 &config->pool[model_pool(m->proto)],
+					 m->outside_port))
+			end_mapping(model, i);
+	}
+	model->config = config;
+	for (size_t i = 0; i < config->forward_count; i++)
+		for (uint32_t port = config->forwards[i].outside_first;
+		     port <= config->forwards[i].outside_last; port++)
+			missing += !add_forward(model, i, (uint16_t)port);
+	return missing;
+}
+
+uint32_t model_set_uplink(struct model *model, uint32_t addr)
+{
+	uint32_t ended = 0;
+
+	model->uplink = addr;
+	if (!addr || addr == model->address)
+		return 0;
+	model->address = addr;
+	for (size_t i = model->mapping_count; i-- > 0;) {
+		if (model->mappings[i].forward) {
+			remove_sessions_of(model, model->mappings[i].id);
+			continue;
+		}
+		end_mapping(model, i);
+		ended++;
+	}
+	return ended;
+}
