@@ -58,7 +58,7 @@ int rules_render_guard(const struct rules_spec *spec,
 		       enum rules_backend backend, FILE *out);
 
 /* Finds the backend that works here: nftables when the kernel takes a `queue`
- * statement, else iptables-nft, else iptables-legacy. wanted narrows it.
+ * statement, else iptables-legacy, else iptables-nft. wanted narrows it.
  * 0, or -errno with a sentence in error. */
 int rules_choose(enum config_rules wanted, enum rules_backend *backend,
 		 char *error, size_t error_size);

@@ -65,14 +65,22 @@ static bool is_wanted(enum config_rules wanted, enum rules_backend backend)
 }
 
 /* The first backend that works; what the others said goes to tried. */
+/* Where the kernel has no nft queue, the legacy tables cost a small packet about
+ * a fifth less than the same rules in iptables-nft (tests/bench). */
+static const enum rules_backend preferred[RULES_BACKENDS] = {
+	RULES_NFTABLES,
+	RULES_IPTABLES_LEGACY,
+	RULES_IPTABLES_NFT,
+};
+
 static int try_all(enum config_rules wanted, enum rules_backend *backend,
 		   char tried[SENTENCE_MAX])
 {
 	size_t length = 0;
 
 	tried[0] = '\0';
-	for (int i = 0; i < RULES_BACKENDS; i++) {
-		enum rules_backend candidate = (enum rules_backend)i;
+	for (size_t i = 0; i < sizeof(preferred) / sizeof(preferred[0]); i++) {
+		enum rules_backend candidate = preferred[i];
 		char why[SENTENCE_MAX / 4] = "";
 
 		if (!is_wanted(wanted, candidate))

@@ -9,8 +9,11 @@
  * in a queue: what is measured is work, not luck. All other packets are
  * dropped as they reach the sink (the caller's rule).
  *
+ * With "flood" it never waits: what the path cannot take is lost, and the
+ * caller counts what arrives.
+ *
  * usage: generator DEVICE NEXT_HOP_MAC SOURCE DESTINATION SINK_NETNS
- *                  SECONDS FLOWS
+ *                  SECONDS FLOWS window|flood
  * Prints one JSON object: packets, lost (bursts whose end never came),
  * ns_per_packet, and cpu_ns_per_packet: this process's processor time, with
  * what the kernel did for packets meanwhile, without waiting.
@@ -56,6 +59,7 @@ struct generator {
 	int out; /* AF_PACKET */
 	int end; /* UDP, in the sink's namespace */
 	unsigned flows, next_flow;
+	bool flood; /* never wait */
 	unsigned waiting; /* bursts on their way */
 	struct frame frames[BURST];
 	struct iovec bytes[BURST];
@@ -280,10 +284,12 @@ static void run(struct generator *generator, const struct frame *model,
 		if (!fixed)
 			make_burst(generator, model);
 		send_burst(generator);
-		await(generator, WINDOW);
+		if (!generator->flood)
+			await(generator, WINDOW);
 		spent = read_ns(CLOCK_MONOTONIC) - start;
 	}
-	await(generator, 1);
+	if (!generator->flood)
+		await(generator, 1);
 	spent = read_ns(CLOCK_MONOTONIC) - start;
 	cpu = read_ns(CLOCK_PROCESS_CPUTIME_ID) - cpu - generator->idle_ns;
 	printf("{\"packets\": %" PRIu64 ", \"lost\": %" PRIu64
@@ -310,11 +316,13 @@ int main(int argc, char **argv)
 	static struct generator generator; /* large */
 	struct frame model;
 
-	if (argc != 8) {
+	if (argc != 9) {
 		fprintf(stderr, "usage: generator DEVICE NEXT_HOP_MAC SOURCE "
-				"DESTINATION SINK_NETNS SECONDS FLOWS\n");
+				"DESTINATION SINK_NETNS SECONDS FLOWS "
+				"window|flood\n");
 		return 2;
 	}
+	generator.flood = !strcmp(argv[8], "flood");
 	model = make_model(argv[2], argv[3], argv[4]);
 	generator.flows = number(argv[7], FLOWS_MAX);
 	generator.out = open_out(argv[1]);

@@ -20,7 +20,8 @@ def exit_1(process, *words):
 def test_a_second_daemon_says_so_and_disturbs_nothing(lab):
     lab.need_portico()
     first = lab.start(fresh=True)
-    rules = lab.gw.run("iptables-nft-save", check=False).stdout
+    rules = (lab.gw.run("iptables-nft-save", check=False).stdout +
+             lab.gw.run("iptables-legacy-save", check=False).stdout)
     with Who(lab.wan, udp=[(R1, 7160)], tcp=[(R1, 7160)]):
         udp, tcp = lab.lan1.udp(L1, 5160), lab.lan2.tcp((R1, 7160))
         seen = [ask(udp, (R1, 7160)), ask_tcp(tcp)]
@@ -35,7 +36,8 @@ def test_a_second_daemon_says_so_and_disturbs_nothing(lab):
         assert first.alive()
         assert [ask(udp, (R1, 7160)), ask_tcp(tcp)] == seen
         assert lab.gw.sysctl("net.ipv4.ip_local_reserved_ports") == reserved
-        now = lab.gw.run("iptables-nft-save", check=False).stdout
+        now = (lab.gw.run("iptables-nft-save", check=False).stdout +
+             lab.gw.run("iptables-legacy-save", check=False).stdout)
         assert strip(now) == strip(rules)
         assert lab.mapping(f"{L1}:5160")["outside"] == seen[0]
         udp.close()

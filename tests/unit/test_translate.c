@@ -354,7 +354,8 @@ static const struct test tests[] = {
 	{ "unknown protocols do not leave", test_unsupported },
 	{ "other ICMP types do not leave", test_icmp_types },
 	{ "two hosts may use one query id", test_query_ids },
-	{ "later fragments wait, tiny ones are refused, first ones pass", test_fragments },
+	{ "later fragments wait, tiny ones are refused, first ones pass",
+	  test_fragments },
 	{ "malformed packets are refused on every path", test_malformed },
 	{ "padding is neither counted nor changed", test_padding },
 };
