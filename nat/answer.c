@@ -15,7 +15,6 @@
 
 /* RFC 1812 4.3.2.8 asks for a limit: this many a second, as many at once. */
 #define ANSWERS_PER_SECOND 100U
-#define TOKEN 1000U
 
 struct nat_result nat_drop(struct nat *nat, enum nat_drop drop)
 {
@@ -36,16 +35,10 @@ struct nat_result nat_translated(enum nat_mark mark)
 
 bool nat_may_answer(struct nat *nat, uint64_t now_ms)
 {
-	struct nat_bucket *bucket = &nat->icmp_rate;
-	uint64_t full = ANSWERS_PER_SECOND * TOKEN;
-	uint64_t tokens = bucket->tokens + (now_ms - bucket->stamp_ms) *
-						   ANSWERS_PER_SECOND;
-
-	bucket->stamp_ms = now_ms;
-	bucket->tokens = (uint32_t)(tokens < full ? tokens : full);
-	if (bucket->tokens < TOKEN)
+	if (!nat_bucket_has(&nat->answers, ANSWERS_PER_SECOND,
+			    ANSWERS_PER_SECOND, now_ms))
 		return false;
-	bucket->tokens -= TOKEN;
+	nat_bucket_take(&nat->answers);
 	return true;
 }
 

@@ -13,11 +13,6 @@
 
 #include "bytes.h"
 
-static uint16_t quote_port(const struct nat_quote *quote, uint16_t port)
-{
-	return quote->proto == NAT_PROTO_ICMP ? 0 : port;
-}
-
 /* The mapping whose packet an error from outside quotes; 0: none of ours. */
 static uint32_t quoted_outside(struct nat_work *work,
 			       const struct nat_quote *quote)
@@ -29,7 +24,7 @@ static uint32_t quoted_outside(struct nat_work *work,
 	/* A live session is asked for: an address alone is easily guessed. */
 	if (!mapping ||
 	    !nat_find_session(nat, mapping, quote->dst,
-			      quote_port(quote, quote->dport), work->now_ms))
+			      nat_peer_port(quote->proto, quote->dport), work->now_ms))
 		return 0;
 	return mapping;
 }
@@ -44,7 +39,7 @@ static uint32_t quoted_inside(struct nat_work *work,
 		nat_socket(quote->proto, quote->dst, quote->dport));
 
 	nat_find_session_alias(work->nat, &mapping, quote->src,
-			       quote_port(quote, quote->sport), work->now_ms);
+			       nat_peer_port(quote->proto, quote->sport), work->now_ms);
 	return mapping;
 }
 
@@ -90,33 +85,48 @@ struct nat_result nat_error_inbound(struct nat_work *work)
 	return deliver(work);
 }
 
+/* What is not ours may go on, unless an inside address would leave in its
+ * quote. */
+static struct nat_result not_quoted(struct nat_work *work,
+				    const struct nat_quote *quote,
+				    enum nat_drop drop)
+{
+	struct nat *nat = work->nat;
+	const struct nat_config *config = nat->config;
+	bool ours = work->packet->path == NAT_PATH_OUTBOUND;
+
+	if (!ours && !nat_in_prefixes(config->inside, config->inside_count,
+				      quote->dst))
+		return nat_untouched(nat);
+	return nat_drop(nat, drop);
+}
+
 /* RFC 5508 REQ-5; also for errors that the router itself raises about packets
  * we had translated (behave 19.13, 19.14). */
 struct nat_result nat_error_outbound(struct nat_work *work)
 {
 	struct nat *nat = work->nat;
 	const struct nat_config *config = nat->config;
-	bool ours = work->packet->path == NAT_PATH_OUTBOUND;
-	struct nat_quote quote = {0};
+	struct nat_quote quote = { 0 };
 	enum nat_drop drop = nat_parse_quote(&work->p, &quote);
-	uint32_t mapping = drop ? 0 : quoted_inside(work, &quote);
+	uint32_t mapping;
 
-	if (mapping) {
-		nat_rewrite_quote_destination(
-			&work->p, &quote, nat->uplink,
-			nat->mappings[mapping].outside.port);
-		nat_rewrite_outer(work->p.ip, nat->uplink, work->p.dst);
-		nat->stats.outbound_packets++;
-		nat->stats.outbound_bytes += work->p.length;
-		return nat_translated(NAT_MARK_OUTBOUND);
-	}
-	/* Not ours, but no inside address may leak in its quote. */
-	if (!ours &&
-	    (nat_in_prefixes(config->exempt, config->exempt_count,
-			     work->p.dst) ||
-	     !nat_in_prefixes(config->inside, config->inside_count, quote.dst)))
+	if (nat_in_prefixes(config->exempt, config->exempt_count, work->p.dst))
 		return nat_untouched(nat);
-	return nat_drop(nat, drop ? drop : NAT_DROP_NO_SESSION);
+	if (!drop && !nat->uplink)
+		drop = NAT_DROP_NO_UPLINK;
+	if (drop)
+		return not_quoted(work, &quote, drop);
+	mapping = quoted_inside(work, &quote);
+	if (!mapping)
+		return not_quoted(work, &quote, NAT_DROP_NO_SESSION);
+	nat_rewrite_quote_destination(&work->p, &quote, nat->uplink,
+				      nat->mappings[mapping].outside.port);
+	nat_rewrite_outer(work->p.ip, nat->uplink, work->p.dst);
+	nat_rewrite_id(work);
+	nat->stats.outbound_packets++;
+	nat->stats.outbound_bytes += work->p.length;
+	return nat_translated(NAT_MARK_OUTBOUND);
 }
 
 /* RFC 5508 REQ-7a, first pass: an inside host complains to another one about a
@@ -131,12 +141,12 @@ struct nat_result nat_error_hairpin(struct nat_work *work)
 
 	if (drop && drop != NAT_DROP_UNSUPPORTED)
 		return nat_drop(nat, drop);
+	from = drop ? 0 : quoted_inside(work, &quote);
 	to = nat_find_outside(
 		nat, nat_socket(quote.proto, quote.src, quote.sport));
 	/* About what the router itself has sent: for it to read. */
 	if (drop || (!to && !quote_is_pool(nat, &quote)))
 		return nat_untouched(nat);
-	from = quoted_inside(work, &quote);
 	if (!to || !from || !nat->config->hairpin)
 		return nat_drop(nat, NAT_DROP_NO_SESSION);
 	sender = &nat->mappings[to].inside;

@@ -43,15 +43,17 @@ static void retire_established(struct nat *nat, uint32_t slot, uint64_t now_ms)
 		return;
 	session->state = NAT_STATE_TRANS;
 	nat_session_refresh(nat, slot, NAT_TIMER_TCP_CLOSING, end);
+	session->flags |= NAT_SESSION_RETIRED;
 }
 
 bool nat_session_check(struct nat *nat, uint32_t slot, uint64_t now_ms)
 {
+	if (!nat_session_left(nat, &nat->sessions[slot], now_ms)) {
+		nat_session_end(nat, slot, now_ms);
+		return false;
+	}
 	retire_established(nat, slot, now_ms);
-	if (nat_session_left(nat, &nat->sessions[slot], now_ms))
-		return true;
-	nat_session_end(nat, slot, now_ms);
-	return false;
+	return true;
 }
 
 /* Looks at the oldest session of a class. True: it was due (ended or moved). */

@@ -21,7 +21,7 @@
 #include "bytes.h"
 #include "checksum.h"
 
-/* A copy in the ring: this header, then the packet, rounded up to 8 bytes. */
+/* A copy in the ring: this header, then the packet; a multiple of the header. */
 struct copy {
 	uint32_t datagram; /* slot, 0: dead or a filler at the ring's end */
 	uint32_t length; /* bytes of the packet */
@@ -65,26 +65,30 @@ struct nat_fragment_key nat_fragment_key(const struct nat_work *work)
 /* --- the ring --------------------------------------------------------------- */
 
 /* Lets go of the oldest copy. */
-static void ring_pop(struct nat_fragments *f)
+static void ring_pop(struct nat *nat)
 {
+	struct nat_fragments *f = &nat->fragments;
 	struct copy copy = load(f, f->first);
 
-	if (copy.datagram)
+	if (copy.datagram) {
 		f->datagrams[copy.datagram].chain = copy.next;
+		nat->stats.drops[NAT_DROP_FRAGMENT]++;
+	}
 	f->used -= copy.step;
 	f->first = (f->first + copy.step) % f->bytes;
 }
 
 /* Makes room for step contiguous bytes; returns their offset. step must not be
  * larger than the ring. */
-static uint32_t ring_room(struct nat_fragments *f, uint32_t step)
+static uint32_t ring_room(struct nat *nat, uint32_t step)
 {
+	struct nat_fragments *f = &nat->fragments;
 	uint32_t at = (f->first + f->used) % f->bytes;
 	uint32_t to_end = f->bytes - at;
 
 	while (f->used && f->bytes - f->used < (to_end < step ? to_end + step :
 								step))
-		ring_pop(f);
+		ring_pop(nat);
 	if (!f->used)
 		return f->first = 0;
 	if (to_end >= step)
@@ -94,29 +98,29 @@ static uint32_t ring_room(struct nat_fragments *f, uint32_t step)
 	return 0;
 }
 
-static void ring_push(struct nat_fragments *f, uint32_t slot,
+static void ring_push(struct nat *nat, uint32_t slot,
 		      const struct nat_parsed *p)
 {
-	struct copy copy = {.datagram = slot, .length = p->length};
+	struct nat_fragments *f = &nat->fragments;
+	struct copy copy = { .datagram = slot, .length = p->length };
 	struct nat_datagram *datagram = &f->datagrams[slot];
-	uint32_t at, last;
+	uint32_t at;
 
 	/* Multiples of the header keep room for a filler's header. */
 	copy.step = (uint32_t)(sizeof(copy) + p->length + sizeof(copy) - 1) &
 		    ~(uint32_t)(sizeof(copy) - 1);
-	at = ring_room(f, copy.step);
+	at = ring_room(nat, copy.step);
 	store(f, at, &copy);
 	memcpy(f->ring + at + sizeof(copy), p->ip, p->length);
 	f->used += copy.step;
-	if (!datagram->chain) {
+	if (datagram->chain) {
+		copy = load(f, datagram->last - 1);
+		copy.next = at + 1;
+		store(f, datagram->last - 1, &copy);
+	} else {
 		datagram->chain = at + 1;
-		return;
 	}
-	for (last = datagram->chain; load(f, last - 1).next;)
-		last = load(f, last - 1).next;
-	copy = load(f, last - 1);
-	copy.next = at + 1;
-	store(f, last - 1, &copy);
+	datagram->last = at + 1;
 }
 
 /* Takes the first copy of a datagram; its bytes stay until the ring comes
@@ -239,10 +243,6 @@ struct nat_result nat_fragment_later(struct nat_work *work)
 	    (nat_load16(work->p.ip + IP_FRAGMENT) & IPV4_OFFSET) == 1)
 		return nat_drop(nat, NAT_DROP_FRAGMENT);
 	if (slot && datagram->known) {
-		if (datagram->verdict == NAT_UNTOUCHED)
-			return nat_untouched(nat);
-		if (datagram->verdict != NAT_TRANSLATED)
-			return nat_drop(nat, NAT_DROP_FRAGMENT);
 		follow(datagram, work->p.ip);
 		return nat_translated((enum nat_mark)datagram->mark);
 	}
@@ -250,7 +250,7 @@ struct nat_result nat_fragment_later(struct nat_work *work)
 		return nat_drop(nat, NAT_DROP_FRAGMENT);
 	if (!slot)
 		slot = add(work, &key, false);
-	ring_push(f, slot, &work->p);
+	ring_push(nat, slot, &work->p);
 	return (struct nat_result){.verdict = NAT_CONSUMED};
 }
 
@@ -263,6 +263,13 @@ void nat_fragment_first(struct nat_work *work,
 	uint32_t slot = find(nat, key);
 	struct nat_datagram *datagram;
 
+	/* Nothing to follow: its fragments age among the orphans, or a flood
+	 * of first fragments to nowhere would push out the others. */
+	if (result->verdict != NAT_TRANSLATED) {
+		if (slot)
+			forget(nat, slot);
+		return;
+	}
 	if (!slot) {
 		slot = add(work, key, true);
 	} else if (!f->datagrams[slot].known) {
@@ -272,7 +279,6 @@ void nat_fragment_first(struct nat_work *work,
 	}
 	datagram = &f->datagrams[slot];
 	datagram->known = true;
-	datagram->verdict = (uint8_t)result->verdict;
 	datagram->mark = (uint8_t)result->mark;
 	datagram->src = nat_load32(work->p.ip + IP_SRC);
 	datagram->dst = nat_load32(work->p.ip + IP_DST);
@@ -287,17 +293,9 @@ void nat_fragment_first(struct nat_work *work,
  * count down (RFC 1812 5.3.1). False: it ends here. */
 static bool count_hop(const struct nat_datagram *datagram, uint8_t *ip)
 {
-	uint16_t old = nat_load16(ip + IP_TTL);
-
-	if (datagram->key.path != NAT_PATH_INBOUND &&
-	    datagram->key.path != NAT_PATH_HAIRPIN_IN)
-		return true;
-	if (ip[IP_TTL] <= 1)
-		return false;
-	ip[IP_TTL]--;
-	nat_checksum_apply(ip + IP_CHECKSUM,
-			   nat_checksum_delta16(old, nat_load16(ip + IP_TTL)));
-	return true;
+	return (datagram->key.path != NAT_PATH_INBOUND &&
+		datagram->key.path != NAT_PATH_HAIRPIN_IN) ||
+	       nat_rewrite_hop(ip);
 }
 
 const uint8_t *nat_fragment_output(struct nat *nat, uint32_t *length)
@@ -307,8 +305,7 @@ const uint8_t *nat_fragment_output(struct nat *nat, uint32_t *length)
 	uint8_t *ip;
 
 	while (f->ready && (ip = chain_take(f, f->ready, length))) {
-		if (datagram->verdict != NAT_TRANSLATED ||
-		    !count_hop(datagram, ip)) {
+		if (!count_hop(datagram, ip)) {
 			nat->stats.drops[NAT_DROP_FRAGMENT]++;
 			continue;
 		}

@@ -3,7 +3,7 @@
  * The engine's memory and what its files share. See the theory of operation at
  * the top of nat.c first.
  *
- * Records (struct records) hold no pointer and may lie in a file shared with
+ * Records hold no pointer and may lie in a file shared with
  * the next process. Indices (struct nat and what it points to) are rebuilt
  * from them.
  */
@@ -13,6 +13,7 @@
 #include <stdbool.h>
 #include <stdint.h>
 
+#include "bucket.h"
 #include "index.h"
 #include "list.h"
 #include "parse.h"
@@ -81,6 +82,8 @@ enum {
 	NAT_SESSION_OUT = 1, /* the inside socket has sent to this peer */
 	NAT_SESSION_IN = 2, /* the peer has sent */
 	NAT_SESSION_SERVER = 4, /* TCP: the client is outside */
+	NAT_SESSION_REOPENED = 16, /* TCP: by an outsider's SYN in TRANS */
+	NAT_SESSION_RETIRED = 8, /* in TRANS for having been idle */
 };
 
 enum nat_side { NAT_INSIDE, NAT_OUTSIDE };
@@ -89,9 +92,10 @@ struct nat_host {
 	uint32_t addr;
 	uint32_t mappings;
 	uint32_t sessions;
+	uint32_t forwards; /* of its mappings */
 	uint32_t live;
-	uint64_t tokens; /* thousandths of a new mapping */
-	uint64_t tokens_ms; /* when they were counted */
+	uint32_t zero;
+	struct nat_bucket opens; /* new mappings */
 	uint64_t refused;
 	struct nat_counters counters;
 };
@@ -131,11 +135,6 @@ static inline bool nat_slots_left(const struct nat_slots *slots)
 	return slots->free.head || slots->top < slots->limit;
 }
 
-struct nat_bucket { /* token bucket of generated ICMP, in thousandths */
-	uint32_t tokens;
-	uint64_t stamp_ms;
-};
-
 /* A datagram in fragments. Twelve bytes without padding: a hash key. */
 struct nat_fragment_key {
 	uint32_t src;
@@ -151,9 +150,9 @@ struct nat_datagram {
 	uint32_t src;
 	uint32_t dst;
 	uint16_t id;
-	uint8_t verdict;
 	uint8_t mark;
 	uint32_t chain; /* copies that wait: offset in the ring + 1, 0: none */
+	uint32_t last; /* the last of them; meaningless without chain */
 	bool known;
 	uint64_t since_ms;
 };
@@ -221,7 +220,7 @@ struct nat {
 	uint32_t hosts_live;
 	uint64_t swept_ms; /* when expiry last ran */
 
-	struct nat_ports ports[NAT_POOLS];
+	struct nat_ports *ports; /* by pool */
 	uint32_t used[NAT_POOLS]; /* ports of dynamic mappings */
 	uint32_t held_ports[NAT_POOLS];
 
@@ -230,7 +229,7 @@ struct nat {
 	uint32_t late_first, late_count;
 	uint16_t ids[NAT_IDS]; /* the next IP id, by hash of where it goes */
 
-	struct nat_bucket icmp_rate;
+	struct nat_bucket answers; /* generated ICMP */
 	struct nat_stats stats; /* only the counters of it */
 	uint8_t answer[NAT_ANSWER_MAX];
 };
@@ -242,6 +241,12 @@ struct nat_work {
 	struct nat_parsed p;
 	uint64_t now_ms;
 };
+
+/* Sessions of ICMP and other port-less protocols have peer port 0. */
+static inline uint16_t nat_peer_port(uint8_t proto, uint16_t port)
+{
+	return proto == NAT_PROTO_ICMP ? 0 : port;
+}
 
 /* --- table.c: records, indices, lists and pools stay in step here --------- */
 
@@ -336,7 +341,7 @@ uint64_t nat_session_left(const struct nat *nat,
 /* Brings one session up to date: true while it lives, false after ending it. */
 bool nat_session_check(struct nat *nat, uint32_t session, uint64_t now_ms);
 
-/* Holds a port that a mapping gave back (hold.c's ring). */
+/* Holds a port that a mapping gave back (a ring). */
 void nat_hold(struct nat *nat, enum nat_pool pool, uint16_t port,
 	      uint64_t now_ms);
 /* Takes a held port out of the ring without releasing it. */
@@ -352,6 +357,7 @@ void nat_tcp_step(struct nat *nat, uint32_t session,
 		  const struct nat_parsed *segment, enum nat_side from,
 		  uint64_t now_ms);
 bool nat_tcp_is_first(const struct nat_parsed *segment); /* SYN, no ACK */
+bool nat_tcp_is_reset(const struct nat_parsed *segment);
 
 /* --- session.c: policy of what may be made ---------------------------------- */
 
@@ -381,6 +387,8 @@ void nat_rewrite_destination(struct nat_work *work, uint32_t addr,
 void nat_rewrite_finish(struct nat_work *work);
 /* A new IP id for what may be fragmented (RFC 6864 5.3.1, RFC 7857 10). */
 void nat_rewrite_id(struct nat_work *work);
+/* Counts down the TTL; false when it ends here (RFC 1812 5.3.1). */
+bool nat_rewrite_hop(uint8_t *ip);
 /* The outer addresses of an ICMP error or a later fragment. */
 void nat_rewrite_outer(uint8_t *ip, uint32_t src, uint32_t dst);
 /* Source / destination of the quote, with its checksums and the error's own. */

@@ -121,6 +121,7 @@ static size_t lay_indices(struct nat *nat, const struct nat_limits *limits,
 	size_t at = 0;
 
 	place(base, &at, sizeof(*nat));
+	nat->ports = place(base, &at, NAT_POOLS * sizeof(*nat->ports));
 	nat->mapping_links = place(base, &at, slots(limits->mappings,
 						    sizeof(struct nat_link)));
 	nat->session_links = place(base, &at, slots(limits->sessions,
@@ -195,7 +196,7 @@ struct nat *nat_init(const struct nat_limits *limits,
 	nat->host_slots.limit = limits->hosts;
 	nat->header->layout = NAT_LAYOUT;
 	nat->header->limits = *limits;
-	nat->icmp_rate.stamp_ms = now_ms;
+	nat->answers.stamp_ms = now_ms;
 	nat->swept_ms = now_ms;
 	return nat;
 }
@@ -269,7 +270,8 @@ static bool add_forward_port(struct nat *nat, uint32_t rule, uint16_t port,
 	host = nat_host_get(nat, f->inside_addr, now_ms);
 	if (!host || !nat_slots_left(&nat->mapping_slots))
 		return false;
-	nat_hold_cancel(nat, pool, port);
+	if (nat_ports_taken(&nat->ports[pool], port))
+		nat_hold_cancel(nat, pool, port);
 	slot = nat_mapping_add(
 		nat,
 		nat_socket(f->proto, f->inside_addr,
@@ -372,7 +374,7 @@ bool nat_is_martian(const struct nat *nat, uint32_t src, uint32_t dst)
 /* What the kernel made itself: nothing but errors is looked at. */
 static struct nat_result error_out(struct nat_work *work)
 {
-	if (work->p.class != NAT_CLASS_ERROR || !work->nat->uplink)
+	if (work->p.class != NAT_CLASS_ERROR)
 		return nat_untouched(work->nat);
 	return nat_error_outbound(work);
 }

@@ -58,6 +58,40 @@ static bool ip_checksum_good(const uint8_t *ip)
 	return nat_checksum_sum(ip, ip_header_bytes(ip)) == 0xffff;
 }
 
+/* Options that hold addresses of the way: a translator would have to rewrite
+ * them, and untouched they tell of the inside (RFC 791 3.1, RFC 5508 10b). */
+static bool option_refused(uint8_t type)
+{
+	static const uint8_t refused[] = { 7, 68, 131, 137 };
+
+	for (size_t i = 0; i < sizeof(refused); i++)
+		if (type == refused[i]) /* record route, timestamp, LSRR, SSRR */
+			return true;
+	return false;
+}
+
+/* Walks the options behind the fixed header. */
+static enum nat_drop check_options(uint8_t *ip)
+{
+	struct nat_cursor cursor = nat_cursor(ip, ip_header_bytes(ip));
+	const uint8_t *option;
+
+	nat_cursor_take(&cursor, IPV4_HEADER);
+	while ((option = nat_cursor_peek(&cursor, 1)) && *option != 0) {
+		if (*option == 1) { /* no operation */
+			nat_cursor_take(&cursor, 1);
+			continue;
+		}
+		if (option_refused(*option))
+			return NAT_DROP_UNSUPPORTED;
+		option = nat_cursor_peek(&cursor, 2);
+		if (!option || option[1] < 2 ||
+		    !nat_cursor_take(&cursor, option[1]))
+			return NAT_DROP_MALFORMED;
+	}
+	return NAT_DROP_NONE;
+}
+
 static void read_ports(struct nat_parsed *parsed)
 {
 	parsed->class = NAT_CLASS_PORTS;
@@ -101,7 +135,8 @@ static enum nat_drop parse_udp(struct nat_parsed *parsed)
 static enum nat_drop parse_icmp(struct nat_parsed *parsed)
 {
 	if (parsed->l4_length < ICMP_HEADER)
-		return NAT_DROP_MALFORMED;
+		return parsed->more_fragments ? NAT_DROP_FRAGMENT :
+						NAT_DROP_MALFORMED;
 	parsed->class = icmp_class[parsed->l4[ICMP_TYPE]];
 	if (parsed->class == NAT_CLASS_QUERY ||
 	    parsed->class == NAT_CLASS_REPLY)
@@ -128,6 +163,7 @@ enum nat_drop nat_parse(const struct nat_packet *packet,
 			struct nat_parsed *parsed)
 {
 	struct nat_cursor cursor = nat_cursor(packet->data, packet->length);
+	enum nat_drop drop;
 	uint16_t fragment;
 
 	*parsed = (struct nat_parsed){0};
@@ -140,6 +176,11 @@ enum nat_drop nat_parse(const struct nat_packet *packet,
 		return NAT_DROP_MALFORMED;
 	if (!ip_checksum_good(parsed->ip))
 		return NAT_DROP_BAD_CHECKSUM;
+	if (ip_header_bytes(parsed->ip) > IPV4_HEADER) {
+		drop = check_options(parsed->ip);
+		if (drop)
+			return drop;
+	}
 	nat_cursor_limit(&cursor,
 			 parsed->length - ip_header_bytes(parsed->ip));
 	parsed->l4 = cursor.at;
@@ -179,8 +220,6 @@ enum nat_drop nat_parse_quote(const struct nat_parsed *error,
 {
 	struct nat_cursor cursor = nat_cursor(error->l4, error->l4_length);
 
-	if (nat_checksum_sum(error->l4, error->l4_length) != 0xffff)
-		return NAT_DROP_BAD_CHECKSUM;
 	nat_cursor_take(&cursor, ICMP_QUOTE);
 	quote->ip = take_ip(&cursor);
 	if (!quote->ip)
@@ -193,7 +232,8 @@ enum nat_drop nat_parse_quote(const struct nat_parsed *error,
 	quote->l4 = nat_cursor_peek(&cursor, QUOTE_L4);
 	if (!quote->l4)
 		return NAT_DROP_MALFORMED;
-	if (!ip_checksum_good(quote->ip))
+	if (!ip_checksum_good(quote->ip) ||
+	    nat_checksum_sum(error->l4, error->l4_length) != 0xffff)
 		return NAT_DROP_BAD_CHECKSUM;
 	quote->l4_length = cursor.left;
 	if (nat_load16(quote->ip + IP_FRAGMENT) & IPV4_OFFSET)

@@ -154,17 +154,32 @@ bool nat_l4_checksum_good(const struct nat_work *work)
 {
 	const struct nat_parsed *p = &work->p;
 	const struct l4_layout *layout = layout_of(p->proto);
+	/* Bytes behind a UDP datagram do not count (RFC 768). */
+	uint32_t length = p->proto == NAT_PROTO_UDP ?
+				  nat_load16(p->l4 + UDP_LENGTH) :
+				  p->l4_length;
 	uint32_t sum;
 
 	if (work->packet->checksum != NAT_CHECKSUM_COMPLETE ||
 	    p->more_fragments ||
 	    (layout->zero_is_none && !nat_load16(p->l4 + layout->checksum)))
 		return true;
-	sum = nat_checksum_sum(p->l4, p->l4_length);
+	sum = nat_checksum_sum(p->l4, length);
 	if (layout->pseudo)
-		sum += nat_checksum_pseudo(p->src, p->dst, p->proto,
-					   p->l4_length);
+		sum += nat_checksum_pseudo(p->src, p->dst, p->proto, length);
 	return nat_checksum_fold(sum) == 0xffff;
+}
+
+bool nat_rewrite_hop(uint8_t *ip)
+{
+	uint16_t old = nat_load16(ip + IP_TTL);
+
+	if (ip[IP_TTL] <= 1)
+		return false;
+	ip[IP_TTL]--;
+	nat_checksum_apply(ip + IP_CHECKSUM,
+			   nat_checksum_delta16(old, nat_load16(ip + IP_TTL)));
+	return true;
 }
 
 void nat_rewrite_outer(uint8_t *ip, uint32_t src, uint32_t dst)

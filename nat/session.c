@@ -1,11 +1,10 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later
  *
  * Policy: what a packet may open, whom the filter lets in, what counts as use.
- * Refusals change nothing.
+ * A refusal makes no state.
  */
 #include "internal.h"
 
-#define TOKEN 1000U /* one new mapping, in thousandths */
 #define BURST_S 10U /* design 7: token buckets hold 10 s */
 
 static enum nat_timer first_timer(uint8_t proto)
@@ -27,19 +26,9 @@ static enum nat_timer first_timer(uint8_t proto)
 static bool host_may_open(struct nat *nat, struct nat_host *host,
 			  uint64_t now_ms)
 {
-	uint64_t rate = nat->config->host_new_per_second;
-	uint64_t burst = rate * BURST_S * TOKEN;
-	uint64_t elapsed = now_ms - host->tokens_ms;
+	uint32_t rate = nat->config->host_new_per_second;
 
-	/* Beyond the time that fills the bucket it is simply full. */
-	if (host->tokens > burst || elapsed >= BURST_S * 1000)
-		host->tokens = burst;
-	else
-		host->tokens += elapsed * rate; /* ms * 1/s = thousandths */
-	if (host->tokens > burst)
-		host->tokens = burst;
-	host->tokens_ms = now_ms;
-	return host->tokens >= TOKEN;
+	return nat_bucket_has(&host->opens, rate, rate * BURST_S, now_ms);
 }
 
 /* Room for one more session of this host and mapping (0: a new one). */
@@ -69,7 +58,8 @@ static enum nat_drop check_mapping_room(struct nat_work *work, uint32_t host)
 		nat_expire(nat, work->now_ms, 64);
 	if (!nat_slots_left(&nat->mapping_slots))
 		return NAT_DROP_TABLE_FULL;
-	if (nat->hosts[host].mappings >= nat->config->host_mappings)
+	if (nat->hosts[host].mappings - nat->hosts[host].forwards >=
+	    nat->config->host_mappings)
 		return NAT_DROP_HOST_QUOTA;
 	if (!host_may_open(nat, &nat->hosts[host], work->now_ms))
 		return NAT_DROP_HOST_RATE;
@@ -114,15 +104,36 @@ static enum nat_drop open_mapping(struct nat_work *work, uint32_t *mapping)
 		drop = check_session_room(work, host, 0);
 	if (drop)
 		return refuse_host(nat, host, drop);
+	/* A vain search costs a token as well: it is not cheap. */
+	nat_bucket_take(&nat->hosts[host].opens);
 	port = choose_port(work, pool);
 	if (port < 0)
 		return refuse_host(nat, host, NAT_DROP_NO_PORT);
-	nat->hosts[host].tokens -= TOKEN;
 	*mapping = nat_mapping_add(
 		nat, nat_socket(work->p.proto, work->p.src, work->p.sport),
 		nat_socket(work->p.proto, nat->uplink, (uint16_t)port),
 		NAT_KIND_DYNAMIC, host, work->now_ms);
 	return NAT_DROP_NONE;
+}
+
+/* Room for one more session of a mapping that exists. The sweep for room may
+ * end that very mapping: then an alias of it, or a new one. */
+static enum nat_drop widen_mapping(struct nat_work *work, uint32_t *mapping)
+{
+	struct nat *nat = work->nat;
+	uint32_t host = nat->mappings[*mapping].host;
+	enum nat_drop drop = check_session_room(work, host, *mapping);
+
+	if (!nat->mappings[*mapping].live) {
+		*mapping = nat_find_inside(nat, nat_socket(work->p.proto,
+							   work->p.src,
+							   work->p.sport));
+		if (!*mapping)
+			return open_mapping(work, mapping);
+		host = nat->mappings[*mapping].host;
+		drop = check_session_room(work, host, *mapping);
+	}
+	return drop ? refuse_host(nat, host, drop) : NAT_DROP_NONE;
 }
 
 enum nat_drop nat_open_outbound(struct nat_work *work, uint32_t peer_addr,
@@ -132,7 +143,6 @@ enum nat_drop nat_open_outbound(struct nat_work *work, uint32_t peer_addr,
 	struct nat *nat = work->nat;
 	struct nat_parsed *p = &work->p;
 	enum nat_drop drop;
-	uint32_t host;
 
 	*mapping = nat_find_inside(nat, nat_socket(p->proto, p->src, p->sport));
 	*session = nat_find_session_alias(nat, mapping, peer_addr, peer_port,
@@ -145,17 +155,13 @@ enum nat_drop nat_open_outbound(struct nat_work *work, uint32_t peer_addr,
 		return *mapping ? NAT_DROP_NONE : NAT_DROP_NO_SESSION;
 	if (!nat_l4_checksum_good(work))
 		return NAT_DROP_BAD_CHECKSUM;
-	if (!*mapping) {
-		drop = open_mapping(work, mapping);
-	} else {
-		host = nat->mappings[*mapping].host;
-		drop = check_session_room(work, host, *mapping);
-		/* The sweep for room may have ended this very mapping. */
-		if (!nat->mappings[*mapping].live)
-			drop = open_mapping(work, mapping);
-		else if (drop)
-			refuse_host(nat, host, drop);
-	}
+	drop = *mapping ? widen_mapping(work, mapping) :
+			  open_mapping(work, mapping);
+	/* A forward works without sessions, too: who fills it up with peers
+	 * must not be able to close it. */
+	if (drop && *mapping &&
+	    nat->mappings[*mapping].kind == NAT_KIND_FORWARD)
+		return NAT_DROP_NONE;
 	if (drop)
 		return drop;
 	*session = nat_session_add(nat, *mapping, peer_addr, peer_port,
@@ -221,6 +227,25 @@ static bool needs_session(const struct nat_work *work, uint32_t slot)
 	       nat_find_inside(nat, mapping->inside) != slot;
 }
 
+/* Sessions that outsiders open may take half of a host's quota and half of the
+ * table: the rest stays for what hosts themselves begin. */
+static enum nat_drop check_outsider_room(struct nat_work *work,
+					 uint32_t mapping)
+{
+	struct nat *nat = work->nat;
+	uint32_t host = nat->mappings[mapping].host;
+	enum nat_drop drop = check_session_room(work, host, mapping);
+
+	if (drop || !nat->mappings[mapping].live)
+		return drop;
+	if (nat->hosts[host].sessions >=
+	    (nat->config->host_sessions + 1) / 2)
+		return NAT_DROP_HOST_QUOTA;
+	if (nat_index_count(&nat->by_session) >= (nat->limits.sessions + 1) / 2)
+		return NAT_DROP_TABLE_FULL;
+	return NAT_DROP_NONE;
+}
+
 enum nat_drop nat_admit(struct nat_work *work, uint32_t mapping,
 			uint32_t peer_addr, uint16_t peer_port, uint32_t also,
 			uint32_t *session)
@@ -239,11 +264,15 @@ enum nat_drop nat_admit(struct nat_work *work, uint32_t mapping,
 		return drop;
 	if (!nat_l4_checksum_good(work))
 		return NAT_DROP_BAD_CHECKSUM;
-	drop = check_session_room(work, nat->mappings[mapping].host, mapping);
+	drop = check_outsider_room(work, mapping);
 	if (!nat->mappings[mapping].live)
 		return NAT_DROP_NO_MAPPING;
+	/* A forward goes on without state (design 7): nobody can close it by
+	 * filling it up. */
+	if (drop && nat->mappings[mapping].kind == NAT_KIND_FORWARD)
+		return NAT_DROP_NONE;
 	if (drop)
-		return work->p.proto == NAT_PROTO_TCP ? drop : NAT_DROP_NONE;
+		return drop;
 	*session = nat_session_add(nat, mapping, peer_addr, peer_port,
 				   first_timer(work->p.proto), work->now_ms);
 	nat->sessions[*session].flags |= NAT_SESSION_SERVER;
@@ -300,7 +329,12 @@ void nat_account(struct nat_work *work, uint32_t mapping, uint32_t slot,
 		return;
 	session = &nat->sessions[slot];
 	count(&session->counters, from, work->p.length);
-	session->flags |= from == NAT_INSIDE ? NAT_SESSION_OUT : NAT_SESSION_IN;
+	/* An answer by RST is no invitation (RFC 7857 7.1). */
+	if (from == NAT_OUTSIDE)
+		session->flags |= NAT_SESSION_IN;
+	else if (work->p.proto != NAT_PROTO_TCP ||
+		 !nat_tcp_is_reset(&work->p))
+		session->flags |= NAT_SESSION_OUT;
 	if (work->p.proto == NAT_PROTO_TCP)
 		nat_tcp_step(nat, slot, &work->p, from, work->now_ms);
 	else

@@ -146,9 +146,8 @@ uint32_t nat_host_get(struct nat *nat, uint32_t addr, uint64_t now_ms)
 	host = &nat->hosts[slot];
 	memset(host, 0, sizeof(*host));
 	host->addr = addr;
-	host->tokens_ms = now_ms;
-	/* A new host starts with its whole burst: see session.c. */
-	host->tokens = UINT64_MAX;
+	/* A new host starts with its whole burst: see bucket.h. */
+	host->opens = (struct nat_bucket){ UINT64_MAX, now_ms };
 	host->live = 1;
 	nat_index_add(&nat->by_host, slot, hash_host(nat, addr), &host->addr);
 	nat_list_append(&nat->host_idle, nat->host_links, slot);
@@ -156,14 +155,16 @@ uint32_t nat_host_get(struct nat *nat, uint32_t addr, uint64_t now_ms)
 	return slot;
 }
 
-static void host_gain_mapping(struct nat *nat, uint32_t slot)
+static void host_gain_mapping(struct nat *nat, uint32_t slot, uint8_t kind)
 {
+	nat->hosts[slot].forwards += kind == NAT_KIND_FORWARD;
 	if (nat->hosts[slot].mappings++ == 0)
 		nat_list_remove(&nat->host_idle, nat->host_links, slot);
 }
 
-static void host_lose_mapping(struct nat *nat, uint32_t slot)
+static void host_lose_mapping(struct nat *nat, uint32_t slot, uint8_t kind)
 {
+	nat->hosts[slot].forwards -= kind == NAT_KIND_FORWARD;
 	if (--nat->hosts[slot].mappings == 0)
 		nat_list_append(&nat->host_idle, nat->host_links, slot);
 }
@@ -234,7 +235,7 @@ uint32_t nat_mapping_add(struct nat *nat, struct nat_socket inside,
 	nat_ports_take(&nat->ports[pool], outside.port);
 	if (kind == NAT_KIND_DYNAMIC)
 		nat->used[pool]++;
-	host_gain_mapping(nat, host);
+	host_gain_mapping(nat, host, mapping->kind);
 	return slot;
 }
 
@@ -277,7 +278,7 @@ void nat_mapping_end(struct nat *nat, uint32_t slot, uint64_t now_ms, bool hold)
 	unindex_inside(nat, slot);
 	nat_index_remove(&nat->by_outside, slot);
 	give_port_back(nat, mapping, now_ms, hold);
-	host_lose_mapping(nat, mapping->host);
+	host_lose_mapping(nat, mapping->host, mapping->kind);
 	mapping->live = 0;
 	nat_list_remove(&nat->mapping_live, nat->mapping_links, slot);
 	nat_list_append(&nat->mapping_slots.free, nat->mapping_links, slot);
@@ -338,18 +339,28 @@ void nat_session_end(struct nat *nat, uint32_t slot, uint64_t now_ms)
 		nat_mapping_end(nat, mapping_slot, now_ms, holds(mapping));
 }
 
-/* Lists are in order of last use. A session may come in slightly late (the
- * sweep moves it with the time its last class ended), so its place is looked
- * for from the tail; for live traffic that is the tail itself. */
-static void insert_by_time(struct nat *nat, uint32_t slot)
+/* Lists are in order of last use. A session may come in late (the sweep moves it
+ * with the time its last class ended), so its place is looked for from the end
+ * that is nearer in time; for live traffic that is the tail itself. */
+static uint32_t place_by_time(const struct nat *nat,
+			      const struct nat_list *list, uint64_t used_ms)
 {
-	struct nat_session *session = &nat->sessions[slot];
-	struct nat_list *list = &nat->timers[session->timer];
-	uint32_t after = list->tail;
+	uint32_t after = list->tail, next = list->head;
 
-	while (after && nat->sessions[after].used_ms > session->used_ms)
+	if (!after || nat->sessions[after].used_ms <= used_ms)
+		return after;
+	if (nat->sessions[next].used_ms > used_ms)
+		return 0;
+	if (used_ms - nat->sessions[next].used_ms <
+	    nat->sessions[after].used_ms - used_ms) {
+		for (after = 0; nat->sessions[next].used_ms <= used_ms;
+		     next = nat->session_links[next].next)
+			after = next;
+		return after;
+	}
+	while (after && nat->sessions[after].used_ms > used_ms)
 		after = nat->session_links[after].prev;
-	nat_list_insert(list, nat->session_links, slot, after);
+	return after;
 }
 
 void nat_session_refresh(struct nat *nat, uint32_t slot, enum nat_timer timer,
@@ -362,5 +373,7 @@ void nat_session_refresh(struct nat *nat, uint32_t slot, enum nat_timer timer,
 	nat_list_remove(&nat->timers[session->timer], nat->session_links, slot);
 	session->timer = (uint8_t)timer;
 	session->used_ms = now_ms;
-	insert_by_time(nat, slot);
+	session->flags &= (uint8_t)~NAT_SESSION_RETIRED;
+	nat_list_insert(&nat->timers[timer], nat->session_links, slot,
+			place_by_time(nat, &nat->timers[timer], now_ms));
 }

@@ -22,7 +22,7 @@ enum event {
 	EVENT_SYN_SERVER,
 	EVENT_FIN_CLIENT,
 	EVENT_FIN_SERVER,
-	EVENT_RST, /* within the window: see rst_is_valid() */
+	EVENT_RST, /* within the window: see in_window() */
 	EVENT_OTHER,
 	EVENTS
 };
@@ -108,6 +108,11 @@ bool nat_tcp_is_first(const struct nat_parsed *segment)
 				      TCP_FIN)) == TCP_SYN;
 }
 
+bool nat_tcp_is_reset(const struct nat_parsed *segment)
+{
+	return tcp_flags(segment) & TCP_RST;
+}
+
 /* The window scale option of a SYN; -1: none. */
 static int scale_option(const struct nat_parsed *segment)
 {
@@ -161,9 +166,10 @@ static void learn(struct nat_session *session, const struct nat_parsed *segment,
 	end->known = 1;
 }
 
-/* An RST belongs to the connection when it lies in the window that its
- * receiver last offered (RFC 7857 2.2, RFC 5961 3). It is forwarded anyway. */
-static bool rst_is_valid(const struct nat_session *session,
+/* An RST or FIN belongs to the connection when it lies in the window that its
+ * receiver last offered (RFC 7857 2.2, RFC 5961 3, RFC 5382 9); a FIN may come
+ * just behind the last byte of it. It is forwarded anyway. */
+static bool in_window(const struct nat_session *session,
 			 const struct nat_parsed *segment, enum nat_side from)
 {
 	const struct nat_tcp_end *receiver =
@@ -171,7 +177,8 @@ static bool rst_is_valid(const struct nat_session *session,
 	uint32_t ahead =
 		nat_load32(segment->l4 + TCP_SEQ) - receiver->ack;
 
-	return !receiver->known || ahead == 0 || ahead < receiver->window;
+	return !receiver->known || ahead == 0 ||
+	       ahead < receiver->window + (tcp_flags(segment) & TCP_FIN);
 }
 
 static bool is_client(const struct nat_session *session, enum nat_side side)
@@ -192,7 +199,7 @@ static enum event classify(const struct nat_session *session,
 		return EVENT_RST;
 	if (flags & TCP_SYN)
 		return client ? EVENT_SYN_CLIENT : EVENT_SYN_SERVER;
-	if (flags & TCP_FIN)
+	if (flags & TCP_FIN && in_window(session, segment, from))
 		return client ? EVENT_FIN_CLIENT : EVENT_FIN_SERVER;
 	return EVENT_OTHER;
 }
@@ -204,14 +211,30 @@ static void reopen(struct nat *nat, uint32_t slot,
 		   uint64_t now_ms)
 {
 	struct nat_session *session = &nat->sessions[slot];
+	bool idle = session->state == NAT_STATE_TRANS;
 
 	session->state = NAT_STATE_INIT;
-	session->flags &= (uint8_t)~NAT_SESSION_SERVER;
+	session->flags &= (uint8_t)~(NAT_SESSION_SERVER | NAT_SESSION_REOPENED);
 	if (from == NAT_OUTSIDE)
 		session->flags |= NAT_SESSION_SERVER;
+	if (from == NAT_OUTSIDE && idle)
+		session->flags |= NAT_SESSION_REOPENED;
 	session->end[0] = session->end[1] = (struct nat_tcp_end){0};
 	learn(session, segment, from);
 	nat_session_refresh(nat, slot, NAT_TIMER_TCP_OPENING, now_ms);
+}
+
+/* An outsider's SYN may have been forged for a connection that still lives. An
+ * inside end that then goes on without a SYN of its own tells so (it answers
+ * such a SYN by a mere ACK, RFC 5961 4): back to where it was. */
+static void doubt_reopening(struct nat_session *session, enum event event,
+			    enum nat_side from)
+{
+	if (!(session->flags & NAT_SESSION_REOPENED) || from != NAT_INSIDE)
+		return;
+	session->flags &= (uint8_t)~NAT_SESSION_REOPENED;
+	if (session->state == NAT_STATE_INIT && event == EVENT_OTHER)
+		session->state = NAT_STATE_TRANS;
 }
 
 void nat_tcp_step(struct nat *nat, uint32_t slot,
@@ -227,8 +250,9 @@ void nat_tcp_step(struct nat *nat, uint32_t slot,
 		reopen(nat, slot, segment, from, now_ms);
 		return;
 	}
-	if (event == EVENT_RST && !rst_is_valid(session, segment, from))
+	if (event == EVENT_RST && !in_window(session, segment, from))
 		return;
+	doubt_reopening(session, event, from);
 	learn(session, segment, from);
 	edge = &edges[session->state][event];
 	session->state = edge->next;

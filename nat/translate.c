@@ -7,12 +7,6 @@
 
 #include "bytes.h"
 
-/* Sessions of ICMP and other port-less protocols have peer port 0. */
-static uint16_t peer_port(const struct nat_parsed *p, uint16_t port)
-{
-	return p->proto == NAT_PROTO_ICMP ? 0 : port;
-}
-
 static struct nat_socket outside_key(const struct nat_work *work)
 {
 	return nat_socket(work->p.proto, work->p.dst, work->p.dport);
@@ -45,7 +39,7 @@ static struct nat_result send_out(struct nat_work *work)
 	uint32_t mapping, session;
 	enum nat_drop drop;
 
-	drop = nat_open_outbound(work, p->dst, peer_port(p, p->dport),
+	drop = nat_open_outbound(work, p->dst, nat_peer_port(p->proto, p->dport),
 				 &mapping, &session);
 	if (drop)
 		return nat_refuse(work, drop);
@@ -115,7 +109,7 @@ static struct nat_result let_in(struct nat_work *work)
 
 	if (!mapping)
 		return not_mapped(work);
-	drop = nat_admit(work, mapping, p->src, peer_port(p, p->sport), 0,
+	drop = nat_admit(work, mapping, p->src, nat_peer_port(p->proto, p->sport), 0,
 			 &session);
 	/* The router may ping with the same id: a reply that no inside host
 	 * waits for is left to it. */
@@ -169,6 +163,8 @@ struct nat_result nat_inbound(struct nat_work *work)
  * packet leaves by the raw socket. */
 static struct nat_result send_back(struct nat_work *work, uint16_t source_port)
 {
+	/* No kernel counts its hops on this way; a TTL of 1 may arrive. */
+	nat_rewrite_hop(work->p.ip);
 	nat_rewrite_source(work, work->nat->uplink, source_port);
 	/* No kernel segments it on this way: nothing may be left partial. */
 	if (work->packet->checksum == NAT_CHECKSUM_GSO)
@@ -278,6 +274,7 @@ struct nat_result nat_hairpin_out(struct nat_work *work)
 		return nat_drop(nat, NAT_DROP_NO_UPLINK);
 	if (p->class == NAT_CLASS_ERROR) {
 		nat_rewrite_outer(p->ip, nat->uplink, p->dst);
+		nat_rewrite_id(work);
 		return nat_translated(NAT_MARK_HAIRPIN);
 	}
 	if (p->class == NAT_CLASS_FRAGMENT)

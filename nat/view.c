@@ -76,6 +76,17 @@ static enum nat_state shown_state(const struct nat *nat,
 	return (enum nat_state)s->state;
 }
 
+/* A session that was idle until it retired is dated from its retirement. */
+static uint64_t session_idle(const struct nat *nat, const struct nat_session *s,
+			     uint64_t now_ms)
+{
+	uint64_t idle = since(s->used_ms, now_ms);
+
+	if (s->flags & NAT_SESSION_RETIRED)
+		idle += nat_timer_ms(nat, NAT_TIMER_TCP_ESTABLISHED);
+	return idle;
+}
+
 bool nat_next_session(const struct nat *nat, uint32_t *cursor, uint64_t now_ms,
 		      struct nat_session_view *view)
 {
@@ -98,7 +109,7 @@ bool nat_next_session(const struct nat *nat, uint32_t *cursor, uint64_t now_ms,
 		.peer_port = s->key.peer_port,
 		.state = shown_state(nat, s, now_ms),
 		.age_ms = since(s->created_ms, now_ms),
-		.idle_ms = since(s->used_ms, now_ms),
+		.idle_ms = session_idle(nat, s, now_ms),
 		.expires_ms = nat_session_left(nat, s, now_ms),
 		.counters = s->counters,
 	};

@@ -64,6 +64,16 @@ size_t model_host_mappings(const struct model *model, uint32_t addr)
 	return count;
 }
 
+size_t model_host_dynamic(const struct model *model, uint32_t addr)
+{
+	size_t count = 0;
+
+	for (size_t i = 0; i < model->mapping_count; i++)
+		count += model->mappings[i].inside_addr == addr &&
+			 !model->mappings[i].forward;
+	return count;
+}
+
 size_t model_host_sessions(const struct model *model, uint32_t addr)
 {
 	size_t count = 0;

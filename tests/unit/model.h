@@ -43,6 +43,7 @@ struct model_session {
 	bool out; /* the inside socket has sent */
 	bool in;
 	bool server; /* the client is outside */
+	bool reopened; /* by an outsider's SYN in TRANS */
 };
 
 struct model_held {
@@ -108,6 +109,8 @@ const struct model_mapping *model_by_outside(const struct model *model,
 const struct model_mapping *model_by_id(const struct model *model, uint32_t id);
 size_t model_sessions_of(const struct model *model, uint32_t mapping);
 size_t model_host_mappings(const struct model *model, uint32_t addr);
+/* Without forwards. */
+size_t model_host_dynamic(const struct model *model, uint32_t addr);
 size_t model_host_sessions(const struct model *model, uint32_t addr);
 bool model_is_held(const struct model *model, enum nat_pool pool,
 		   uint16_t port);

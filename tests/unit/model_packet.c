@@ -17,6 +17,7 @@ static void step_tcp(struct model *model, struct model_session *s, bool inside,
 
 	if (s->state == NAT_STATE_TRANS || s->state == NAT_STATE_C_FIN_S_FIN) {
 		if (opens) {
+			s->reopened = s->state == NAT_STATE_TRANS && !inside;
 			s->state = NAT_STATE_INIT;
 			s->server = !inside;
 			model_touch(model, s, NAT_TIMER_TCP_OPENING,
@@ -27,6 +28,15 @@ static void step_tcp(struct model *model, struct model_session *s, bool inside,
 				    model->now);
 		}
 		return;
+	}
+	if (s->state == NAT_STATE_INIT && s->reopened && inside) {
+		s->reopened = false;
+		if (!(flags & (SYN | FIN | RST))) {
+			s->state = NAT_STATE_ESTABLISHED;
+			model_touch(model, s, NAT_TIMER_TCP_ESTABLISHED,
+				    model->now);
+			return;
+		}
 	}
 	if (s->state == NAT_STATE_INIT) {
 		if (flags & RST || !(flags & SYN))
@@ -67,7 +77,8 @@ static void account(struct model *model, const struct model_event *event,
 	if (session == MODEL_NONE)
 		return;
 	s = &model->sessions[session];
-	s->out |= inside;
+	s->out |= inside &&
+		  !(event->proto == NAT_PROTO_TCP && event->flags & RST);
 	s->in |= !inside;
 	if (event->proto == NAT_PROTO_TCP) {
 		step_tcp(model, s, inside, event->flags);
@@ -123,7 +134,7 @@ static uint32_t mapping_reasons(const struct model *model,
 	if (model->mapping_count >= model->limits.mappings ||
 	    model_host_table_full(model, event->flow.src))
 		reasons |= BIT(TABLE_FULL);
-	if (model_host_mappings(model, event->flow.src) >=
+	if (model_host_dynamic(model, event->flow.src) >=
 	    model->config->host_mappings)
 		reasons |= BIT(HOST_QUOTA);
 	if (!reasons)
@@ -154,6 +165,12 @@ static struct opened open_new(struct model *model,
 	if (!m)
 		opened.reasons |=
 			mapping_reasons(model, event, chosen, &opened.wrong);
+	/* A forward works without sessions, too. */
+	if (opened.reasons && m && m->forward) {
+		opened.reasons = 0;
+		opened.mapping = m->id;
+		return opened;
+	}
 	if (opened.reasons)
 		return opened;
 	opened.mapping =
@@ -247,8 +264,15 @@ static uint32_t admit(struct model *model, const struct model_event *event,
 					    !(m->forward && alias))
 		return 0;
 	reasons = session_reasons(model, m->inside_addr, m);
+	/* Half of what there is belongs to what hosts begin themselves. */
+	if (model_host_sessions(model, m->inside_addr) * 2 >=
+	    model->config->host_sessions + model->config->host_sessions % 2)
+		reasons |= BIT(HOST_QUOTA);
+	if (model->session_count * 2 >=
+	    model->limits.sessions + model->limits.sessions % 2)
+		reasons |= BIT(TABLE_FULL);
 	if (reasons)
-		return event->proto == NAT_PROTO_TCP ? reasons : 0;
+		return m->forward ? 0 : reasons;
 	*session = model_add_session(model, m, peer, peer_port, true);
 	return 0;
 }

@@ -207,7 +207,29 @@ static void test_quota(void)
 	engine.config.mapping_sessions = 2;
 	ASSERT_TRANSLATED(syn_in(&engine, PEER_1, 80));
 	ASSERT_TRANSLATED(syn_in(&engine, PEER_2, 80));
-	ASSERT_DROPPED(syn_in(&engine, PEER_3, 80), NAT_DROP_HOST_QUOTA);
+	/* Nobody closes a forward by filling it up: more peers go without. */
+	ASSERT_TRANSLATED(syn_in(&engine, PEER_3, 80));
+	ASSERT_TRANSLATED(engine_tcp(&engine, NAT_PATH_OUTBOUND,
+				     flow_of(INSIDE_1, 8080, PEER_3, 7000),
+				     SYN | ACK));
+	ASSERT_FLOW(&engine, UPLINK, 80, PEER_3, 7000);
+	CU_ASSERT_EQUAL(engine_stats(&engine).sessions, 2);
+	engine_free(&engine);
+}
+
+static void test_outsiders_share(void)
+{
+	struct engine engine;
+
+	make(&engine, &web, 1);
+	engine.config.host_sessions = 4;
+	for (uint32_t i = 0; i < 9; i++)
+		ASSERT_TRANSLATED(syn_in(&engine, PEER_1 + i, 80));
+	CU_ASSERT_EQUAL(engine_stats(&engine).sessions, 2);
+	/* The host still has room for what it begins itself. */
+	ASSERT_TRANSLATED(engine_udp(&engine, NAT_PATH_OUTBOUND,
+				     flow_of(INSIDE_1, 53, PEER_2, 53)));
+	CU_ASSERT_EQUAL(engine_stats(&engine).sessions, 3);
 	engine_free(&engine);
 }
 
@@ -419,7 +441,8 @@ static const struct test tests[] = {
 	  test_two_doors },
 	{ "of two doors to a TCP socket the answer takes the right one",
 	  test_two_doors_tcp },
-	{ "a forward's sessions are limited", test_quota },
+	{ "a forward's sessions are limited, its use is not", test_quota },
+	{ "outsiders get half of a host's sessions", test_outsiders_share },
 	{ "a forward takes its port from a dynamic mapping",
 	  test_takes_dynamic },
 	{ "a forward takes its port out of its rest", test_takes_held },

@@ -112,6 +112,30 @@ static void test_edges_outside(void)
 		follow(&edges[i], false);
 }
 
+/* An outsider's SYN does not cut a connection that the inside end goes on with;
+ * one that it answers by a SYN is a new one. */
+static void test_doubtful_syn(void)
+{
+	struct lab lab;
+
+	lab_make(&lab, true);
+	reach(&lab, NAT_STATE_TRANS);
+	flags(&lab, SERVER, SYN);
+	CU_ASSERT_EQUAL(session(&lab).state, NAT_STATE_INIT);
+	flags(&lab, SERVER, ACK | PSH);
+	CU_ASSERT_EQUAL(session(&lab).state, NAT_STATE_INIT);
+	flags(&lab, CLIENT, ACK);
+	CU_ASSERT_EQUAL(session(&lab).state, NAT_STATE_ESTABLISHED);
+	CU_ASSERT_EQUAL(session(&lab).expires_ms, ESTABLISHED);
+	engine_free(&lab.engine);
+	lab_make(&lab, true);
+	reach(&lab, NAT_STATE_TRANS);
+	flags(&lab, SERVER, SYN);
+	flags(&lab, CLIENT, SYN | ACK);
+	CU_ASSERT_EQUAL(session(&lab).state, NAT_STATE_ESTABLISHED);
+	engine_free(&lab.engine);
+}
+
 /* --- lives ---------------------------------------------------------------- */
 
 /* Alive one millisecond before the end, gone at it. */
@@ -302,6 +326,8 @@ static void test_port_at_once(void)
 static const struct test tests[] = {
 	{ "every edge holds with the client inside", test_edges_inside },
 	{ "every edge holds with the client outside", test_edges_outside },
+	{ "an outsider's SYN cuts no connection that goes on",
+	  test_doubtful_syn },
 	{ "each state lives as long as its timer", test_lives },
 	{ "an idle connection spends its last 240 s in TRANS", test_idle },
 	{ "a handshake may take 239 s", test_slow_handshake },
