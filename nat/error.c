@@ -13,6 +13,10 @@
 
 #include "bytes.h"
 
+#define ICMP_MTU 6 /* in the header of a 3/4 (RFC 1191 4) */
+#define CODE_TOO_BIG 4
+#define MTU_MIN 68U
+
 /* The mapping whose packet an error from outside quotes; 0: none of ours. */
 static uint32_t quoted_outside(struct nat_work *work,
 			       const struct nat_quote *quote)
@@ -61,6 +65,16 @@ static struct nat_result deliver(struct nat_work *work)
 	return nat_translated(NAT_MARK_INBOUND);
 }
 
+/* RFC 1191 3: no path is narrower than 68 bytes; 0 is the word of routers that
+ * do not know. Anything between is meant to hurt (RFC 5927 7). */
+static bool mtu_is_absurd(const struct nat_parsed *p)
+{
+	uint16_t mtu = nat_load16(p->l4 + ICMP_MTU);
+
+	return p->l4[ICMP_TYPE] == ICMP_UNREACHABLE &&
+	       p->l4[ICMP_CODE] == CODE_TOO_BIG && mtu && mtu < MTU_MIN;
+}
+
 /* RFC 5508 REQ-4. */
 struct nat_result nat_error_inbound(struct nat_work *work)
 {
@@ -79,6 +93,8 @@ struct nat_result nat_error_inbound(struct nat_work *work)
 		return quote_is_pool(nat, &quote) ?
 			       nat_drop(nat, NAT_DROP_NO_SESSION) :
 			       nat_untouched(nat);
+	if (mtu_is_absurd(&work->p))
+		return nat_drop(nat, NAT_DROP_MALFORMED);
 	inside = &nat->mappings[mapping].inside;
 	nat_rewrite_quote_source(&work->p, &quote, inside->addr, inside->port);
 	nat_rewrite_outer(work->p.ip, work->p.src, inside->addr);

@@ -324,7 +324,7 @@ void nat_fragment_clear(struct nat *nat);
 
 /* Keeps a refused inbound SYN, if the operator wants it answered. */
 void nat_late_keep(struct nat_work *work);
-/* An outbound SYN to the same peer by the same port: no answer any more. */
+/* A SYN between this peer and port has passed: no answer any more. */
 void nat_late_cancel(struct nat *nat, uint32_t peer_addr, uint16_t peer_port,
 		     uint16_t port);
 /* The next ICMP that is due (in nat->answer), or NULL. */

@@ -276,6 +276,9 @@ enum nat_drop nat_admit(struct nat_work *work, uint32_t mapping,
 	*session = nat_session_add(nat, mapping, peer_addr, peer_port,
 				   first_timer(work->p.proto), work->now_ms);
 	nat->sessions[*session].flags |= NAT_SESSION_SERVER;
+	/* A repeated SYN that the filter lets in by now. */
+	nat_late_cancel(nat, peer_addr, peer_port,
+			nat->mappings[mapping].outside.port);
 	return NAT_DROP_NONE;
 }
 

@@ -19,6 +19,20 @@ static bool is_bound(const struct nat_work *work)
 	return nat_ports_bound(&work->nat->ports[pool], work->p.dport);
 }
 
+/* The last address of an inside network is nobody's (RFC 1812 5.3.5). */
+static bool is_broadcast(const struct nat_config *config, uint32_t addr)
+{
+	for (size_t i = 0; i < config->inside_count; i++) {
+		const struct nat_prefix *net = &config->inside[i];
+		/* RFC 3021: two hosts on a link need no broadcast. */
+		uint32_t last = net->length < 31 ? ~0U >> net->length : 0;
+
+		if (last && addr == (net->addr | last))
+			return true;
+	}
+	return false;
+}
+
 /* RFC 2827: an inside network's hosts speak with its addresses, or one of them
  * could fill the table of hosts. Nothing known of the inside: no judgement. */
 static bool is_inside(const struct nat *nat, uint32_t addr)
@@ -27,7 +41,8 @@ static bool is_inside(const struct nat *nat, uint32_t addr)
 
 	return addr != nat->uplink &&
 	       (!config->inside_count ||
-		nat_in_prefixes(config->inside, config->inside_count, addr));
+		nat_in_prefixes(config->inside, config->inside_count, addr)) &&
+	       !is_broadcast(config, addr);
 }
 
 /* --- outbound ----------------------------------------------------------- */
