@@ -64,6 +64,7 @@ ARCHIVES := $(BUILD)/libplatform.a $(BUILD)/libnat.a
 # CUnit programs, what they share, and programs that other tests start.
 UNIT := $(call programs,$(wildcard tests/unit/test_*.c tests/rfc/test_*.c \
 	tests/property/test_*.c))
+CONFORMANCE := $(filter $(BUILD)/tests/rfc/%,$(UNIT))
 SUITE_OBJ := $(call objects,$(filter-out tests/unit/test_%,\
 	$(wildcard tests/unit/*.c)))
 SUITE := $(BUILD)/tests/libsuite.a
@@ -142,6 +143,9 @@ check: deps ## build, run every test
 unit: $(UNIT) ## run the unit and property tests only
 	@PORTICO_NETNS=no tests/run $(UNIT)
 
+conformance: $(CONFORMANCE) ## test every requirement of the RFCs, a line each
+	@tests/rfc/run $(CONFORMANCE)
+
 demo: deps ## build, show real traffic crossing a throw-away network (as root)
 	+@$(MAKE) --no-print-directory all tests
 	@python3 tests/netns/demo.py
@@ -177,6 +181,12 @@ install: all ## install programs, unit, man pages, example (DESTDIR, PREFIX)
 
 uninstall: ## remove what install put there; your configuration stays
 	@if [ -z "$(DESTDIR)" ] && [ "$$(id -u)" = 0 ] && \
+	    command -v systemctl >/dev/null && \
+	    [ -e $(UNITDIR)/portico.service ]; then \
+		echo "systemctl disable --now portico"; \
+		systemctl disable --now portico || \
+		echo "the service could not be stopped" >&2; fi
+	@if [ -z "$(DESTDIR)" ] && [ "$$(id -u)" = 0 ] && \
 	    [ -x $(PREFIX)/sbin/porticod ]; then \
 		echo "$(PREFIX)/sbin/porticod --remove-guard"; \
 		$(PREFIX)/sbin/porticod --remove-guard || \
@@ -194,9 +204,9 @@ clean: ## remove everything that was built
 
 help: ## list the targets
 	@sed -n 's/^\([a-z]*\):.*## \(.*\)/\1\t\2/p' Makefile | \
-		awk -F '\t' '{ printf "  make %-10s %s\n", $$1, $$2 }'
+		awk -F '\t' '{ printf "  make %-11s %s\n", $$1, $$2 }'
 
-.PHONY: all always bench check clean demo deps format help install lint tests \
-	uninstall unit
+.PHONY: all always bench check clean conformance demo deps format help install \
+	lint tests uninstall unit
 .SECONDARY:
 .DELETE_ON_ERROR:

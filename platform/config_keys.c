@@ -16,6 +16,9 @@
 
 #define WEEK 604800
 #define LIMIT 1, NAT_LIMIT_MAX
+/* An inbound packet's filter walks the mapping's sessions with that packet's
+ * address: this bounds what one packet can cost. */
+#define MAPPING_SESSIONS_MAX 1024
 #define ANY 0, 0
 
 static const char *const filters[] = {
@@ -101,8 +104,8 @@ static const struct config_key keys[] = {
 	 "4096", "mappings of one host"},
 	{"limits", "host_sessions", CONFIG_NUMBER, FIELD(nat.host_sessions), LIMIT, NULL,
 	 "16384", "sessions of one host"},
-	{"limits", "mapping_sessions", CONFIG_NUMBER, FIELD(nat.mapping_sessions), LIMIT, NULL,
-	 "512", "sessions of one mapping"},
+	{"limits", "mapping_sessions", CONFIG_NUMBER, FIELD(nat.mapping_sessions),
+	 1, MAPPING_SESSIONS_MAX, NULL, "512", "sessions of one mapping"},
 	{"limits", "host_new_per_second", CONFIG_NUMBER, FIELD(nat.host_new_per_second), LIMIT,
 	 NULL, "200", "new mappings of one host in a second"},
 	{"limits", "held_ports", CONFIG_NUMBER, FIELD(limits.held_ports), LIMIT, NULL,

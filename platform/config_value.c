@@ -10,6 +10,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "config_position.h"
 #include "config_read.h"
 #include "config_text.h"
 
@@ -285,15 +286,45 @@ static bool read_prefixes(struct config_reader *reader, const char *path,
 	return true;
 }
 
+#define EXEMPT_LENGTH_USUAL 8
+
+/* What is exempt passes the guard: everything would open it for good. */
+static bool check_exempt(struct config_reader *reader, const char *path,
+			 struct json_object *value,
+			 const struct nat_prefix *prefix)
+{
+	if (!prefix->length)
+		return config_refuse(reader, path, value,
+				     "a smaller network: everything would "
+				     "leave untranslated");
+	if (prefix->length >= EXEMPT_LENGTH_USUAL)
+		return true;
+	return config_warn(reader,
+			   "%s %s is very large: what goes there leaves with "
+			   "inside addresses",
+			   path, config_string(value));
+}
+
 static bool read_exempt(struct config_reader *reader,
 			const struct config_key *key, const char *path,
 			struct json_object *value)
 {
 	struct nat_config *nat = &reader->config->nat;
 
+	char item[POSITION_KEY_MAX];
+
 	(void)key;
-	return read_prefixes(reader, path, value, &nat->exempt,
-			     &nat->exempt_count);
+	if (!read_prefixes(reader, path, value, &nat->exempt,
+			   &nat->exempt_count))
+		return false;
+	for (size_t i = 0; i < nat->exempt_count; i++) {
+		config_path_item(item, path, i);
+		if (!check_exempt(reader, item,
+				  json_object_array_get_idx(value, i),
+				  &nat->exempt[i]))
+			return false;
+	}
+	return true;
 }
 
 static bool read_martians(struct config_reader *reader,

@@ -80,21 +80,19 @@ static int remove_stale(const struct sockaddr_un *addr)
 	return unlink(addr->sun_path) && errno != ENOENT ? -errno : 0;
 }
 
-static void set_group(const char *path, const char *name)
+/* 0, -ENOENT: there is no such group, other -errno. */
+static int set_group(const char *path, const char *name)
 {
 	struct group *group = getgrnam(name);
 
 	if (!group)
-		log_warning("control", "no group %s: only root can use %s",
-			    name, path);
-	else if (lchown(path, (uid_t)-1, group->gr_gid))
-		log_warning("control", "%s cannot be given to group %s: %s",
-			    path, name, strerror(errno));
+		return -ENOENT;
+	return lchown(path, (uid_t)-1, group->gr_gid) ? -errno : 0;
 }
 
 /* Bound with no rights for others, opened up only when the group is set. */
 static int bind_guarded(int fd, const struct sockaddr_un *addr,
-			const char *group)
+			const char *group, int *group_err)
 {
 	mode_t mask = umask(0177);
 	int err = bind(fd, (const struct sockaddr *)addr, sizeof(*addr)) ?
@@ -104,7 +102,7 @@ static int bind_guarded(int fd, const struct sockaddr_un *addr,
 	umask(mask);
 	if (err)
 		return err;
-	set_group(addr->sun_path, group);
+	*group_err = set_group(addr->sun_path, group);
 	if (chmod(addr->sun_path, 0660) || listen(fd, CONTROL_CLIENTS_MAX))
 		err = -errno;
 	if (err)
@@ -113,7 +111,7 @@ static int bind_guarded(int fd, const struct sockaddr_un *addr,
 }
 
 /* Returns the listening descriptor or -errno. */
-static int listen_at(const char *path, const char *group)
+static int listen_at(const char *path, const char *group, int *group_err)
 {
 	struct sockaddr_un addr = { .sun_family = AF_UNIX };
 	int fd, err;
@@ -129,7 +127,7 @@ static int listen_at(const char *path, const char *group)
 	fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
 	if (fd < 0)
 		return -errno;
-	err = bind_guarded(fd, &addr, group);
+	err = bind_guarded(fd, &addr, group, group_err);
 	if (err) {
 		close(fd);
 		return err;
@@ -198,7 +196,7 @@ static int open_listener(struct control *control, int kind, const char *path,
 			 char *error, size_t error_size)
 {
 	struct control_listener *listener = &control->listeners[kind];
-	int fd = listen_at(path, kinds[kind].group);
+	int fd = listen_at(path, kinds[kind].group, &listener->group_err);
 	int err = fd;
 
 	if (fd >= 0) {
@@ -251,9 +249,33 @@ struct control *control_open(struct loop *loop, const char *path,
 	return control;
 }
 
+/* Told when the daemon serves: a start that fails has one message only. */
+static void warn_of_groups(const struct control *control)
+{
+	char text[512] = "";
+	size_t length = 0;
+
+	for (int i = 0; i < CONTROL_LISTENERS && length < sizeof(text); i++) {
+		int err = control->listeners[i].group_err;
+		bool none = err == -ENOENT;
+
+		if (err)
+			length += (size_t)snprintf(
+				text + length, sizeof(text) - length,
+				"%s%s (%sgroup %s%s%s)", length ? " and " : "",
+				control->listeners[i].path, none ? "no " : "",
+				kinds[i].group, none ? "" : ": ",
+				none ? "" : strerror(-err));
+	}
+	if (length)
+		log_warning("control", "only root can use %s", text);
+}
+
 void control_set_gateway(struct control *control, struct gateway *gateway)
 {
 	control->gateway = gateway;
+	if (gateway)
+		warn_of_groups(control);
 }
 
 static void tick_listener(struct control_listener *listener, uint64_t now_ms)

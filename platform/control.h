@@ -19,13 +19,15 @@ struct control;
 #define CONTROL_IDLE_S 30
 
 /* Creates both sockets (0660, groups portico and portico-view where they
- * exist, else root only with a warning). Fails with -EADDRINUSE when another
+ * exist, else root only). Fails with -EADDRINUSE when another
  * daemon answers on the path; a dead socket file is replaced. gateway may be
  * set later by control_set_gateway() (until then clients are told to wait).
  * Returns NULL with a sentence in error. */
 struct control *control_open(struct loop *loop, const char *path,
 			     const char *read_path, char *error,
 			     size_t error_size);
+/* From now on clients are served (NULL: told to wait). Warns, in one line, of
+ * sockets that only root can use. */
 void control_set_gateway(struct control *control, struct gateway *gateway);
 /* Called once a second: cuts off idle clients. */
 void control_tick(struct control *control);

@@ -23,6 +23,7 @@ struct control_listener {
 	struct control *control;
 	char path[sizeof(((struct sockaddr_un *)0)->sun_path)];
 	bool read_only;
+	int group_err; /* why only root can use it; 0: its group can */
 	bool paused; /* out of descriptors: accepts again after the next tick */
 	size_t count;
 	struct control_client *clients; /* a list */

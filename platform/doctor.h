@@ -94,6 +94,11 @@ void doctor_queue(const struct doctor_context *context, const char *listing,
 /* Whether /proc/net/route's text has a default route by a device. */
 bool doctor_has_default_route(const char *routes, const char *device);
 
+/* Networks that are inside and at the uplink as well; routes is the text of
+ * /proc/net/route. */
+void doctor_overlap(const struct doctor_context *context, const char *routes,
+		    struct doctor_report *report);
+
 /* Devices, settings under /proc/sys, clock, sockets, kernel support. */
 void doctor_system(const struct doctor_context *context,
 		   struct doctor_report *report);

@@ -195,6 +195,15 @@ static void examine_rp_filter(const struct doctor_context *context,
 	free(routes);
 }
 
+static void examine_overlap(const struct doctor_context *context,
+			    struct doctor_report *report)
+{
+	char *routes = read_file(ROUTE_FILE);
+
+	doctor_overlap(context, routes ? routes : "", report);
+	free(routes);
+}
+
 static void examine_bridge(struct doctor_report *report)
 {
 	if (setting("net/bridge/bridge-nf-call-iptables", 0))
@@ -430,6 +439,7 @@ void doctor_system(const struct doctor_context *context,
 		examine_device_forward(context, doctor_inside(context, i),
 				       report);
 	examine_rp_filter(context, report);
+	examine_overlap(context, report);
 	examine_bridge(report);
 	examine_queue(context, report);
 	examine_backend(context, report);

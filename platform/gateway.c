@@ -33,7 +33,11 @@ static void *map_block(size_t bytes)
 	void *block = mmap(NULL, bytes, PROT_READ | PROT_WRITE,
 			   MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
 
-	return block == MAP_FAILED ? NULL : block;
+	if (block == MAP_FAILED)
+		return NULL;
+	/* No child looks into the tables, and none shall have to copy them. */
+	(void)madvise(block, bytes, MADV_DONTFORK);
+	return block;
 }
 
 static int draw_secrets(struct nat_secrets *secrets)
@@ -62,7 +66,7 @@ static int open_engine(struct gateway *g, char *error, size_t size)
 
 	if (err)
 		return gateway_say(error, size, err, "no random bytes: %s",
-			   strerror(-err));
+				   strerror(-err));
 	g->records_bytes = nat_records_size(limits);
 	g->indices_bytes = nat_indices_size(limits);
 	g->records = map_block(g->records_bytes);
@@ -73,8 +77,8 @@ static int open_engine(struct gateway *g, char *error, size_t size)
 				  g->indices_bytes, loop_clock_ms());
 	if (!g->nat)
 		return gateway_say(error, size, -ENOMEM,
-			   "no memory for tables of %zu bytes",
-			   g->records_bytes + g->indices_bytes);
+				   "no memory for tables of %zu bytes",
+				   g->records_bytes + g->indices_bytes);
 	return 0;
 }
 
@@ -107,39 +111,26 @@ static int open_queue(struct gateway *g, char *error, size_t size)
 		return 0;
 	err = -errno;
 	if (err == -EBUSY)
-		return gateway_say(error, size, err,
-			   "queue %u: another program listens on it (another "
-			   "porticod?); nothing was changed",
-			   config->queue.number);
+		return gateway_say(
+			error, size, err,
+			"queue %u: another program listens on it (another "
+			"porticod?); nothing was changed",
+			config->queue.number);
 	if (err == -EPERM)
-		return gateway_say(error, size, err,
-			   "queue %u: not permitted (CAP_NET_ADMIN is needed)",
-			   config->queue.number);
-	return gateway_say(error, size, err, "queue %u: %s", config->queue.number,
-		   strerror(-err));
+		return gateway_say(
+			error, size, err,
+			"queue %u: not permitted (CAP_NET_ADMIN is needed)",
+			config->queue.number);
+	return gateway_say(error, size, err, "queue %u: %s",
+			   config->queue.number, strerror(-err));
 }
 
 /* --- tick --------------------------------------------------------------- */
 
-/* The rules believe in us as long as we say so; somebody may have flushed the
- * whole table (fw4 stop). */
-static void show_life(struct gateway *g)
-{
-	const struct rules_spec *spec = &g->plan->spec.rules;
-	char error[256];
-	int err = rules_refresh_alive(spec, g->backend);
-
-	if (err == -ENOENT)
-		err = rules_apply(spec, g->backend, error, sizeof(error));
-	if (err)
-		log_warning("rules", "the sign of life failed: %s",
-			    strerror(-err));
-}
-
 static void tick(struct watch *watch, uint32_t events)
 {
-	struct gateway *g = (void *)((char *)watch -
-				     offsetof(struct gateway, tick));
+	struct gateway *g =
+		(void *)((char *)watch - offsetof(struct gateway, tick));
 	uint64_t times;
 
 	(void)events;
@@ -153,20 +144,19 @@ static void tick(struct watch *watch, uint32_t events)
 	if (g->ticks % EXAMINE_EVERY_S == 0)
 		gateway_examine(g);
 	if (g->ticks % RULES_REFRESH_S == 0)
-		show_life(g);
+		gateway_watch_rules(g);
 	notify_watchdog();
 }
 
 static int open_tick(struct gateway *g)
 {
-	const struct itimerspec every = {{1, 0}, {1, 0}};
+	const struct itimerspec every = { { 1, 0 }, { 1, 0 } };
 	int err;
 
 	g->tick.handler = tick;
-	g->tick.fd = timerfd_create(CLOCK_MONOTONIC,
-				    TFD_NONBLOCK | TFD_CLOEXEC);
-	if (g->tick.fd < 0 ||
-	    timerfd_settime(g->tick.fd, 0, &every, NULL) < 0)
+	g->tick.fd =
+		timerfd_create(CLOCK_MONOTONIC, TFD_NONBLOCK | TFD_CLOEXEC);
+	if (g->tick.fd < 0 || timerfd_settime(g->tick.fd, 0, &every, NULL) < 0)
 		return -errno;
 	err = loop_add(g->loop, &g->tick, EPOLLIN);
 	return err;
@@ -174,19 +164,38 @@ static int open_tick(struct gateway *g)
 
 /* --- settings of the kernel ---------------------------------------------- */
 
-static void set_redirects(struct gateway *g)
+/* Only now, when something is about to change: a start that fails earlier
+ * leaves what a crash left for the next one. */
+static int open_settings(struct gateway *g, char *error, size_t size)
+{
+	char store[256];
+
+	snprintf(store, sizeof(store), "%s.settings", g->config->control);
+	g->saved = sysctl_new(store);
+	if (!g->saved)
+		return gateway_say(error, size, -ENOMEM, "out of memory");
+	return 0;
+}
+
+/* A write is noted in a file each time: only what is not so yet. */
+static void no_redirects(struct gateway *g, const char *device)
+{
+	char name[64], now[8];
+
+	snprintf(name, sizeof(name), "net/ipv4/conf/%s/send_redirects", device);
+	if (!sysctl_read(name, now, sizeof(now)) && strcmp(now, "0"))
+		sysctl_set(g->saved, name, "0");
+}
+
+/* Else a hairpin would make the router tell hosts each other's addresses
+ * (design 4.4). */
+void gateway_set_redirects(struct gateway *g)
 {
 	const struct rules_spec *spec = &g->plan->spec.rules;
-	char name[64];
 
-	/* Else a hairpin would make the router tell hosts each other's
-	 * addresses (design 4.4). */
-	sysctl_set(g->saved, "net/ipv4/conf/all/send_redirects", "0");
-	for (size_t i = 0; i < spec->inside_count; i++) {
-		snprintf(name, sizeof(name),
-			 "net/ipv4/conf/%s/send_redirects", spec->inside[i]);
-		sysctl_set(g->saved, name, "0");
-	}
+	no_redirects(g, "all");
+	for (size_t i = 0; i < spec->inside_count; i++)
+		no_redirects(g, spec->inside[i]);
 }
 
 void gateway_reserve_ports(struct gateway *g)
@@ -205,13 +214,20 @@ void gateway_reserve_ports(struct gateway *g)
 			    strerror(-err));
 }
 
+/* Whether the kernel goes on in our place when we stop. */
+static bool kernel_goes_on(const struct gateway *g)
+{
+	return g->plan && g->plan->spec.rules.fallback_kernel;
+}
+
 static int set_forwarding(struct gateway *g, char *error, size_t size)
 {
 	int err = sysctl_set(g->saved, "net/ipv4/ip_forward", "1");
 
 	if (err)
-		return gateway_say(error, size, err, "ip_forward cannot be set: %s",
-			   strerror(-err));
+		return gateway_say(error, size, err,
+				   "ip_forward cannot be set: %s",
+				   strerror(-err));
 	return 0;
 }
 
@@ -224,10 +240,11 @@ static int open_network(struct gateway *g, char *error, size_t size)
 
 	if (err)
 		return gateway_say(error, size, err, "%s", spec_error(err));
-	g->network = network_open(
-		g->loop, devices.uplink,
-		(const char(*)[IFNAMSIZ])devices.inside, devices.inside_count,
-		g->config->uplink_address, gateway_network_changed, g);
+	g->network = network_open(g->loop, devices.uplink,
+				  (const char(*)[IFNAMSIZ])devices.inside,
+				  devices.inside_count,
+				  g->config->uplink_address,
+				  gateway_network_changed, g);
 	err = g->network ? 0 : -errno;
 	if (!g->config->uplink_device[0] || !g->config->inside_count) {
 		log_info("network", "chosen: uplink %s", devices.uplink);
@@ -236,7 +253,8 @@ static int open_network(struct gateway *g, char *error, size_t size)
 				 devices.inside[i]);
 	}
 	free(devices.inside);
-	return err ? gateway_say(error, size, err, "rtnetlink: %s", strerror(-err)) :
+	return err ? gateway_say(error, size, err, "rtnetlink: %s",
+				 strerror(-err)) :
 		     0;
 }
 
@@ -248,39 +266,56 @@ static int check_devices(struct gateway *g, char *error, size_t size)
 
 	if (!state->uplink.index)
 		return gateway_say(error, size, -ENODEV,
-			   "uplink.device: %s does not exist",
-			   state->uplink.name);
+				   "uplink.device: %s does not exist",
+				   state->uplink.name);
 	for (size_t i = 0; i < state->inside_count; i++)
 		if (!state->inside[i].index)
 			return gateway_say(error, size, -ENODEV,
-				   "inside.devices: %s does not exist",
-				   state->inside[i].name);
+					   "inside.devices: %s does not exist",
+					   state->inside[i].name);
 	return 0;
+}
+
+/* The first plan; when its rules cannot be loaded the guard takes their place:
+ * some of them may be in force. */
+static int begin(struct gateway *g, char *error, size_t size)
+{
+	struct gateway_plan *plan = gateway_plan(g, g->config, error, size);
+	int err;
+
+	if (!plan)
+		return -EINVAL;
+	err = gateway_apply(g, plan, error, size);
+	if (err) {
+		gateway_withdraw_rules(g, plan);
+		gateway_plan_free(plan);
+		return err;
+	}
+	rules_remove_others(g->backend);
+	gateway_set_accept(g->config);
+	return open_settings(g, error, size);
 }
 
 static int start(struct gateway *g, char *error, size_t size)
 {
-	struct gateway_plan *plan;
-	int err;
+	int err = begin(g, error, size);
 
-	plan = gateway_plan(g, g->config, error, size);
-	if (!plan)
-		return -EINVAL;
-	err = gateway_apply(g, plan, error, size);
 	if (err)
 		return err;
-	set_redirects(g);
+	gateway_set_redirects(g);
 	gateway_reserve_ports(g);
 	gateway_read_bound(g);
 	err = queue_start(g->queue, g->loop);
 	if (err)
-		return gateway_say(error, size, err, "queue: %s", strerror(-err));
+		return gateway_say(error, size, err, "queue: %s",
+				   strerror(-err));
 	err = set_forwarding(g, error, size);
 	if (err)
 		return err;
 	err = open_tick(g);
 	if (err)
-		return gateway_say(error, size, err, "timer: %s", strerror(-err));
+		return gateway_say(error, size, err, "timer: %s",
+				   strerror(-err));
 	gateway_examine(g);
 	return 0;
 }
@@ -301,7 +336,17 @@ static int open_all(struct gateway *g, char *error, size_t size)
 	if (err)
 		return err;
 	queue_set_repeat(g->queue, g->backend != RULES_NFTABLES);
+	if (gateway_fallback_lost(g))
+		log_warning("rules", "%s", GATEWAY_FALLBACK_LOST);
 	return start(g, error, size);
+}
+
+static void restore_settings(struct gateway *g)
+{
+	sysctl_restore(g->saved);
+	/* The kernel's masquerade needs a router. */
+	if (kernel_goes_on(g))
+		sysctl_write("net/ipv4/ip_forward", "1");
 }
 
 static void free_all(struct gateway *g)
@@ -315,7 +360,7 @@ static void free_all(struct gateway *g)
 	if (g->network)
 		network_close(g->network);
 	if (g->saved)
-		sysctl_restore(g->saved);
+		restore_settings(g);
 	if (g->records)
 		munmap(g->records, g->records_bytes);
 	if (g->indices)
@@ -325,20 +370,6 @@ static void free_all(struct gateway *g)
 	config_free(g->config);
 	free(g->config_path);
 	free(g);
-}
-
-/* The rules of a start that failed half-way must not stay. */
-static void withdraw_rules(struct gateway *g)
-{
-	char error[256];
-
-	if (!g->plan)
-		return;
-	if (rules_apply_guard(&g->plan->spec.rules, g->backend, error,
-			      sizeof(error)))
-		log_error("rules", "%s", error);
-	if (g->config->forward_accept == CONFIG_ACCEPT_INSERT)
-		rules_remove_accept(error, sizeof(error));
 }
 
 struct gateway *gateway_open(struct loop *loop, struct config *config,
@@ -358,9 +389,9 @@ struct gateway *gateway_open(struct loop *loop, struct config *config,
 	g->doctor.fd = -1;
 	g->started_ms = loop_clock_ms();
 	g->config_path = config_path ? strdup(config_path) : NULL;
-	g->saved = sysctl_new();
-	if (!g->saved || open_all(g, error, error_size)) {
-		withdraw_rules(g);
+	if (open_all(g, error, error_size)) {
+		if (g->plan)
+			gateway_withdraw_rules(g, g->plan);
 		free_all(g);
 		return NULL;
 	}
@@ -370,8 +401,7 @@ struct gateway *gateway_open(struct loop *loop, struct config *config,
 /* fallback "kernel": the rules stay and run out by themselves (design 4.7). */
 void gateway_close(struct gateway *g)
 {
-	if (!g->plan->spec.rules.fallback_kernel)
-		withdraw_rules(g);
+	gateway_withdraw_rules(g, g->plan);
 	free_all(g);
 }
 

@@ -79,6 +79,9 @@ struct gateway_plan *gateway_plan(const struct gateway *g,
 		return NULL;
 	}
 	err = spec_build(config, network, &plan->spec);
+	/* The rules that masquerade when we are gone need a timed set. */
+	if (!err && g->backend != RULES_NFTABLES)
+		plan->spec.rules.fallback_kernel = false;
 	if (err) {
 		snprintf(error, error_size, "%s", spec_error(err));
 		free(plan);
@@ -129,37 +132,34 @@ static void follow_uplink(struct gateway *g,
 			 ended);
 }
 
-static int load_rules(struct gateway *g, const struct gateway_plan *old,
-		      char *error, size_t size)
+void gateway_follow(struct gateway *g, struct gateway_plan *plan)
 {
-	const struct rules_spec *spec = &g->plan->spec.rules;
-	int err;
+	const struct network_state *network = network_state(g->network);
+	struct gateway_plan *old = g->plan;
+	uint64_t now_ms = loop_clock_ms();
 
-	if (old && !g->rules_failed && !strcmp(old->text, g->plan->text))
-		return 0;
-	err = rules_apply(spec, g->backend, error, size);
-	g->rules_failed = err != 0;
-	if (!err && g->config->forward_accept == CONFIG_ACCEPT_INSERT)
-		err = rules_insert_accept(spec->mark, error, size);
-	return err;
+	g->plan = plan;
+	g->forwards_missing = nat_configure(g->nat, &plan->nat, now_ms);
+	follow_uplink(g, network, now_ms);
+	gateway_plan_free(old);
 }
 
 int gateway_apply(struct gateway *g, struct gateway_plan *plan, char *error,
 		  size_t error_size)
 {
-	const struct network_state *network = network_state(g->network);
-	struct gateway_plan *old = g->plan;
-	uint64_t now_ms = loop_clock_ms();
-	int err;
+	int err = 0;
 
-	g->plan = plan;
-	g->forwards_missing = nat_configure(g->nat, &plan->nat, now_ms);
-	follow_uplink(g, network, now_ms);
-	err = load_rules(g, old, error, error_size);
-	gateway_plan_free(old);
-	return err;
+	if (!g->plan || g->rules_failed || strcmp(g->plan->text, plan->text))
+		err = gateway_load_rules(g, plan, error, error_size);
+	if (err)
+		return err;
+	g->rules_failed = false;
+	gateway_follow(g, plan);
+	return 0;
 }
 
+/* What the network does cannot be refused: the engine follows it also when the
+ * rules do not; they are tried again. */
 void gateway_network_changed(void *context)
 {
 	struct gateway *g = context;
@@ -167,8 +167,13 @@ void gateway_network_changed(void *context)
 	char error[512];
 
 	plan = gateway_plan(g, g->config, error, sizeof(error));
-	if (!plan || gateway_apply(g, plan, error, sizeof(error)))
+	if (!plan) {
 		log_error("network", "a change cannot be followed: %s", error);
+	} else if (gateway_apply(g, plan, error, sizeof(error))) {
+		gateway_rules_failed(g, error);
+		gateway_follow(g, plan);
+	}
+	gateway_set_redirects(g);
 	gateway_read_bound(g);
 }
 
@@ -178,11 +183,12 @@ void gateway_read_bound(struct gateway *g)
 {
 	int err = sockets_read(nat_uplink(g->nat), &g->bound[0], &g->bound[1]);
 
-	if (err) {
+	if (err && err != g->bound_error)
 		log_warning("ports", "the router's sockets cannot be read: %s",
 			    strerror(-err));
+	g->bound_error = err;
+	if (err)
 		return;
-	}
 	nat_set_bound(g->nat, NAT_POOL_UDP, &g->bound[0]);
 	nat_set_bound(g->nat, NAT_POOL_TCP, &g->bound[1]);
 }

@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later
  *
  * What the files of the gateway share: gateway.c (life), gateway_apply.c (from
- * configuration and network to engine and rules), gateway_warnings.c.
+ * configuration and network to engine and rules), gateway_reload.c,
+ * gateway_rules.c (the rules in force), gateway_warnings.c.
  */
 #ifndef PORTICO_PLATFORM_GATEWAY_PRIVATE_H
 #define PORTICO_PLATFORM_GATEWAY_PRIVATE_H
@@ -23,6 +24,10 @@ struct gateway_plan {
 
 #define GATEWAY_WARNINGS_MAX 32
 
+/* When gateway_fallback_lost(). */
+#define GATEWAY_FALLBACK_LOST \
+	"fallback: \"kernel\" needs the nftables backend; it is \"closed\" here"
+
 struct gateway {
 	struct loop *loop;
 	struct config *config;
@@ -41,7 +46,12 @@ struct gateway {
 	uint64_t started_ms;
 	uint64_t ticks;
 	uint32_t forwards_missing; /* ports the table had no room for */
+	struct rules_sight sight; /* the rules as they were loaded */
+	bool blind; /* rules_look() cannot tell: sight means nothing */
 	bool rules_failed;
+	uint64_t rules_retry; /* the tick of the next try */
+	int alive_error; /* of the last sign of life: told once */
+	int bound_error; /* of the last look at the sockets: likewise */
 	char *warnings[GATEWAY_WARNINGS_MAX];
 	size_t warnings_count;
 	char *findings[GATEWAY_WARNINGS_MAX]; /* the doctor's */
@@ -49,6 +59,7 @@ struct gateway {
 	struct watch doctor; /* its child process while it looks */
 	pid_t doctor_child;
 	char *doctor_text;
+	bool doctor_repeats; /* looks whether an inserted rule helped */
 };
 
 /* --- gateway_apply.c --- */
@@ -60,11 +71,15 @@ struct gateway_plan *gateway_plan(const struct gateway *gateway,
 				  size_t error_size);
 void gateway_plan_free(struct gateway_plan *plan);
 
-/* Puts a plan in force: engine, devices, rules (if their text differs). Takes
- * the plan over. 0 or -errno with a sentence in error: the rules could not be
- * loaded; the engine then follows the plan all the same. */
+/* Puts a plan in force: rules (if their text differs), then engine and
+ * devices, and takes the plan over. 0 or -errno with a sentence in error: the
+ * rules could not be loaded; nothing else was done, the plan is the caller's
+ * and some tables may hold its rules. */
 int gateway_apply(struct gateway *gateway, struct gateway_plan *plan,
 		  char *error, size_t error_size);
+/* The second half of gateway_apply(): engine and devices follow the plan, which
+ * is taken over. */
+void gateway_follow(struct gateway *gateway, struct gateway_plan *plan);
 
 /* Called by the network monitor. */
 void gateway_network_changed(void *context);
@@ -75,11 +90,38 @@ void gateway_read_bound(struct gateway *gateway);
 /* Keeps the router itself off the pool's ports. */
 void gateway_reserve_ports(struct gateway *gateway);
 
+/* Keeps the router from sending redirects to inside hosts; again whenever a
+ * device may have been made anew. */
+void gateway_set_redirects(struct gateway *gateway);
+
 /* Writes a sentence into error and returns err. */
 int gateway_say(char *error, size_t size, int err, const char *format, ...)
 	__attribute__((format(printf, 4, 5)));
 
+/* --- gateway_rules.c --- */
+
+/* Loads a plan's rules and remembers how they look in force. 0 or -errno with
+ * a sentence in error. */
+int gateway_load_rules(struct gateway *gateway, const struct gateway_plan *plan,
+		       char *error, size_t error_size);
+/* The rules in force are not those of the plan: tells it (once) and has them
+ * tried again. */
+void gateway_rules_failed(struct gateway *gateway, const char *error);
+/* Every RULES_REFRESH_S: loads rules again that are gone or were not loaded,
+ * and shows life. */
+void gateway_watch_rules(struct gateway *gateway);
+/* Inserts or removes the tagged accept rules, as the configuration says. What
+ * fails is a warning. */
+void gateway_set_accept(const struct config *config);
+/* At the end: the guard alone (or, with fallback "kernel", the rules as they
+ * are), without accept rules. */
+void gateway_withdraw_rules(struct gateway *gateway,
+			    const struct gateway_plan *plan);
+
 /* --- gateway_warnings.c --- */
+
+/* Whether "fallback": "kernel" is asked for and the rules cannot do it. */
+bool gateway_fallback_lost(const struct gateway *gateway);
 
 /* Looks at the slow conditions (forward policy, offload...) again. */
 void gateway_examine(struct gateway *gateway);

@@ -8,6 +8,7 @@
 #include <stddef.h>
 #include <stdio.h>
 #include <string.h>
+#include <unistd.h>
 
 #include "gateway_private.h"
 
@@ -27,10 +28,10 @@ struct fixed {
 	size_t bytes;
 };
 
-#define FIXED(key, member)                                                     \
-	{                                                                      \
-		key, offsetof(struct config, member),                          \
-			sizeof(((struct config *)0)->member)                   \
+#define FIXED(key, member) \
+	{ \
+		key, offsetof(struct config, member), \
+			sizeof(((struct config *)0)->member) \
 	}
 
 /* What a running daemon cannot change: tables are sized and the queue is bound
@@ -42,7 +43,6 @@ static const struct fixed fixed[] = {
 	FIXED("limits.held_ports", limits.held_ports),
 	FIXED("fragments.entries", limits.fragments),
 	FIXED("fragments.bytes", limits.fragment_bytes),
-	FIXED("uplink.device", uplink_device),
 	FIXED("queue.number", queue.number),
 	FIXED("queue.batch", queue.batch),
 	FIXED("queue.gso", queue.gso),
@@ -50,7 +50,30 @@ static const struct fixed fixed[] = {
 	FIXED("rules", rules),
 };
 
-static bool same_devices(const struct config *a, const struct config *b)
+/* Sockets and files are opened once, too. */
+static const struct fixed fixed_paths[] = {
+	FIXED("control", control),
+	FIXED("control_read", control_read),
+	FIXED("state", state),
+};
+
+static const char *path_of(const struct config *config, size_t offset)
+{
+	return *(char *const *)(const void *)((const char *)config + offset);
+}
+
+static const char *changed_path(const struct config *old,
+				const struct config *new)
+{
+	for (size_t i = 0; i < sizeof(fixed_paths) / sizeof(fixed_paths[0]);
+	     i++)
+		if (strcmp(path_of(old, fixed_paths[i].offset),
+			   path_of(new, fixed_paths[i].offset)))
+			return fixed_paths[i].key;
+	return NULL;
+}
+
+static bool same_inside(const struct config *a, const struct config *b)
 {
 	return a->inside_count == b->inside_count &&
 	       (!a->inside_count ||
@@ -58,50 +81,111 @@ static bool same_devices(const struct config *a, const struct config *b)
 			a->inside_count * sizeof(*a->inside_devices)));
 }
 
-static int check_fixed(const struct config *old, const struct config *new,
+/* A device that was chosen automatically may be named now. */
+static bool names_uplink(const struct network_state *network,
+			 const struct config *config)
+{
+	return !strcmp(config->uplink_device, network->uplink.name);
+}
+
+static bool names_inside(const struct network_state *network,
+			 const struct config *config)
+{
+	if (config->inside_count != network->inside_count)
+		return false;
+	for (size_t i = 0; i < config->inside_count; i++)
+		if (strcmp(config->inside_devices[i], network->inside[i].name))
+			return false;
+	return true;
+}
+
+static const char *changed_device(const struct network_state *network,
+				  const struct config *old,
+				  const struct config *new)
+{
+	if (strcmp(old->uplink_device, new->uplink_device) &&
+	    !names_uplink(network, new))
+		return "uplink.device";
+	if (!same_inside(old, new) && !names_inside(network, new))
+		return "inside.devices";
+	return NULL;
+}
+
+static int check_fixed(const struct gateway *g, const struct config *new,
 		       char *error, size_t size)
 {
+	const struct config *old = g->config;
 	const char *key = NULL;
 
 	for (size_t i = 0; i < sizeof(fixed) / sizeof(fixed[0]) && !key; i++)
 		if (memcmp((const char *)old + fixed[i].offset,
 			   (const char *)new + fixed[i].offset, fixed[i].bytes))
 			key = fixed[i].key;
-	if (!key && !same_devices(old, new))
-		key = "inside.devices";
+	if (!key)
+		key = changed_path(old, new);
+	if (!key)
+		key = changed_device(network_state(g->network), old, new);
 	if (!key && old->uplink_address != new->uplink_address)
 		key = "uplink.address";
 	if (key)
-		return gateway_say(error, size, -EINVAL,
-			   "%s cannot change while the daemon runs: restart it",
-			   key);
+		return gateway_say(
+			error, size, -EINVAL,
+			"%s cannot change while the daemon runs: restart it",
+			key);
 	return 0;
+}
+
+/* A gateway in automatic mode may have been given a file meanwhile. */
+static const char *file_to_read(const struct gateway *g)
+{
+	if (g->config_path)
+		return g->config_path;
+	return access(CONFIG_DEFAULT_FILE, F_OK) ? NULL : CONFIG_DEFAULT_FILE;
+}
+
+/* Some of the new rules may be in force: back to the old ones. */
+static void go_back(struct gateway *g)
+{
+	char error[512];
+
+	if (gateway_load_rules(g, g->plan, error, sizeof(error)))
+		gateway_rules_failed(g, error);
+	else
+		g->rules_failed = false;
 }
 
 int gateway_reload(struct gateway *g, char *error, size_t error_size)
 {
 	struct config *old = g->config;
-	struct config *config = config_load(g->config_path,
-					    config_memory_total(), error,
-					    error_size);
+	struct config *config = config_load(
+		file_to_read(g), config_memory_total(), error, error_size);
 	struct gateway_plan *plan = NULL;
 	int err;
 
 	if (!config)
 		return -EINVAL;
-	err = check_fixed(old, config, error, error_size);
+	err = check_fixed(g, config, error, error_size);
 	if (!err) {
 		plan = gateway_plan(g, config, error, error_size);
 		err = plan ? 0 : -EINVAL;
+	}
+	if (!err) {
+		err = gateway_apply(g, plan, error, error_size);
+		if (err) {
+			gateway_plan_free(plan);
+			go_back(g);
+		}
 	}
 	if (err) {
 		config_free(config);
 		return err;
 	}
 	g->config = config;
-	err = gateway_apply(g, plan, error, error_size);
+	gateway_set_redirects(g);
 	gateway_reserve_ports(g);
+	if (old->forward_accept != config->forward_accept)
+		gateway_set_accept(config);
 	gateway_examine(g);
 	config_free(old);
-	return err;
+	return 0;
 }

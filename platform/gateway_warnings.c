@@ -41,6 +41,12 @@ static void warn(struct gateway *g, const char *format, ...)
 		g->warnings[g->warnings_count++] = copy;
 }
 
+bool gateway_fallback_lost(const struct gateway *g)
+{
+	return g->config->fallback == CONFIG_FALLBACK_KERNEL &&
+	       g->backend != RULES_NFTABLES;
+}
+
 static void warn_network(struct gateway *g)
 {
 	const struct network_state *network = network_state(g->network);
@@ -63,6 +69,8 @@ static void warn_network(struct gateway *g)
 		     "are not covered");
 	if (g->rules_failed)
 		warn(g, "the rules could not be loaded: see the log");
+	if (gateway_fallback_lost(g))
+		warn(g, "%s", GATEWAY_FALLBACK_LOST);
 }
 
 static void warn_forwards(struct gateway *g)
@@ -147,10 +155,29 @@ static char *finding_text(const struct doctor_finding *finding)
 	return strdup(text);
 }
 
+/* Another firewall was loaded anew, without the rule we had put there. One
+ * more look shows whether it helped, not more than one. */
+static void heal(struct gateway *g)
+{
+	bool refused = false;
+
+	for (size_t i = 0; i < g->findings_count; i++)
+		if (strstr(g->findings[i], "forward chain"))
+			refused = true;
+	if (!refused || g->doctor_repeats ||
+	    g->config->forward_accept != CONFIG_ACCEPT_INSERT) {
+		g->doctor_repeats = false;
+		return;
+	}
+	gateway_set_accept(g->config);
+	g->doctor_repeats = true;
+	gateway_examine(g);
+}
+
 /* Replaces the findings; what was not there before goes to the log. */
 static void take_report(struct gateway *g, const struct doctor_report *report)
 {
-	char *fresh[GATEWAY_WARNINGS_MAX];
+	char *fresh[GATEWAY_WARNINGS_MAX] = { NULL };
 	size_t count = 0;
 
 	for (size_t i = 0; i < report->count && count < GATEWAY_WARNINGS_MAX;
@@ -178,11 +205,18 @@ static void stop_doctor(struct gateway *g)
 	g->doctor_text = NULL;
 }
 
+static void end_doctor(struct gateway *g)
+{
+	kill(g->doctor_child, SIGKILL);
+	waitpid(g->doctor_child, NULL, 0);
+	stop_doctor(g);
+}
+
 static void doctor_speaks(struct watch *watch, uint32_t events)
 {
-	struct gateway *g = (void *)((char *)watch -
-				     offsetof(struct gateway, doctor));
-	struct doctor_report report = {0};
+	struct gateway *g =
+		(void *)((char *)watch - offsetof(struct gateway, doctor));
+	struct doctor_report report = { 0 };
 	int done = doctor_continue(watch->fd, g->doctor_child, &g->doctor_text,
 				   &report);
 
@@ -194,6 +228,7 @@ static void doctor_speaks(struct watch *watch, uint32_t events)
 		return;
 	take_report(g, &report);
 	doctor_report_free(&report);
+	heal(g);
 }
 
 /* Asks in a child process: nft and iptables-save may take their time. */
@@ -214,16 +249,13 @@ void gateway_examine(struct gateway *g)
 	if (g->doctor.fd < 0)
 		g->doctor.fd = -1;
 	else if (loop_add(g->loop, &g->doctor, EPOLLIN))
-		stop_doctor(g);
+		end_doctor(g);
 }
 
 void gateway_warnings_free(struct gateway *g)
 {
-	if (g->doctor.fd >= 0) {
-		kill(g->doctor_child, SIGKILL);
-		waitpid(g->doctor_child, NULL, 0);
-		stop_doctor(g);
-	}
+	if (g->doctor.fd >= 0)
+		end_doctor(g);
 	clear(g->warnings, &g->warnings_count);
 	clear(g->findings, &g->findings_count);
 }

@@ -7,8 +7,10 @@
 
 #include <errno.h>
 #include <stdarg.h>
+#include <stdbool.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <syslog.h>
 #include <unistd.h>
 
 #define LINE_MAX_BYTES 1024
@@ -21,13 +23,20 @@ static const int priority[] = {
 	[LOG_LEVEL_DEBUG] = 7,
 };
 
-/* The one variable of the process's life: a level passed to every function
- * would say nothing more. */
+/* The variables of the process's life: passed to every function they would say
+ * nothing more. */
 static enum log_level shown = LOG_LEVEL_INFO;
+static bool to_syslog;
 
 void log_set_level(enum log_level level)
 {
 	shown = level;
+}
+
+void log_to_syslog(void)
+{
+	openlog("portico", LOG_PID, LOG_DAEMON);
+	to_syslog = true;
 }
 
 /* Bytes that snprintf() really left in a buffer of size bytes. */
@@ -70,11 +79,11 @@ void log_message(enum log_level level, const char *subsystem,
 
 	if (level > shown)
 		return;
-	if (getenv("JOURNAL_STREAM"))
+	if (!to_syslog && getenv("JOURNAL_STREAM"))
 		length = kept(snprintf(line, room, "<%d>", priority[level]),
 			      room);
-	length += kept(snprintf(line + length, room - length,
-				"portico: %s: ", subsystem),
+	length += kept(snprintf(line + length, room - length, "%s%s: ",
+				to_syslog ? "" : "portico: ", subsystem),
 		       room - length);
 	va_start(args, format);
 	length += kept(vsnprintf(line + length, room - length, format, args),
@@ -82,6 +91,9 @@ void log_message(enum log_level level, const char *subsystem,
 	va_end(args);
 	clean(line, length);
 	line[length++] = '\n';
-	put(line, length);
+	if (to_syslog)
+		syslog(priority[level], "%.*s", (int)length - 1, line);
+	else
+		put(line, length);
 	errno = saved;
 }

@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later
  *
  * Messages to stderr, one line each: "portico: SUBSYSTEM: text". Under
- * systemd (JOURNAL_STREAM set) each line carries its <level> prefix.
+ * systemd (JOURNAL_STREAM set) each line carries its <level> prefix. A daemon
+ * in the background sends them to syslog.
  */
 #ifndef PORTICO_PLATFORM_LOG_H
 #define PORTICO_PLATFORM_LOG_H
@@ -12,6 +13,10 @@ enum log_level {
 	LOG_LEVEL_INFO,
 	LOG_LEVEL_DEBUG,
 };
+
+/* From now on to syslog(3), as facility daemon, and no longer to stderr: for a
+ * daemon without a terminal. */
+void log_to_syslog(void);
 
 /* Messages above this level are not shown; INFO at start. */
 void log_set_level(enum log_level level);

@@ -12,10 +12,10 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/epoll.h>
-#include <sys/file.h>
 #include <sys/signalfd.h>
-#include <sys/stat.h>
+#include <sys/socket.h>
 #include <sys/timerfd.h>
+#include <sys/un.h>
 #include <unistd.h>
 
 #include "config.h"
@@ -63,14 +63,14 @@ static const char usage[] =
 static int parse_options(int argc, char **argv, struct options *options)
 {
 	static const struct option table[] = {
-		{"config", required_argument, NULL, 'c'},
-		{"foreground", no_argument, NULL, 'f'},
-		{"check-config", no_argument, NULL, 'k'},
-		{"self-test", no_argument, NULL, 't'},
-		{"remove-guard", no_argument, NULL, 'g'},
-		{"version", no_argument, NULL, 'V'},
-		{"help", no_argument, NULL, 'h'},
-		{NULL, 0, NULL, 0},
+		{ "config", required_argument, NULL, 'c' },
+		{ "foreground", no_argument, NULL, 'f' },
+		{ "check-config", no_argument, NULL, 'k' },
+		{ "self-test", no_argument, NULL, 't' },
+		{ "remove-guard", no_argument, NULL, 'g' },
+		{ "version", no_argument, NULL, 'V' },
+		{ "help", no_argument, NULL, 'h' },
+		{ NULL, 0, NULL, 0 },
 	};
 	int option;
 
@@ -119,13 +119,17 @@ static const char *config_path(const struct options *options)
 	return access(CONFIG_DEFAULT_FILE, F_OK) ? NULL : CONFIG_DEFAULT_FILE;
 }
 
+/* By its absolute path: a reload comes from another directory. */
 static struct config *load_config(const struct options *options)
 {
 	char error[512];
-	struct config *config = config_load(config_path(options),
+	const char *path = config_path(options);
+	char *absolute = path && path[0] != '/' ? realpath(path, NULL) : NULL;
+	struct config *config = config_load(absolute ? absolute : path,
 					    config_memory_total(), error,
 					    sizeof(error));
 
+	free(absolute);
 	if (!config)
 		fprintf(stderr, "porticod: %s\n", error);
 	for (size_t i = 0; config && i < config->warnings_count; i++)
@@ -144,50 +148,53 @@ static int check_config(const struct options *options)
 	return EXIT_OK;
 }
 
+/* --- lock --------------------------------------------------------------- */
+
+/* Rules and settings are those of a network namespace, and so are abstract
+ * sockets: whatever paths and queues two daemons have, one of them holds this
+ * name. It goes with its process. */
+static int take_lock(void)
+{
+	static const char name[] = "portico";
+	struct sockaddr_un addr = { .sun_family = AF_UNIX };
+	int fd = socket(AF_UNIX, SOCK_DGRAM | SOCK_CLOEXEC, 0);
+	int err;
+
+	memcpy(addr.sun_path + 1, name, sizeof(name) - 1);
+	if (fd >= 0 &&
+	    !bind(fd, (const struct sockaddr *)&addr,
+		  (socklen_t)(offsetof(struct sockaddr_un, sun_path) +
+			      sizeof(name))))
+		return fd;
+	err = errno;
+	if (fd >= 0)
+		close(fd);
+	if (err == EADDRINUSE)
+		fputs("porticod: another porticod runs in this network "
+		      "namespace (it holds the socket @portico); nothing was "
+		      "changed\n",
+		      stderr);
+	else
+		fprintf(stderr, "porticod: socket @portico: %s\n",
+			strerror(err));
+	return -1;
+}
+
+/* Not under a running daemon: it would route without rules. */
 static int remove_guard(void)
 {
 	char error[512];
+	int lock = take_lock();
+	int err;
 
-	if (!rules_remove(error, sizeof(error)))
+	if (lock < 0)
+		return EXIT_BAD;
+	err = rules_remove(error, sizeof(error));
+	close(lock);
+	if (!err)
 		return EXIT_OK;
 	fprintf(stderr, "porticod: %s\n", error);
 	return EXIT_BAD;
-}
-
-/* --- lock --------------------------------------------------------------- */
-
-static void make_directory_of(const char *path)
-{
-	char directory[256];
-	char *slash;
-
-	snprintf(directory, sizeof(directory), "%s", path);
-	slash = strrchr(directory, '/');
-	if (!slash || slash == directory)
-		return;
-	*slash = '\0';
-	mkdir(directory, 0755); /* what fails here is told by the next step */
-}
-
-static int take_lock(const char *control)
-{
-	char path[256];
-	int fd;
-
-	make_directory_of(control);
-	snprintf(path, sizeof(path), "%s.lock", control);
-	fd = open(path, O_RDWR | O_CREAT | O_CLOEXEC, 0600);
-	if (fd < 0) {
-		fprintf(stderr, "porticod: %s: %s\n", path, strerror(errno));
-		return -1;
-	}
-	if (!flock(fd, LOCK_EX | LOCK_NB))
-		return fd;
-	fprintf(stderr,
-		"porticod: another porticod holds %s; nothing was changed\n",
-		path);
-	close(fd);
-	return -1;
 }
 
 /* --- background --------------------------------------------------------- */
@@ -214,14 +221,21 @@ static int go_background(void)
 	return ends[1];
 }
 
+/* The terminal's or the caller's directory may go: nothing of either is kept.
+ * What the configuration names are absolute paths. */
 static void leave_terminal(int ready)
 {
 	int null = open("/dev/null", O_RDWR | O_CLOEXEC);
 
+	log_to_syslog();
+	if (chdir("/"))
+		log_warning("daemon", "chdir: %s", strerror(errno));
 	if (null >= 0) {
 		dup2(null, STDIN_FILENO);
 		dup2(null, STDOUT_FILENO);
-		close(null);
+		dup2(null, STDERR_FILENO);
+		if (null > STDERR_FILENO)
+			close(null);
 	}
 	if (write(ready, "r", 1) != 1)
 		log_warning("daemon", "the starting process is gone");
@@ -244,8 +258,8 @@ static void reload(struct daemon *d)
 
 static void on_signal(struct watch *watch, uint32_t events)
 {
-	struct daemon *d = (void *)((char *)watch -
-				    offsetof(struct daemon, signals));
+	struct daemon *d =
+		(void *)((char *)watch - offsetof(struct daemon, signals));
 	struct signalfd_siginfo info;
 
 	(void)events;
@@ -276,8 +290,8 @@ static int watch_signals(struct daemon *d)
 
 static void on_second(struct watch *watch, uint32_t events)
 {
-	struct daemon *d = (void *)((char *)watch -
-				    offsetof(struct daemon, second));
+	struct daemon *d =
+		(void *)((char *)watch - offsetof(struct daemon, second));
 	uint64_t times;
 
 	(void)events;
@@ -287,11 +301,11 @@ static void on_second(struct watch *watch, uint32_t events)
 
 static int watch_seconds(struct daemon *d)
 {
-	const struct itimerspec every = {{1, 0}, {1, 0}};
+	const struct itimerspec every = { { 1, 0 }, { 1, 0 } };
 
 	d->second.handler = on_second;
-	d->second.fd = timerfd_create(CLOCK_MONOTONIC,
-				      TFD_NONBLOCK | TFD_CLOEXEC);
+	d->second.fd =
+		timerfd_create(CLOCK_MONOTONIC, TFD_NONBLOCK | TFD_CLOEXEC);
 	if (d->second.fd < 0 ||
 	    timerfd_settime(d->second.fd, 0, &every, NULL) < 0)
 		return -errno;
@@ -365,7 +379,7 @@ static int serve(struct daemon *d, struct config *config)
 
 static int run(const struct options *options)
 {
-	struct daemon d = {.signals.fd = -1, .second.fd = -1, .ready = -1};
+	struct daemon d = { .signals.fd = -1, .second.fd = -1, .ready = -1 };
 	struct config *config = load_config(options);
 
 	if (!config)
@@ -378,7 +392,7 @@ static int run(const struct options *options)
 			return EXIT_BAD;
 		}
 	}
-	d.lock = take_lock(config->control);
+	d.lock = take_lock();
 	if (d.lock < 0) {
 		config_free(config);
 		return EXIT_BAD;
@@ -388,7 +402,7 @@ static int run(const struct options *options)
 
 int main(int argc, char **argv)
 {
-	struct options options = {0};
+	struct options options = { 0 };
 	int status = parse_options(argc, argv, &options);
 
 	if (status >= 0)

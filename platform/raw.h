@@ -10,8 +10,8 @@
 
 /* Returns the descriptor or -errno. */
 int raw_open(void);
-/* Sends one complete IPv4 packet to the destination in its header.
- * on the packet (SO_MARK) so that our own rules leave it alone. 0 or -errno. */
+/* Sends one complete IPv4 packet to the destination in its header. 0 or
+ * -errno; -EINVAL: shorter than a header. */
 int raw_send(int fd, const uint8_t *packet, uint32_t length);
 
 #endif

@@ -226,6 +226,25 @@ static int apply(const struct rules_spec *spec,
 
 /* --- taking away --------------------------------------------------------- */
 
+/* What the programs say where the kernel has no such tables or nothing in
+ * them: then there is nothing of ours. All else may hide rules. */
+static bool says_nothing_there(const char *sentence)
+{
+	static const char *const words[] = {
+		"No such file or directory",
+		"cache initialization failed: Invalid argument",
+		"No chain/target/match by that name",
+		"does not exist",
+		"Operation not supported",
+		"Protocol not supported",
+	};
+
+	for (size_t i = 0; i < sizeof(words) / sizeof(words[0]); i++)
+		if (strstr(sentence, words[i]))
+			return true;
+	return false;
+}
+
 /* Nothing is ours where nft is not installed or the kernel has no nftables. */
 static int remove_nft(char *error, size_t error_size)
 {
@@ -233,7 +252,7 @@ static int remove_nft(char *error, size_t error_size)
 				   "delete table ip portico\n";
 	int result = rules_run_nft(take, false, error, error_size);
 
-	if (result == -EIO && !strstr(error, "not permitted"))
+	if (result == -EIO && says_nothing_there(error))
 		result = 0;
 	return result == -ENOENT ? 0 : result;
 }
@@ -245,8 +264,10 @@ static int remove_iptables(enum rules_backend backend, char *error,
 	char *save;
 	int result = rules_run_save(backend, &save, error, error_size);
 
+	if (result == -ENOENT || (result == -EIO && says_nothing_there(error)))
+		return 0;
 	if (result)
-		return result == -ENOENT || result == -EIO ? 0 : result;
+		return result;
 	for (int table = RULES_TABLES - 1; !result && table >= 0; table--)
 		result = remove_table(backend, save, (enum rules_table)table,
 				      error, error_size);
@@ -262,8 +283,7 @@ static int remove_backend(enum rules_backend backend, char *error,
 	return remove_iptables(backend, error, error_size);
 }
 
-/* What an earlier daemon with another backend may have left. */
-static void remove_others(enum rules_backend kept)
+void rules_remove_others(enum rules_backend kept)
 {
 	char error[SENTENCE_MAX] = "";
 
@@ -321,20 +341,13 @@ int rules_apply(const struct rules_spec *spec, enum rules_backend backend,
 	} else if (result) {
 		snprintf(error, error_size, "%s", first);
 	}
-	if (!result)
-		remove_others(backend);
 	return result;
 }
 
 int rules_apply_guard(const struct rules_spec *spec, enum rules_backend backend,
 		      char *error, size_t error_size)
 {
-	int result;
-
 	if (rules_check(spec))
 		return refuse(spec, error, error_size);
-	result = apply(spec, NULL, backend, error, error_size);
-	if (!result)
-		remove_others(backend);
-	return result;
+	return apply(spec, NULL, backend, error, error_size);
 }

@@ -64,17 +64,30 @@ int rules_choose(enum config_rules wanted, enum rules_backend *backend,
 		 char *error, size_t error_size);
 
 /* Puts the ruleset / the guard in force atomically (iptables: table by table,
- * never without the guard), replacing ours only; what an earlier daemon left
- * in another backend goes. 0, or -errno with a sentence in error: -EIO when
- * the program refused, -EINVAL when the spec names what no rule can hold. */
+ * never without the guard), replacing ours only. 0, or -errno with a sentence
+ * in error: -EIO when the program refused, -EINVAL when the spec names what no
+ * rule can hold. */
 int rules_apply(const struct rules_spec *spec, enum rules_backend backend,
 		char *error, size_t error_size);
-int rules_apply_guard(const struct rules_spec *spec,
-		      enum rules_backend backend, char *error,
-		      size_t error_size);
+int rules_apply_guard(const struct rules_spec *spec, enum rules_backend backend,
+		      char *error, size_t error_size);
+/* Removes what an earlier daemon left in the other backends; what fails is
+ * told in the log. Runs several programs: for start and stop only. */
+void rules_remove_others(enum rules_backend kept);
 /* Removes everything of ours, of any backend: rules, guard, tagged accept
  * rules. Nothing there is no error. */
 int rules_remove(char *error, size_t error_size);
+
+/* What is in force of ours, in numbers that differ as soon as somebody flushed
+ * or deleted a part of it. */
+#define RULES_SIGHT_MAX 9
+struct rules_sight {
+	uint32_t use[RULES_SIGHT_MAX];
+};
+
+/* Looks without running a program, for every few seconds. 0 or -errno:
+ * -ENOENT when not even the guard is there; others: it cannot be told. */
+int rules_look(enum rules_backend backend, struct rules_sight *sight);
 
 /* "fallback": "kernel": how long the set `alive` believes in the daemon after
  * a refresh, and how often it is to be refreshed. */

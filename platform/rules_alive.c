@@ -16,6 +16,8 @@
 #include <string.h>
 #include <sys/time.h>
 
+#include "rules_text.h"
+
 #define TIMEOUT_MS 500
 
 struct batch {
@@ -152,7 +154,7 @@ static int refresh(struct mnl_socket *socket, const char *device,
 	return result ? result : collect(socket, batch.acks);
 }
 
-static struct mnl_socket *open_socket(void)
+struct mnl_socket *rules_netlink(void)
 {
 	const struct timeval timeout = { .tv_usec = TIMEOUT_MS * 1000 };
 	struct mnl_socket *socket =
@@ -177,7 +179,7 @@ int rules_refresh_alive(const struct rules_spec *spec,
 
 	if (backend != RULES_NFTABLES || !spec->fallback_kernel)
 		return 0;
-	socket = open_socket();
+	socket = rules_netlink();
 	if (!socket)
 		return -errno;
 	for (size_t i = 0; i < spec->inside_count && !result; i++) {

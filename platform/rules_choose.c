@@ -64,7 +64,6 @@ static bool is_wanted(enum config_rules wanted, enum rules_backend backend)
 	       (wanted == CONFIG_RULES_NFTABLES) == (backend == RULES_NFTABLES);
 }
 
-/* The first backend that works; what the others said goes to tried. */
 /* Where the kernel has no nft queue, the legacy tables cost a small packet about
  * a fifth less than the same rules in iptables-nft (tests/bench). */
 static const enum rules_backend preferred[RULES_BACKENDS] = {
@@ -73,6 +72,7 @@ static const enum rules_backend preferred[RULES_BACKENDS] = {
 	RULES_IPTABLES_NFT,
 };
 
+/* The first backend that works; what the others said goes to tried. */
 static int try_all(enum config_rules wanted, enum rules_backend *backend,
 		   char tried[SENTENCE_MAX])
 {

@@ -229,10 +229,13 @@ static void chain_errors(FILE *out, const struct rules_spec *spec,
  * iptables the guard also stops what a masquerade rule would have saved. */
 static void chain_guard(FILE *out, const struct rules_spec *spec)
 {
+	const struct nat_prefix own = { spec->uplink_addr, 32 };
 	char match[64];
 
 	snprintf(match, sizeof(match), "PORTICO-POST -o %s -s", spec->uplink);
 	exempt(out, spec, "PORTICO-POST -d", "PORTICO-POST -s");
+	each_prefix(out, "PORTICO-POST -s", &own, spec->uplink_addr ? 1 : 0,
+		    "RETURN");
 	each_prefix(out, match, spec->inside_nets, spec->inside_net_count,
 		    "DROP");
 }

@@ -231,10 +231,16 @@ static void chain_out(FILE *out, const struct rules_spec *spec)
 
 /* After every source translation, ours and the kernel's: what still has an
  * inside source here would be seen outside. That goes for the router's own
- * packets, too: an answer to them could not come back. */
+ * packets, too: an answer to them could not come back. The uplink's own
+ * address passes: behind another NAT it may lie in an inside network. */
 static void chain_guard(FILE *out, const struct rules_spec *spec)
 {
+	char address[RULES_PREFIX_TEXT];
+
 	chain_open(out, "guard", "filter", "postrouting", "300");
+	if (spec->uplink_addr)
+		fprintf(out, "\t\tip saddr %s accept\n",
+			rules_addr_text(spec->uplink_addr, address));
 	fprintf(out,
 		"\t\toifname \"%s\" ip saddr @inside ip saddr != @exempt "
 		"ip daddr != @exempt drop\n",

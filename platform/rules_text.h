@@ -74,6 +74,10 @@ void rules_iptables_guard(const struct rules_spec *spec, const char *first,
 size_t rules_iptables_undo(const char *save, const char *table,
 			   const char *keep, FILE *out);
 
+/* A netfilter netlink socket that waits for an answer half a second at most,
+ * to be closed by mnl_socket_close(). NULL with errno. */
+struct mnl_socket *rules_netlink(void);
+
 /* --- running the programs (rules_tools.c) -------------------------------- */
 
 /* Loading may have to wait for another program's lock; looking may not. */

@@ -136,16 +136,47 @@ static void fill_network(const struct config *config,
 	rules->uplink_addr = config->uplink_address;
 	if (!network)
 		return;
-	rules->uplink_addr = network->uplink_addr;
+	/* A configured address stands also while its device is away. */
+	if (network->uplink_addr)
+		rules->uplink_addr = network->uplink_addr;
 	rules->uplink_mtu = network->uplink.mtu;
 	rules->inside_mtu = inside_mtu(network);
-	rules->inside_nets = network->inside_nets;
-	rules->inside_net_count = network->inside_net_count;
-	rules->elsewhere = network->elsewhere;
-	rules->elsewhere_count = network->elsewhere_count;
 	rules->mss_clamp = config->mss == CONFIG_MSS_AUTO &&
 			   rules->uplink_mtu &&
 			   rules->uplink_mtu < rules->inside_mtu;
+}
+
+/* A copy, since the network's own arrays live until its next change only.
+ * NULL without memory. */
+static struct nat_prefix *copy_prefixes(const struct nat_prefix *from,
+					size_t count)
+{
+	/* At least one: calloc(0) may be NULL. */
+	struct nat_prefix *to = calloc(count ? count : 1, sizeof(*to));
+
+	if (to && count)
+		memcpy(to, from, count * sizeof(*to));
+	return to;
+}
+
+static int fill_nets(const struct network_state *network,
+		     struct spec_storage *storage)
+{
+	struct rules_spec *rules = &storage->rules;
+
+	if (!network)
+		return 0;
+	storage->inside_nets =
+		copy_prefixes(network->inside_nets, network->inside_net_count);
+	storage->elsewhere =
+		copy_prefixes(network->elsewhere, network->elsewhere_count);
+	if (!storage->inside_nets || !storage->elsewhere)
+		return -ENOMEM;
+	rules->inside_nets = storage->inside_nets;
+	rules->inside_net_count = network->inside_net_count;
+	rules->elsewhere = storage->elsewhere;
+	rules->elsewhere_count = network->elsewhere_count;
+	return 0;
 }
 
 static void fill_settings(const struct config *config, struct rules_spec *rules)
@@ -175,7 +206,12 @@ int spec_build(const struct config *config, const struct network_state *network,
 	if (err)
 		return err;
 	fill_queue_ports(config, storage);
-	return fill_inside(config, network, storage);
+	err = fill_inside(config, network, storage);
+	if (!err)
+		err = fill_nets(network, storage);
+	if (err)
+		spec_free(storage);
+	return err;
 }
 
 /* --- automatic mode ------------------------------------------------------ */
@@ -228,9 +264,20 @@ int spec_choose_devices(const struct config *config,
 
 void spec_free(struct spec_storage *storage)
 {
+	struct rules_spec *rules = &storage->rules;
+
 	free(storage->inside);
+	free(storage->inside_nets);
+	free(storage->elsewhere);
 	storage->inside = NULL;
-	storage->rules.inside = NULL;
+	storage->inside_nets = NULL;
+	storage->elsewhere = NULL;
+	rules->inside = NULL;
+	rules->inside_nets = NULL;
+	rules->elsewhere = NULL;
+	rules->inside_count = 0;
+	rules->inside_net_count = 0;
+	rules->elsewhere_count = 0;
 }
 
 const char *spec_error(int err)

@@ -15,8 +15,8 @@
 #include "rules.h"
 #include "uplink.h"
 
-/* rules points into this struct, into the config and into the network state it
- * was built from: all three stay where they are while it is used. */
+/* rules points into this struct and into the config it was built from: both
+ * stay where they are while it is used. Of the network everything is copied. */
 struct spec_storage {
 	struct rules_spec rules;
 	/* Ports that may be handed out: `ports` and `low_ports` without
@@ -28,10 +28,13 @@ struct spec_storage {
 	struct nat_portset queue_tcp;
 	char uplink[IFNAMSIZ];
 	char (*inside)[IFNAMSIZ];
+	struct nat_prefix *inside_nets;
+	struct nat_prefix *elsewhere;
 };
 
 /* Fills storage (its former content is not looked at). network NULL: devices
- * as configured, no addresses known but a configured uplink.address.
+ * as configured. A configured uplink.address is taken where the network shows
+ * none.
  * 0; -ENODEV: no uplink is known; -ERANGE: router_ports leave no port for the
  * pool; -ENOMEM. spec_free() after success only. */
 int spec_build(const struct config *config, const struct network_state *network,

@@ -13,29 +13,11 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "sysctl_private.h"
+
 #define NAME_MAX_BYTES 128
-#define RESERVED_PORTS "net/ipv4/ip_local_reserved_ports"
 #define PORT_RANGE "net/ipv4/ip_local_port_range"
 #define ROUTER_PORTS 2048U
-/* Room for a list in which every second port stands alone: 32,768 times
- * "65535,". */
-#define PORT_LIST_MAX (6U * NAT_PORTS / 2)
-
-struct setting {
-	struct setting *next;
-	char *name;
-	char *before;
-	char *written;
-	/* For ip_local_reserved_ports: the ports that are our own addition.
-	 * Others may have added theirs since; only ours are taken out. Where
-	 * one of ours is missing, somebody wrote a list of their own: then
-	 * none is ours any more. */
-	struct nat_portset *added;
-};
-
-struct sysctl_saved {
-	struct setting *settings; /* the latest first */
-};
 
 /* Names are built with device names in them: none may lead out of /proc/sys. */
 static int open_setting(const char *name, int flags)
@@ -122,21 +104,7 @@ int sysctl_write(const char *name, const char *value)
 	return result;
 }
 
-struct sysctl_saved *sysctl_new(void)
-{
-	return calloc(1, sizeof(struct sysctl_saved));
-}
-
-static struct setting *find(const struct sysctl_saved *saved, const char *name)
-{
-	struct setting *setting = saved->settings;
-
-	while (setting && strcmp(setting->name, name))
-		setting = setting->next;
-	return setting;
-}
-
-static void setting_free(struct setting *setting)
+static void setting_free(struct sysctl_setting *setting)
 {
 	free(setting->name);
 	free(setting->before);
@@ -145,10 +113,45 @@ static void setting_free(struct setting *setting)
 	free(setting);
 }
 
-static struct setting *remember(struct sysctl_saved *saved, const char *name,
-				const char *before)
+void sysctl_forget(struct sysctl_saved *saved)
 {
-	struct setting *setting = calloc(1, sizeof(*setting));
+	while (saved->settings) {
+		struct sysctl_setting *setting = saved->settings;
+
+		saved->settings = setting->next;
+		setting_free(setting);
+	}
+}
+
+struct sysctl_saved *sysctl_new(const char *store)
+{
+	struct sysctl_saved *saved = calloc(1, sizeof(*saved));
+
+	if (!saved || !store)
+		return saved;
+	saved->store = strdup(store);
+	if (!saved->store) {
+		free(saved);
+		return NULL;
+	}
+	sysctl_store_load(saved);
+	return saved;
+}
+
+static struct sysctl_setting *find(const struct sysctl_saved *saved,
+				   const char *name)
+{
+	struct sysctl_setting *setting = saved->settings;
+
+	while (setting && strcmp(setting->name, name))
+		setting = setting->next;
+	return setting;
+}
+
+struct sysctl_setting *sysctl_remember(struct sysctl_saved *saved,
+				       const char *name, const char *before)
+{
+	struct sysctl_setting *setting = calloc(1, sizeof(*setting));
 
 	if (!setting)
 		return NULL;
@@ -163,16 +166,10 @@ static struct setting *remember(struct sysctl_saved *saved, const char *name,
 	return setting;
 }
 
-/* What the kernel shows after the write ("1" for "01"). */
-static int note_written(struct setting *setting, const char *name, char *buffer,
-			size_t size)
+int sysctl_note_written(struct sysctl_setting *setting, const char *value)
 {
-	int result = sysctl_read(name, buffer, size);
-	char *copy;
+	char *copy = strdup(value);
 
-	if (result)
-		return result;
-	copy = strdup(buffer);
 	if (!copy)
 		return -ENOMEM;
 	free(setting->written);
@@ -180,10 +177,33 @@ static int note_written(struct setting *setting, const char *name, char *buffer,
 	return 0;
 }
 
+/* Notes the value before it is written, so that no crash finds a setting
+ * changed and not noted. A value that is then refused does no harm: only what
+ * is found there at the end is put back. */
+static int change(struct sysctl_saved *saved, struct sysctl_setting *setting,
+		  const char *value)
+{
+	char now[SYSCTL_VALUE_MAX] = "";
+	int result = sysctl_note_written(setting, value);
+
+	if (result)
+		return result;
+	sysctl_store_save(saved);
+	result = sysctl_write(setting->name, value);
+	if (!result)
+		result = sysctl_read(setting->name, now, sizeof(now));
+	if (result || !strcmp(now, value))
+		return result;
+	/* The kernel shows "1" for "01". */
+	result = sysctl_note_written(setting, now);
+	sysctl_store_save(saved);
+	return result;
+}
+
 int sysctl_set(struct sysctl_saved *saved, const char *name, const char *value)
 {
-	struct setting *setting = find(saved, name);
-	char now[256];
+	struct sysctl_setting *setting = find(saved, name);
+	char now[SYSCTL_VALUE_MAX];
 	int result;
 
 	result = sysctl_read(name, now, sizeof(now));
@@ -194,13 +214,11 @@ int sysctl_set(struct sysctl_saved *saved, const char *name, const char *value)
 	if (!setting && !strcmp(now, value))
 		return 0; /* not ours to put back */
 	if (!setting)
-		setting = remember(saved, name, now);
+		setting = sysctl_remember(saved, name, now);
 	if (!setting)
 		return -ENOMEM;
-	result = sysctl_write(name, value);
-	if (result == -ENOENT)
-		return 0;
-	return result ? result : note_written(setting, name, now, sizeof(now));
+	result = change(saved, setting, value);
+	return result == -ENOENT ? 0 : result;
 }
 
 /* --- port lists: "1024-2047,8080" ---------------------------------------- */
@@ -220,8 +238,7 @@ static bool parse_port(const char **text, unsigned *port)
 	return true;
 }
 
-/* Adds the ports of a list to the set. 0 or -EINVAL. */
-static int list_parse(const char *text, struct nat_portset *set)
+int sysctl_list_parse(const char *text, struct nat_portset *set)
 {
 	while (*text) {
 		unsigned first, last;
@@ -239,8 +256,7 @@ static int list_parse(const char *text, struct nat_portset *set)
 	return 0;
 }
 
-/* Writes the set as a list; text has PORT_LIST_MAX bytes. */
-static void list_print(const struct nat_portset *set, char *text)
+void sysctl_list_print(const struct nat_portset *set, char *text)
 {
 	size_t length = 0;
 
@@ -254,7 +270,7 @@ static void list_print(const struct nat_portset *set, char *text)
 		       nat_portset_has(set, (uint16_t)(port + 1)))
 			port++;
 		length += (size_t)snprintf(text + length,
-					   PORT_LIST_MAX - length,
+					   SYSCTL_LIST_MAX - length,
 					   port > first ? "%s%u-%u" : "%s%u",
 					   length ? "," : "", first, port);
 	}
@@ -262,10 +278,10 @@ static void list_print(const struct nat_portset *set, char *text)
 
 static int reserved_read(char *text, struct nat_portset *set)
 {
-	int result = sysctl_read(RESERVED_PORTS, text, PORT_LIST_MAX);
+	int result = sysctl_read(SYSCTL_RESERVED_PORTS, text, SYSCTL_LIST_MAX);
 
 	memset(set, 0, sizeof(*set));
-	return result ? result : list_parse(text, set);
+	return result ? result : sysctl_list_parse(text, set);
 }
 
 static bool holds_all(const struct nat_portset *set,
@@ -290,8 +306,8 @@ static void merge(struct nat_portset *now, struct nat_portset *added,
 }
 
 /* Puts `wanted` in the place of the ports added before. */
-static int reserve(struct setting *setting, const struct nat_portset *wanted,
-		   char *text)
+static int reserve(struct sysctl_saved *saved, struct sysctl_setting *setting,
+		   const struct nat_portset *wanted, char *text)
 {
 	struct nat_portset now;
 	int result = reserved_read(text, &now);
@@ -301,16 +317,17 @@ static int reserve(struct setting *setting, const struct nat_portset *wanted,
 	if (!holds_all(&now, setting->added))
 		memset(setting->added, 0, sizeof(*setting->added));
 	merge(&now, setting->added, wanted);
-	list_print(&now, text);
-	return sysctl_write(RESERVED_PORTS, text);
+	sysctl_store_save(saved);
+	sysctl_list_print(&now, text);
+	return sysctl_write(SYSCTL_RESERVED_PORTS, text);
 }
 
-static struct setting *remember_reserved(struct sysctl_saved *saved)
+static struct sysctl_setting *remember_reserved(struct sysctl_saved *saved)
 {
-	struct setting *setting = find(saved, RESERVED_PORTS);
+	struct sysctl_setting *setting = find(saved, SYSCTL_RESERVED_PORTS);
 
 	if (!setting)
-		setting = remember(saved, RESERVED_PORTS, "");
+		setting = sysctl_remember(saved, SYSCTL_RESERVED_PORTS, "");
 	if (setting && !setting->added)
 		setting->added = calloc(1, sizeof(*setting->added));
 	return setting && setting->added ? setting : NULL;
@@ -319,33 +336,29 @@ static struct setting *remember_reserved(struct sysctl_saved *saved)
 int sysctl_reserve_ports(struct sysctl_saved *saved,
 			 const struct nat_portset *ports)
 {
-	char *text = malloc(PORT_LIST_MAX);
-	struct setting *setting = remember_reserved(saved);
-	int result;
+	char *text = malloc(SYSCTL_LIST_MAX);
+	struct sysctl_setting *setting = remember_reserved(saved);
+	int result = -ENOMEM;
 
-	result = text && setting ? reserve(setting, ports, text) : -ENOMEM;
+	if (text && setting)
+		result = reserve(saved, setting, ports, text);
 	free(text);
 	return result;
 }
 
 /* --- putting back -------------------------------------------------------- */
 
-static void restore_reserved(struct setting *setting)
+static void restore(struct sysctl_saved *saved, struct sysctl_setting *setting)
 {
 	static const struct nat_portset none;
-	char *text = malloc(PORT_LIST_MAX);
-
-	if (text)
-		reserve(setting, &none, text);
-	free(text);
-}
-
-static void restore(struct setting *setting)
-{
-	char now[256];
+	char now[SYSCTL_VALUE_MAX];
 
 	if (setting->added) {
-		restore_reserved(setting);
+		char *text = malloc(SYSCTL_LIST_MAX);
+
+		if (text)
+			reserve(saved, setting, &none, text);
+		free(text);
 		return;
 	}
 	if (!setting->written || sysctl_read(setting->name, now, sizeof(now)))
@@ -356,15 +369,21 @@ static void restore(struct setting *setting)
 
 void sysctl_restore(struct sysctl_saved *saved)
 {
+	char *store;
+
 	if (!saved)
 		return;
-	while (saved->settings) {
-		struct setting *setting = saved->settings;
-
-		saved->settings = setting->next;
-		restore(setting);
-		setting_free(setting);
-	}
+	/* The file stays as it is until all is done: a crash on the way leaves
+	 * the rest to the next start. */
+	store = saved->store;
+	saved->store = NULL;
+	for (struct sysctl_setting *setting = saved->settings; setting;
+	     setting = setting->next)
+		restore(saved, setting);
+	if (store)
+		unlink(store);
+	sysctl_forget(saved);
+	free(store);
 	free(saved);
 }
 

@@ -18,7 +18,10 @@ struct sysctl_saved; /* what was there before */
 int sysctl_read(const char *name, char *value, size_t size);
 int sysctl_write(const char *name, const char *value);
 
-struct sysctl_saved *sysctl_new(void);
+/* store: a file where every change is noted, so that the first old values
+ * outlive a crash: what it holds is taken over (a damaged file is left aside
+ * with a warning). NULL: no file. Returns NULL without memory. */
+struct sysctl_saved *sysctl_new(const char *store);
 /* Changes one setting, remembering the first old value. A device that is gone
  * is no error. 0 or -errno. */
 int sysctl_set(struct sysctl_saved *saved, const char *name, const char *value);
@@ -26,7 +29,8 @@ int sysctl_set(struct sysctl_saved *saved, const char *name, const char *value);
  * called again, the set takes the place of the one before. 0 or -errno. */
 int sysctl_reserve_ports(struct sysctl_saved *saved,
 			 const struct nat_portset *ports);
-/* Puts back what still holds the value we wrote; frees saved. */
+/* Puts back what still holds the value we wrote, removes the file; frees
+ * saved. */
 void sysctl_restore(struct sysctl_saved *saved);
 
 /* The first 2,048 ports of ip_local_port_range. 0 or -errno. */

@@ -4,7 +4,8 @@ iptables-legacy, as far as this kernel has them."""
 import os
 
 from lab import E, L1, R1
-from tools import (Who, ask, ask_tcp, download, httpd, limit, pattern, quiet,
+from netns import wait_for
+from tools import (Who, all_rules, ask, ask_tcp, download, httpd, limit, pattern, quiet,
                    random_file, refuses_tcp, upload)
 
 MB = 1000 * 1000
@@ -32,6 +33,7 @@ def check_backend(lab, name, wrap, **config):
         said = lab.daemon.run("status").stdout
         assert name in said, said
         check_traffic(lab)
+        check_flushes(lab, name)
         lab.daemon.stop()
         guarded(lab)
     finally:
@@ -69,6 +71,51 @@ def check_traffic(lab):
     assert hops.split("\n")[1].split()[1] == E, hops
 
 
+def test_fallback_kernel_needs_nftables(lab):
+    """With iptables it is "closed", and said so."""
+    lab.need_portico()
+    try:
+        lab.start(fresh=True, wrap=without("nft"), fallback="kernel")
+        assert 'it is "closed" here' in lab.daemon.log()
+        assert any('fallback: "kernel"' in warning
+                   for warning in lab.portico("status")["warnings"])
+        lab.daemon.stop()
+        guarded(lab)
+    finally:
+        lab.stop()
+        lab.remove_guard()
+
+
+@limit(60)
+def test_a_reload_whose_rules_fail_changes_nothing(lab):
+    lab.need_portico()
+    program = HIDE["iptables-legacy"]
+    try:
+        lab.start(fresh=True, wrap=without("nft", "iptables-nft"))
+        inside = ["nsenter", "-t", lab.daemon.process.pid, "-m"]
+        before = all_rules(lab.gw)
+        lab.daemon.configure({"forwards": FORWARDS})
+        lab.gw.run(*inside, "mount", "--bind", "/bin/false", program)
+        done = lab.daemon.run("reload", check=False)
+        assert done.returncode == 1, done
+        kinds = [m["kind"] for m in lab.portico("mappings")["mappings"]]
+        assert "forward" not in kinds, kinds
+        # Nor could the old ones be: they are tried until they are.
+        said = "rules could not be loaded"
+        assert any(said in w for w in lab.portico("status")["warnings"])
+        assert all_rules(lab.gw) == before
+        lab.gw.run(*inside, "umount", program)
+        wait_for("the rules", lambda: not any(
+            said in w for w in lab.portico("status")["warnings"]), 20)
+        assert all_rules(lab.gw) == before
+        lab.daemon.run("reload")
+        kinds = [m["kind"] for m in lab.portico("mappings")["mappings"]]
+        assert "forward" in kinds, kinds
+    finally:
+        lab.stop()
+        lab.remove_guard()
+
+
 def guarded(lab):
     lab.gw.sysctl("net.ipv4.ip_forward", 1)
     sock = lab.lan1.udp()
@@ -77,6 +124,38 @@ def guarded(lab):
         assert not seen.wait(1, 0.3), "it left without translation"
     quiet(sock, 0.1)
     sock.close()
+
+
+FLUSHES = {
+    "nftables": ["nft flush ruleset", "nft delete table ip portico",
+                 "nft flush chain ip portico raw_track"],
+    "iptables-nft": ["nft flush ruleset", "iptables-nft -t raw -F",
+                     "iptables-nft -t mangle -F",
+                     "iptables-nft -t raw -D PREROUTING -j PORTICO-RAW"],
+    "iptables-legacy": ["iptables-legacy -t raw -F",
+                        "iptables-legacy -t mangle -F",
+                        "iptables-legacy -t raw -D PREROUTING "
+                        "-j PORTICO-RAW"]}
+
+
+def check_flushes(lab, name):
+    """Whoever flushes the rules: they come back, and others stay."""
+    status = "rules could not be loaded"
+    for number, command in enumerate(FLUSHES[name]):
+        before = all_rules(lab.gw)
+        assert "portico" in before.lower()
+        lab.gw.run(*command.split())
+        assert all_rules(lab.gw) != before, command
+        wait_for(f"the rules after {command}",
+                 lambda: all_rules(lab.gw) == before, 8)
+        log = lab.daemon.log()
+        assert log.count("removed or changed our rules") == number + 1, log
+        assert not any(status in w for w in lab.portico("status")["warnings"])
+    lab.leaks.read()  # what left in those two seconds
+    with Who(lab.wan, udp=[(R1, 7200)]):
+        sock = lab.lan1.udp(L1, 5201)
+        assert ask(sock, (R1, 7200)).startswith(E + ":")
+        sock.close()
 
 
 @limit(60)

@@ -2,6 +2,8 @@
 """The daemon as a program: a second one, none at all, no configuration."""
 import json
 import os
+import re
+import signal
 
 from daemon import PORTICO, PORTICOD
 from lab import E, L1, R1
@@ -26,10 +28,12 @@ def test_a_second_daemon_says_so_and_disturbs_nothing(lab):
         udp, tcp = lab.lan1.udp(L1, 5160), lab.lan2.tcp((R1, 7160))
         seen = [ask(udp, (R1, 7160)), ask_tcp(tcp)]
         reserved = lab.gw.sysctl("net.ipv4.ip_local_reserved_ports")
-        # Its own paths, but the same queue.
+        # Its own paths and another queue, its own paths only, its own queue
+        # only.
+        second = lab.second_daemon(queue={"number": 200}).start(ready=None)
+        exit_1(second.process, "another porticod", "nothing was changed")
         second = lab.second_daemon().start(ready=None)
-        exit_1(second.process, "queue", "100")
-        # The same paths as well.
+        exit_1(second.process, "another porticod")
         third = lab.second_daemon(control=first.control, queue={
             "number": 200}).start(ready=None)
         exit_1(third.process)
@@ -47,6 +51,36 @@ def test_a_second_daemon_says_so_and_disturbs_nothing(lab):
 def strip(rules):
     return [line.split(" [")[0] for line in rules.split("\n")
             if not line.startswith("#")]
+
+
+def test_in_the_background_it_leaves_where_it_was_started(lab):
+    lab.need_portico()
+    lab.stop()
+    daemon = lab.second_daemon()
+    done = lab.gw.run(PORTICOD, "--config", os.path.basename(daemon.path),
+                      cwd=daemon.directory)
+    assert done.returncode == 0, done
+    control = lab.gw.run("ss", "-xlpH", f"src {daemon.control}").stdout
+    pid = int(re.search(r'"porticod",pid=(\d+)', control).group(1))
+    try:
+        assert os.readlink(f"/proc/{pid}/cwd") == "/"
+        for fd in (0, 1, 2):
+            assert os.readlink(f"/proc/{pid}/fd/{fd}") == "/dev/null"
+        daemon.run("reload")
+    finally:
+        os.kill(pid, signal.SIGTERM)
+        wait_for("its end", lambda: lab.gw.run(
+            PORTICOD, "--remove-guard", check=False).returncode == 0)
+
+
+def test_a_reload_refuses_what_is_opened_once(lab):
+    lab.need_portico()
+    daemon = lab.start(fresh=True)
+    for key in ("control", "control_read", "state"):
+        daemon.configure({key: f"{lab.directory}/other"})
+        done = daemon.run("reload", check=False)
+        assert done.returncode == 1 and key in done.stderr, done
+    daemon.reload({})
 
 
 def test_the_command_says_when_no_daemon_runs(lab):

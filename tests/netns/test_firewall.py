@@ -6,7 +6,7 @@ import re
 
 from lab import E, L1, R1
 from netns import wait_for
-from tools import Who, all_rules, ask, ask_tcp, quiet
+from tools import Who, all_rules, ask, ask_tcp, limit, quiet
 
 MARK = "3000000"  # as nft and iptables write 0x03000000
 FORWARDS = [{"name": "web", "proto": "tcp", "outside": 8080,
@@ -180,6 +180,44 @@ def test_docker_style_iptables_legacy(lab):
 
 def test_ufw_style_iptables_legacy(lab):
     check_firewall(lab, ("iptables-legacy-restore",), UFW, "ufw")
+
+
+def tagged(lab):
+    return [row for row in all_rules(lab.gw).split("\n")
+            if "--comment portico" in row or 'comment "portico"' in row]
+
+
+def test_a_reload_inserts_and_removes_the_rule(lab):
+    with firewall(lab, ("nft", "-f", "-"), NFT):
+        lab.start(forwards=FORWARDS, fresh=True)
+        refuses(lab)
+        lab.daemon.reload({"forwards": FORWARDS, "forward_accept": "insert"})
+        works(lab)
+        lab.daemon.reload({"forwards": FORWARDS})
+        assert not tagged(lab), tagged(lab)
+        # A crash leaves it, a start with "warn" takes it away.
+        lab.start(forward_accept="insert", fresh=True)
+        assert tagged(lab)
+        lab.daemon.kill()
+        lab.start(fresh=True)
+        assert not tagged(lab), tagged(lab)
+
+
+@limit(100)
+def test_the_rule_comes_back_when_the_firewall_was_loaded_anew(lab):
+    for program, rules in ((("nft", "-f", "-"), NFT),
+                           (("iptables-nft-restore",), DOCKER)):
+        with firewall(lab, program, rules):
+            lab.start(forwards=FORWARDS, forward_accept="insert", fresh=True)
+            works(lab)
+            if program[0] == "nft":
+                rules = "delete table inet filter" + rules
+            lab.gw.run(*program, input=rules)
+            assert not tagged(lab), tagged(lab)
+            lab.daemon.reload({"forwards": FORWARDS,
+                               "forward_accept": "insert"})
+            wait_for("the rule", lambda: tagged(lab), 10)
+            works(lab)
 
 
 def test_doctor_is_content_with_a_healthy_gateway(lab):

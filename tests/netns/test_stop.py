@@ -1,7 +1,9 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
 """What an orderly stop and a sudden death leave behind."""
+import os
 import sys
 
+from daemon import PORTICOD, merge
 from lab import E, GW, L1, Lab, MAC_LAN0, R1
 from netns import wait_for
 from tools import Who, all_rules, ask, ask_tcp, frame, pattern
@@ -42,6 +44,69 @@ def test_settings_are_changed_while_it_runs_and_put_back(lab):
         assert reserved >= set(range(first + 2048, last + 1))
         lab.stop()
         assert settings(lab) == before, (settings(lab), before)
+
+
+def test_settings_are_put_back_also_after_a_kill(lab):
+    lab.need_portico()
+    before = set_before(lab, 0)
+    lab.start(fresh=True)
+    kept = lab.daemon.control + ".settings"
+    for _ in range(2):
+        lab.daemon.kill()
+        assert settings(lab) != before and os.path.exists(kept)
+        lab.daemon.start()
+    assert lab.gw.sysctl("net.ipv4.ip_forward") == "1"
+    lab.stop()
+    assert settings(lab) == before, (settings(lab), before)
+    assert not os.path.exists(kept)
+
+
+def test_a_start_that_fails_leaves_what_a_kill_left(lab):
+    lab.need_portico()
+    before = set_before(lab, 0)
+    lab.start(fresh=True)
+    lab.daemon.kill()
+    during = settings(lab)
+    good = lab.daemon.config
+    lab.daemon.configure(merge(good, {"uplink": {"device": "nosuch0"}}))
+    done = lab.gw.run(PORTICOD, "--foreground", "--config", lab.daemon.path,
+                      check=False)
+    assert done.returncode == 1 and "nosuch0" in done.stderr, done
+    assert settings(lab) == during
+    lab.daemon.configure(good)
+    lab.daemon.start()
+    lab.stop()
+    assert settings(lab) == before, (settings(lab), before)
+
+
+def test_a_damaged_file_of_settings_is_ignored(lab):
+    lab.need_portico()
+    before = set_before(lab, 1)
+    lab.start(fresh=True)
+    lab.stop()
+    kept = os.path.join(lab.directory, "portico.sock.settings")
+    for text in (b"", b"\x80" * 5000, b"portico settings"):
+        with open(kept, "wb") as file:
+            file.write(text)
+        lab.start(fresh=True)
+        assert "settings: " + kept in lab.daemon.log()
+        lab.stop()
+        assert settings(lab) == before, (settings(lab), before)
+
+
+def test_a_device_made_anew_is_kept_from_redirects(lab):
+    lab.need_portico()
+    name = "net.ipv4.conf.dmz0.send_redirects"
+    lab.gw.ip("link add dmz0 type veth peer name dmz1")
+    try:
+        lab.start(fresh=True, inside={"devices": ["lan0", "dmz0"]})
+        assert lab.gw.sysctl(name) == "0"
+        lab.gw.ip("link del dmz0")
+        lab.gw.ip("link add dmz0 type veth peer name dmz1")
+        wait_for("no redirects", lambda: lab.gw.sysctl(name) == "0", 5)
+    finally:
+        lab.stop()
+        lab.gw.ip("link del dmz0")
 
 
 def ports_of(text):
@@ -155,6 +220,16 @@ def test_remove_guard_leaves_no_rule_behind(lab):
         own.gw.sysctl("net.ipv4.ip_forward", 1)
         own.wan.ip(f"route add 192.168.1.0/24 via {E}")
         own.lan1.run("ping", "-n", "-c", "1", R1)
+
+
+def test_remove_guard_is_refused_under_a_daemon(lab):
+    lab.need_portico()
+    lab.start(fresh=True)
+    before = all_rules(lab.gw)
+    done = lab.gw.run(PORTICOD, "--remove-guard", check=False)
+    assert done.returncode == 1 and "another porticod" in done.stderr, done
+    assert all_rules(lab.gw) == before
+    assert not try_everything(lab)
 
 
 def test_a_new_start_after_a_kill_carries_on(lab):

@@ -58,8 +58,8 @@ static void quoted_bytes(uint8_t proto)
 		if (proto == NAT_PROTO_TCP && bytes == PACKET_IP + 17)
 			continue;
 		error.bytes = bytes;
-		ASSERT_TRANSLATED(complain(&lab, NAT_PATH_INBOUND, error,
-					   &lab.outside));
+		ASSERT_TRANSLATED(
+			complain(&lab, NAT_PATH_INBOUND, error, &lab.outside));
 		quotes(lab.engine.packet.data, &lab.inside, bytes);
 	}
 	engine_free(&lab.engine);
@@ -184,8 +184,8 @@ static void raised(uint8_t type, uint8_t code, uint32_t rest)
 
 		answered(&lab, protos[i], 0);
 		error.bytes = lab.inside.length;
-		ASSERT_TRANSLATED(complain(&lab, NAT_PATH_ERROR_OUT, error,
-					   &lab.inside));
+		ASSERT_TRANSLATED(
+			complain(&lab, NAT_PATH_ERROR_OUT, error, &lab.inside));
 		CU_ASSERT_EQUAL(packet_flow(&lab.engine.packet).src, UPLINK);
 		CU_ASSERT_EQUAL(packet_get32(lab.engine.packet.data + 24),
 				rest);

@@ -128,8 +128,7 @@ static void address_only(void)
 		ASSERT_TRANSLATED(engine_run(&engine, NAT_PATH_OUTBOUND));
 		CU_ASSERT_EQUAL(packet_flow(&engine.packet).sport, 5000);
 		if (protos[i] == NAT_PROTO_ICMP)
-			CU_ASSERT_EQUAL(packet_checksum(&engine.packet),
-					before)
+			CU_ASSERT_EQUAL(packet_checksum(&engine.packet), before)
 		else
 			CU_ASSERT_NOT_EQUAL(packet_checksum(&engine.packet),
 					    before);
@@ -153,8 +152,8 @@ static void id_only(void)
 			    packet_get16(atomic.data + 4));
 	CU_ASSERT_EQUAL(packet_checksum(&engine.packet),
 			packet_checksum(&atomic));
-	CU_ASSERT_TRUE(packet_ip_good(engine.packet.data,
-				      engine.packet.length));
+	CU_ASSERT_TRUE(
+		packet_ip_good(engine.packet.data, engine.packet.length));
 	engine_free(&engine);
 }
 
@@ -309,8 +308,8 @@ static void error_sums(void)
 
 		sent(&lab, protos[i], 0);
 		error.bytes = lab.outside.length;
-		ASSERT_TRANSLATED(complain(&lab, NAT_PATH_INBOUND, error,
-					   &lab.outside));
+		ASSERT_TRANSLATED(
+			complain(&lab, NAT_PATH_INBOUND, error, &lab.outside));
 		quotes(lab.engine.packet.data, &lab.inside, lab.inside.length);
 		CU_ASSERT_PTR_NULL(packet_wrong(lab.engine.packet.data,
 						lab.engine.packet.length));

@@ -315,8 +315,8 @@ static void unique_ids(void)
 	engine_make(&engine);
 	engine.unproven = true;
 	for (uint32_t i = 0; i < 10000; i++) {
-		uint16_t id = id_after(&engine, i % 2 ? INSIDE_1 : INSIDE_2, 1,
-				       0);
+		uint16_t id =
+			id_after(&engine, i % 2 ? INSIDE_1 : INSIDE_2, 1, 0);
 
 		again += nat_portset_has(&seen, id);
 		nat_portset_add(&seen, id);
@@ -356,8 +356,8 @@ static void atomic_ids(void)
 
 	engine_make(&engine);
 	for (uint32_t id = 0; id < 65536; id += 257)
-		CU_ASSERT_EQUAL(
-			id_after(&engine, INSIDE_1, (uint16_t)id, DF), id);
+		CU_ASSERT_EQUAL(id_after(&engine, INSIDE_1, (uint16_t)id, DF),
+				id);
 	engine_free(&engine);
 }
 
@@ -453,10 +453,10 @@ static const struct requirement table[] = {
 	  NULL },
 	{ "RFC3128 2", "MUST", "a TCP fragment at offset 8 is dropped",
 	  overlapping, NULL },
-	{ "RFC1812 4.3.2.7", "MUST NOT",
-	  "no ICMP error about a later fragment", no_error_about, NULL },
-	{ "RFC6864 5.3.1", "MUST",
-	  "10,000 datagrams with DF=0 have 10,000 ids", unique_ids, NULL },
+	{ "RFC1812 4.3.2.7", "MUST NOT", "no ICMP error about a later fragment",
+	  no_error_about, NULL },
+	{ "RFC6864 5.3.1", "MUST", "10,000 datagrams with DF=0 have 10,000 ids",
+	  unique_ids, NULL },
 	{ "RFC3022 6.3", "MUST",
 	  "two hosts' datagrams of the same id do not mix; one id each",
 	  same_id, NULL },

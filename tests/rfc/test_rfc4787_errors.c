@@ -247,7 +247,7 @@ static void test_req_14a(void)
 {
 	struct engine e;
 	struct packet left;
-	struct pair known, orphan;
+	struct pair known, late, orphan;
 	struct nat_stats before;
 	unsigned lost = 0;
 
@@ -268,6 +268,10 @@ static void test_req_14a(void)
 			lost++;
 	}
 	CU_ASSERT_EQUAL(lost, 0);
+	late = cut(flow_of(PEER_1, 7001, UPLINK, 5000));
+	packet_put16(late.first.data + 4, 7);
+	packet_fix_ip(&late.first);
+	ASSERT_TRANSLATED(pass(&e, &late.first, NAT_PATH_INBOUND));
 	ASSERT_TRANSLATED(pass(&e, &known.second, NAT_PATH_INBOUND));
 	CU_ASSERT_PTR_NULL(bench_join(&known.first, &known.second));
 	CU_ASSERT_EQUAL(engine_stats(&e).mappings, before.mappings);

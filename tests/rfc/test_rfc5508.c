@@ -8,8 +8,8 @@
 #include "tests/unit/requirement.h"
 
 #define KINDS 7U
-static const uint8_t kinds[KINDS][2] = { { 3, 0 },  { 3, 1 },  { 3, 3 },
-					 { 3, 4 },  { 11, 0 }, { 11, 1 },
+static const uint8_t kinds[KINDS][2] = { { 3, 0 }, { 3, 1 },  { 3, 3 },
+					 { 3, 4 }, { 11, 0 }, { 11, 1 },
 					 { 12, 0 } };
 
 static const uint8_t queries[][2] = { { 8, 0 }, { 13, 14 } };
@@ -118,9 +118,9 @@ static void req_3(void)
 		/* Another type is no error that could be judged, another IP
 		 * version is refused for that alone. */
 		if (at != PACKET_IP && at != QUOTE)
-			ASSERT_DROPPED(
-				engine_run(&lab.engine, NAT_PATH_INBOUND),
-				NAT_DROP_BAD_CHECKSUM);
+			ASSERT_DROPPED(engine_run(&lab.engine,
+						  NAT_PATH_INBOUND),
+				       NAT_DROP_BAD_CHECKSUM);
 	}
 	ASSERT_TRANSLATED(complain(&lab, NAT_PATH_INBOUND, from_outside(3, 3),
 				   &lab.outside));
@@ -170,8 +170,8 @@ static void req_3c(void)
 		sent(&lab, protos[i], 0);
 		error.bytes = lab.outside.length;
 		lab.outside.data[PACKET_IP + field[i]] ^= 0x55;
-		ASSERT_TRANSLATED(complain(&lab, NAT_PATH_INBOUND, error,
-					   &lab.outside));
+		ASSERT_TRANSLATED(
+			complain(&lab, NAT_PATH_INBOUND, error, &lab.outside));
 		quotes(lab.engine.packet.data, &lab.inside,
 		       PACKET_IP + (protos[i] == NAT_PROTO_ICMP ? 2 : 6));
 		engine_free(&lab.engine);
@@ -181,7 +181,7 @@ static void req_3c(void)
 /* RFC 4884: 128 octets of the datagram, padded with zeros, then extensions. */
 static void add_extension(struct packet *error)
 {
-	static const uint8_t mpls[12] = { 0x20, 0, 0x5b, 0x11, 0, 8,
+	static const uint8_t mpls[12] = { 0x20, 0, 0x5b, 0x11, 0,    8,
 					  1,	1, 0x12, 0x34, 0x51, 0xff };
 
 	memcpy(error->data + error->length, mpls, sizeof(mpls));
@@ -425,10 +425,9 @@ static void untouched_by_inside(uint8_t proto)
 	lab.engine.now += 10 * SECOND;
 	before = session_of(&lab);
 	for (size_t i = 0; i < KINDS; i++)
-		ASSERT_TRANSLATED(
-			complain(&lab, NAT_PATH_OUTBOUND,
-				 from_inside(kinds[i][0], kinds[i][1]),
-				 &lab.inside));
+		ASSERT_TRANSLATED(complain(
+			&lab, NAT_PATH_OUTBOUND,
+			from_inside(kinds[i][0], kinds[i][1]), &lab.inside));
 	same_life(&lab, &before);
 	engine_free(&lab.engine);
 }
@@ -442,10 +441,9 @@ static void untouched_by_outside(uint8_t proto)
 	lab.engine.now += 10 * SECOND;
 	before = session_of(&lab);
 	for (size_t i = 0; i < KINDS; i++)
-		ASSERT_TRANSLATED(
-			complain(&lab, NAT_PATH_INBOUND,
-				 from_outside(kinds[i][0], kinds[i][1]),
-				 &lab.outside));
+		ASSERT_TRANSLATED(complain(
+			&lab, NAT_PATH_INBOUND,
+			from_outside(kinds[i][0], kinds[i][1]), &lab.outside));
 	same_life(&lab, &before);
 	engine_free(&lab.engine);
 }
@@ -460,8 +458,8 @@ static void req_6(void)
 
 static const struct requirement table[] = {
 	{ "RFC5508 REQ-1", "MUST",
-	  "queries and replies pass, each with an id of its own outside",
-	  req_1, NULL },
+	  "queries and replies pass, each with an id of its own outside", req_1,
+	  NULL },
 	{ "RFC5508 REQ-1a", "SHOULD",
 	  "an id is the same towards every remote host", req_1a, NULL },
 	{ "RFC5508 REQ-2", "MUST NOT",

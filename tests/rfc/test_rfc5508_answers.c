@@ -132,8 +132,8 @@ static void own_errors_restored(void)
 
 		answered(&lab, NAT_PROTO_UDP, 0);
 		error.bytes = lab.inside.length;
-		ASSERT_TRANSLATED(complain(&lab, NAT_PATH_ERROR_OUT, error,
-					   &lab.inside));
+		ASSERT_TRANSLATED(
+			complain(&lab, NAT_PATH_ERROR_OUT, error, &lab.inside));
 		CU_ASSERT_EQUAL(packet_flow(&lab.engine.packet).src, UPLINK);
 		quotes(lab.engine.packet.data, &lab.outside,
 		       lab.outside.length);

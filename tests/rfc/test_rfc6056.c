@@ -369,8 +369,8 @@ static void last_of_240(void)
 
 	for (uint32_t a = 1; a < 16; a++)
 		for (uint32_t j = 0; j < 16; j++)
-			nat_portset_add(&pool, (uint16_t)(a << 12 | 0x34 << 4 |
-							  j));
+			nat_portset_add(&pool,
+					(uint16_t)(a << 12 | 0x34 << 4 | j));
 	CU_ASSERT_TRUE(nat_portset_has(&pool, 4928));
 	CU_ASSERT_TRUE(nat_portset_has(&pool, 62287));
 	exhaust(&pool, 240);
@@ -414,8 +414,8 @@ static const struct requirement table[] = {
 	  "1,000 ports that had to change are flat by chi-square",
 	  unpredictable, NULL },
 	{ "RFC6056 3.3 runs", "SHOULD", "and not in sequence", no_runs, NULL },
-	{ "RFC6056 3.3 start", "SHOULD",
-	  "another start gives another sequence", new_start, NULL },
+	{ "RFC6056 3.3 start", "SHOULD", "another start gives another sequence",
+	  new_start, NULL },
 	{ "RFC6056 3.2", "SHOULD",
 	  "ports the router itself uses are never handed out", bound_ports,
 	  NULL },
@@ -428,7 +428,8 @@ static const struct requirement table[] = {
 	  other_half, NULL },
 	{ "RFC4787 REQ-4 collision", "SHOULD", "even stays even and odd odd",
 	  parity, NULL },
-	{ "RFC7857 8 knob", "MAY", "parity can be switched off", parity_off, NULL },
+	{ "RFC7857 8 knob", "MAY", "parity can be switched off", parity_off,
+	  NULL },
 	{ "BEHAVE 19.21", "MUST NOT", "no preference fails an allocation",
 	  preferences_only, NULL },
 	{ "BEHAVE 8 1", "MUST",

@@ -32,8 +32,8 @@ static void req_1(void)
 	engine_make(&engine);
 	for (size_t i = 0; i < COUNT(protos); i++) {
 		CU_ASSERT_EQUAL(engine_open(&engine, protos[i], out), 5000);
-		ASSERT_TRANSLATED(engine_answer(&engine, protos[i], PEER_1,
-						7000, 5000));
+		ASSERT_TRANSLATED(
+			engine_answer(&engine, protos[i], PEER_1, 7000, 5000));
 		CU_ASSERT_EQUAL(packet_flow(&engine.packet).dst, INSIDE_1);
 	}
 	engine_free(&engine);
@@ -75,8 +75,8 @@ static void req_3(void)
 	engine.config.pool[NAT_POOL_UDP] = left;
 	engine_configure(&engine);
 	for (size_t i = 0; i < COUNT(ports); i++) {
-		uint16_t port = open_udp(&engine, INSIDE_1,
-					 (uint16_t)(5000 + i));
+		uint16_t port =
+			open_udp(&engine, INSIDE_1, (uint16_t)(5000 + i));
 
 		CU_ASSERT_TRUE(nat_portset_has(&left, port));
 		nat_portset_remove(&left, port);
@@ -103,10 +103,10 @@ static void mapping_limit(uint32_t limit)
 				    flow_of(INSIDE_1, (uint16_t)(5000 + i),
 					    PEER_1, 7000)),
 			0);
-	CU_ASSERT_TRUE(room_told(engine_tcp(&engine, NAT_PATH_OUTBOUND,
-					    flow_of(INSIDE_1, 6000, PEER_1, 80),
-					    SYN),
-				 NAT_DROP_HOST_QUOTA, 13));
+	CU_ASSERT_TRUE(
+		room_told(engine_tcp(&engine, NAT_PATH_OUTBOUND,
+				     flow_of(INSIDE_1, 6000, PEER_1, 80), SYN),
+			  NAT_DROP_HOST_QUOTA, 13));
 	/* What it has goes on; so do others. */
 	CU_ASSERT_EQUAL(engine_open(&engine, NAT_PROTO_ICMP, out), 5000);
 	CU_ASSERT_NOT_EQUAL(open_udp(&engine, INSIDE_2, 5000), 0);
@@ -211,12 +211,12 @@ static void req_6(void)
 	ASSERT_UNTOUCHED(engine_udp(&engine, NAT_PATH_OUTBOUND,
 				    flow_of(INSIDE_1, 5000, PEER_2, 7000)));
 	CU_ASSERT_EQUAL(engine_stats(&engine).mappings, 0);
-	ASSERT_TRANSLATED(engine_udp(&engine, NAT_PATH_OUTBOUND,
-				     flow_of(INSIDE_1, 5000, PEER_2 - 1,
-					     7000)));
-	ASSERT_TRANSLATED(engine_udp(&engine, NAT_PATH_OUTBOUND,
-				     flow_of(INSIDE_1, 5000, PEER_2 + 1,
-					     7000)));
+	ASSERT_TRANSLATED(
+		engine_udp(&engine, NAT_PATH_OUTBOUND,
+			   flow_of(INSIDE_1, 5000, PEER_2 - 1, 7000)));
+	ASSERT_TRANSLATED(
+		engine_udp(&engine, NAT_PATH_OUTBOUND,
+			   flow_of(INSIDE_1, 5000, PEER_2 + 1, 7000)));
 	engine_free(&engine);
 }
 
@@ -409,7 +409,7 @@ static void req_11c(void)
 static bool alive(struct engine *engine, uint16_t port, uint32_t host)
 {
 	return engine_answer(engine, NAT_PROTO_UDP, PEER_1, 7000, port)
-				       .verdict == NAT_TRANSLATED &&
+			       .verdict == NAT_TRANSLATED &&
 	       packet_flow(&engine->packet).dst == host;
 }
 
@@ -468,8 +468,8 @@ static const struct requirement table[] = {
 	{ "RFC6888 REQ-8 silent", "SHOULD NOT",
 	  "a resting port serves nobody, its last owner neither", req_8_still,
 	  NULL },
-	{ "RFC6888 REQ-8a", "MAY", "a port of a followed TCP session does not rest",
-	  req_8a, NULL },
+	{ "RFC6888 REQ-8a", "MAY",
+	  "a port of a followed TCP session does not rest", req_8a, NULL },
 	{ "RFC6888 REQ-8 time", "MUST", "the time is configurable", req_8_knob,
 	  NULL },
 	{ "RFC6888 REQ-8 cap", "MUST",

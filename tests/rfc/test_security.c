@@ -24,13 +24,13 @@ static void no_state(const struct engine *engine)
 
 /* Both ends of each range that is refused, and their neighbours. */
 static const uint32_t refused_addresses[] = {
-	0x00000000, 0x00ffffff, 0x7f000000, 0x7f000001, 0x7fffffff, 0xa9fe0000,
-	0xa9feffff, 0xe0000000, 0xe0000001, 0xeffffffa, 0xefffffff, 0xf0000000,
-	0xfffffffe, 0xffffffff
+	0x00000000, 0x00ffffff, 0x7f000000, 0x7f000001, 0x7fffffff,
+	0xa9fe0000, 0xa9feffff, 0xe0000000, 0xe0000001, 0xeffffffa,
+	0xefffffff, 0xf0000000, 0xfffffffe, 0xffffffff
 };
 static const uint32_t good_addresses[] = {
-	0x01000000, 0x7effffff, 0x80000000, 0xa9fdffff, 0xa9ff0000, 0xdfffffff,
-	0xc0000201, /* the documentation's own networks are ordinary */
+	0x01000000, 0x7effffff, 0x80000000, 0xa9fdffff,
+	0xa9ff0000, 0xdfffffff, 0xc0000201, /* the documentation's own networks are ordinary */
 	0xc6336401, 0xcb007101
 };
 
@@ -54,9 +54,9 @@ static void martian_destinations(void)
 			   flow_of(INSIDE_1, 5000, refused_addresses[i], 7000));
 	no_state(&engine);
 	for (size_t i = 0; i < COUNT(good_addresses); i++)
-		ASSERT_TRANSLATED(engine_udp(
-			&engine, NAT_PATH_OUTBOUND,
-			flow_of(INSIDE_1, 5000, good_addresses[i], 7000)));
+		ASSERT_TRANSLATED(engine_udp(&engine, NAT_PATH_OUTBOUND,
+					     flow_of(INSIDE_1, 5000,
+						     good_addresses[i], 7000)));
 	engine_free(&engine);
 }
 
@@ -74,9 +74,9 @@ static void martian_sources(void)
 		is_martian(&engine, NAT_PATH_INBOUND,
 			   flow_of(refused_addresses[i], 7000, UPLINK, 5000));
 	for (size_t i = 0; i < COUNT(good_addresses); i++)
-		ASSERT_TRANSLATED(engine_udp(
-			&engine, NAT_PATH_INBOUND,
-			flow_of(good_addresses[i], 7000, UPLINK, 5000)));
+		ASSERT_TRANSLATED(engine_udp(&engine, NAT_PATH_INBOUND,
+					     flow_of(good_addresses[i], 7000,
+						     UPLINK, 5000)));
 	engine_free(&engine);
 }
 
@@ -111,9 +111,9 @@ static void extra_martians(void)
 		   flow_of(INSIDE_1, 5000, 0x0a000000, 7000));
 	is_martian(&engine, NAT_PATH_OUTBOUND,
 		   flow_of(INSIDE_1, 5000, 0x0affffff, 7000));
-	ASSERT_TRANSLATED(engine_udp(&engine, NAT_PATH_OUTBOUND,
-				     flow_of(INSIDE_1, 5000, 0x0b000000,
-					     7000)));
+	ASSERT_TRANSLATED(
+		engine_udp(&engine, NAT_PATH_OUTBOUND,
+			   flow_of(INSIDE_1, 5000, 0x0b000000, 7000)));
 	engine_free(&engine);
 }
 
@@ -273,9 +273,8 @@ static void same_room(const struct nat_stats *before,
 	CU_ASSERT_EQUAL(after->mappings, before->mappings);
 	CU_ASSERT_EQUAL(after->sessions, before->sessions);
 	CU_ASSERT_EQUAL(after->hosts, before->hosts);
-	CU_ASSERT_EQUAL(memcmp(after->ports, before->ports,
-			       sizeof(after->ports)),
-			0);
+	CU_ASSERT_EQUAL(
+		memcmp(after->ports, before->ports, sizeof(after->ports)), 0);
 }
 
 static void udp_flood(void)
@@ -482,8 +481,9 @@ static void blind_errors(void)
 		packet_tcp(&about,
 			   flow_of(UPLINK, 5000, PEER_1, (uint16_t)port),
 			   (struct segment){ .flags = ACK });
-		passed += bench_error(&engine, PEER_3, 3, 3, 0, &about)
-				  .verdict == NAT_TRANSLATED;
+		passed +=
+			bench_error(&engine, PEER_3, 3, 3, 0, &about).verdict ==
+			NAT_TRANSLATED;
 	}
 	CU_ASSERT_EQUAL(passed, 7000 % 3 == 1);
 	engine_session(&engine, 5000, PEER_1, &after);

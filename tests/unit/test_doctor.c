@@ -271,6 +271,65 @@ static void test_default_route(void)
 	CU_ASSERT(!doctor_has_default_route("", "wan0"));
 }
 
+/* An uplink 10.1.2.3/24 behind another NAT. */
+static const char uplink_routes[] =
+	"Iface\tDestination\tGateway \tFlags\tRefCnt\tUse\tMetric\tMask\n"
+	"wan0\t00000000\t0102010A\t0003\t0\t0\t0\t00000000\n"
+	"wan0\t0002010A\t00000000\t0001\t0\t0\t0\t00FFFFFF\n"
+	"lan0\t0000000A\t0101A8C0\t0003\t0\t0\t0\t000000FF\n";
+
+/* Findings of an uplink address and one inside network. */
+static struct doctor_report overlap_of(uint32_t uplink_addr,
+				       struct nat_prefix net)
+{
+	struct network_state network = {
+		.uplink = { .name = "wan0", .index = 2 },
+		.uplink_addr = uplink_addr,
+		.inside_nets = &net,
+		.inside_net_count = 1,
+	};
+	struct doctor_context context = context_for("wan0", 0);
+	struct doctor_report report = { 0 };
+
+	context.network = &network;
+	doctor_overlap(&context, uplink_routes, &report);
+	return report;
+}
+
+/* The kernel prints network-order words as this machine's numbers: the text
+ * above is a little-endian one's. */
+static bool little_endian(void)
+{
+	const uint16_t one = 1;
+
+	return *(const uint8_t *)&one == 1;
+}
+
+static void test_overlap(void)
+{
+	struct doctor_report report;
+	const struct doctor_finding *finding;
+
+	report = overlap_of(0x0a010203, (struct nat_prefix){ 0x0a000000, 8 });
+	finding = find(&report, "uplink's address 10.1.2.3", "10.0.0.0/8");
+	CU_ASSERT_PTR_NOT_NULL_FATAL(finding);
+	CU_ASSERT_EQUAL(finding->level, DOCTOR_FAIL);
+	CU_ASSERT_PTR_NOT_NULL(finding->remedy);
+	if (little_endian()) {
+		CU_ASSERT_EQUAL(report.count, 2);
+		CU_ASSERT_PTR_NOT_NULL(
+			find(&report, "network 10.1.2.0/24 at", "10.0.0.0/8"));
+	}
+	doctor_report_free(&report);
+	/* A narrow inside beside it is a usual double NAT; so is none. */
+	report = overlap_of(0x0a010203, (struct nat_prefix){ 0x0a010300, 24 });
+	CU_ASSERT_EQUAL(report.count, 0);
+	doctor_report_free(&report);
+	report = overlap_of(0, (struct nat_prefix){ 0xc0a80000, 16 });
+	CU_ASSERT_EQUAL(report.count, 0);
+	doctor_report_free(&report);
+}
+
 static void test_print(void)
 {
 	struct doctor_report report = { 0 };
@@ -366,6 +425,7 @@ static const struct test tests[] = {
 	{ "rules that somebody removed are missed", test_rules_gone },
 	{ "the queue's listener", test_queue },
 	{ "the default route of a device", test_default_route },
+	{ "networks both inside and at the uplink", test_overlap },
 	{ "a finding is one line", test_print },
 	{ "a child brings the report", test_child },
 	{ "the status gets what is wrong only", test_for_status },

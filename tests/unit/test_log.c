@@ -6,6 +6,7 @@
 #include <fcntl.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/wait.h>
 #include <unistd.h>
 
 #include "platform/log.h"
@@ -113,6 +114,23 @@ static void test_errno(void)
 	catch_end();
 }
 
+/* For good, so by itself. */
+static void test_syslog(void)
+{
+	pid_t child;
+
+	catch_begin();
+	child = fork();
+	if (!child) {
+		log_to_syslog();
+		log_info("test", "a unit test's message");
+		_exit(0);
+	}
+	CU_ASSERT(child > 0 && waitpid(child, NULL, 0) == child);
+	catch_end();
+	CU_ASSERT_STRING_EQUAL(caught, "");
+}
+
 static const struct test tests[] = {
 	{ "a message is one line with its subsystem", test_line },
 	{ "only messages up to the level are shown", test_levels },
@@ -120,6 +138,7 @@ static const struct test tests[] = {
 	{ "control characters cannot forge lines", test_one_line },
 	{ "a long message is cut and still ends its line", test_long },
 	{ "logging leaves errno alone", test_errno },
+	{ "in the background nothing goes to stderr", test_syslog },
 };
 
 int main(int argc, char **argv)

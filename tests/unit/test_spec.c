@@ -169,6 +169,57 @@ static void test_network(void)
 	spec_free(&spec);
 }
 
+/* The monitor frees its arrays at each change; a plan outlives that. */
+static void test_copies(void)
+{
+	struct network_device inside[] = { { .name = "br0" },
+					   { .name = "br1" } };
+	struct nat_prefix *nets = calloc(3, sizeof(*nets));
+	struct network_state network = network_of(inside, 0);
+	struct config config = base();
+	struct spec_storage spec;
+
+	nets[0] = (struct nat_prefix){ 0xc0a80100, 24 };
+	nets[1] = (struct nat_prefix){ 0xc0a80200, 24 };
+	nets[2] = (struct nat_prefix){ 0x0a090000, 16 };
+	network.inside_nets = nets;
+	network.inside_net_count = 2;
+	network.elsewhere = &nets[2];
+	network.elsewhere_count = 1;
+	CU_ASSERT_EQUAL_FATAL(spec_build(&config, &network, &spec), 0);
+	memset(nets, 0xff, 3 * sizeof(*nets));
+	free(nets);
+	CU_ASSERT_EQUAL_FATAL(spec.rules.inside_net_count, 2);
+	CU_ASSERT_EQUAL(spec.rules.inside_nets[0].addr, 0xc0a80100);
+	CU_ASSERT_EQUAL(spec.rules.inside_nets[1].addr, 0xc0a80200);
+	CU_ASSERT_EQUAL_FATAL(spec.rules.elsewhere_count, 1);
+	CU_ASSERT_EQUAL(spec.rules.elsewhere[0].addr, 0x0a090000);
+	CU_ASSERT_EQUAL(spec.rules.elsewhere[0].length, 16);
+	spec_free(&spec);
+	CU_ASSERT_PTR_NULL(spec.rules.inside_nets);
+	CU_ASSERT_EQUAL(spec.rules.inside_net_count, 0);
+}
+
+/* The devices are not there: `portico rules` on another machine. */
+static void test_configured_address(void)
+{
+	struct network_device inside[] = { { .name = "br0" },
+					   { .name = "br1" } };
+	struct network_state network = network_of(inside, 0);
+	struct config config = base();
+	struct spec_storage spec;
+
+	network.uplink_addr = 0;
+	config.uplink_address = 0xcb007101;
+	CU_ASSERT_EQUAL_FATAL(spec_build(&config, &network, &spec), 0);
+	CU_ASSERT_EQUAL(spec.rules.uplink_addr, 0xcb007101);
+	spec_free(&spec);
+	config.uplink_address = 0;
+	CU_ASSERT_EQUAL_FATAL(spec_build(&config, &network, &spec), 0);
+	CU_ASSERT_EQUAL(spec.rules.uplink_addr, 0);
+	spec_free(&spec);
+}
+
 static void test_mss(void)
 {
 	struct network_device inside[] = { { .name = "br0", .mtu = 1500 },
@@ -223,6 +274,8 @@ static const struct test tests[] = {
 	{ "without a network the configuration speaks",
 	  test_configured_devices },
 	{ "the network's devices and addresses are taken", test_network },
+	{ "of the network nothing is kept but copies", test_copies },
+	{ "a configured address needs no device", test_configured_address },
 	{ "segments are clamped for a narrow uplink only", test_mss },
 	{ "named devices are taken, the uplink is not inside",
 	  test_named_devices },

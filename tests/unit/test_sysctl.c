@@ -13,25 +13,7 @@
 #include <string.h>
 
 #include "suite.h"
-
-#define RESERVED "net/ipv4/ip_local_reserved_ports"
-#define REDIRECTS "net/ipv4/conf/all/send_redirects"
-
-static void expect(const char *name, const char *value)
-{
-	char now[512];
-
-	CU_ASSERT_EQUAL(sysctl_read(name, now, sizeof(now)), 0);
-	if (strcmp(now, value))
-		printf("%s is \"%s\", not \"%s\"\n", name, now, value);
-	CU_ASSERT_STRING_EQUAL(now, value);
-}
-
-static void add_range(struct nat_portset *set, unsigned first, unsigned last)
-{
-	for (unsigned port = first; port <= last; port++)
-		nat_portset_add(set, (uint16_t)port);
-}
+#include "sysctl_lab.h"
 
 static void test_read(void)
 {
@@ -87,7 +69,7 @@ static void test_router_ports(void)
 
 static void test_set_and_restore(void)
 {
-	struct sysctl_saved *saved = sysctl_new();
+	struct sysctl_saved *saved = sysctl_new(NULL);
 
 	CU_ASSERT_EQUAL(sysctl_write(REDIRECTS, "1"), 0);
 	CU_ASSERT_EQUAL(sysctl_set(saved, REDIRECTS, "0"), 0);
@@ -100,7 +82,7 @@ static void test_set_and_restore(void)
 /* The administrator's later change wins. */
 static void test_foreign_change(void)
 {
-	struct sysctl_saved *saved = sysctl_new();
+	struct sysctl_saved *saved = sysctl_new(NULL);
 	const char *name = "net/ipv4/ip_default_ttl";
 
 	CU_ASSERT_EQUAL(sysctl_write(name, "64"), 0);
@@ -112,7 +94,7 @@ static void test_foreign_change(void)
 
 static void test_unchanged(void)
 {
-	struct sysctl_saved *saved = sysctl_new();
+	struct sysctl_saved *saved = sysctl_new(NULL);
 
 	CU_ASSERT_EQUAL(sysctl_write(REDIRECTS, "0"), 0);
 	CU_ASSERT_EQUAL(sysctl_set(saved, REDIRECTS, "0"), 0);
@@ -123,7 +105,7 @@ static void test_unchanged(void)
 
 static void test_device_gone(void)
 {
-	struct sysctl_saved *saved = sysctl_new();
+	struct sysctl_saved *saved = sysctl_new(NULL);
 
 	CU_ASSERT_EQUAL(
 		sysctl_set(saved, "net/ipv4/conf/nowhere0/send_redirects", "0"),
@@ -135,7 +117,7 @@ static void test_device_gone(void)
 
 static void test_reserve(void)
 {
-	struct sysctl_saved *saved = sysctl_new();
+	struct sysctl_saved *saved = sysctl_new(NULL);
 	struct nat_portset ports = { { 0 } };
 
 	CU_ASSERT_EQUAL(sysctl_write(RESERVED, "80,2000-2010"), 0);
@@ -157,7 +139,7 @@ static void test_reserve(void)
 /* A list written anew by somebody else is theirs, also where it overlaps. */
 static void test_reserve_replaced(void)
 {
-	struct sysctl_saved *saved = sysctl_new();
+	struct sysctl_saved *saved = sysctl_new(NULL);
 	struct nat_portset ports = { { 0 } };
 
 	CU_ASSERT_EQUAL(sysctl_write(RESERVED, "9000"), 0);
@@ -170,7 +152,7 @@ static void test_reserve_replaced(void)
 
 static void test_reserve_nothing_before(void)
 {
-	struct sysctl_saved *saved = sysctl_new();
+	struct sysctl_saved *saved = sysctl_new(NULL);
 	struct nat_portset ports = { { 0 } };
 
 	CU_ASSERT_EQUAL(sysctl_write(RESERVED, ""), 0);
@@ -185,7 +167,7 @@ static void test_reserve_nothing_before(void)
 /* Every second port: far more text than a page. */
 static void test_reserve_scattered(void)
 {
-	struct sysctl_saved *saved = sysctl_new();
+	struct sysctl_saved *saved = sysctl_new(NULL);
 	struct nat_portset ports = { { 0 } };
 	char *text = malloc(1 << 20);
 

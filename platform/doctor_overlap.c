@@ -1,0 +1,94 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later
+ *
+ * Findings about addresses that lie on both sides: an uplink behind another
+ * NAT whose address or network is also a part of the inside. What comes from
+ * there then passes for an inside host's, and what goes there never leaves.
+ */
+#include "doctor.h"
+
+#include <arpa/inet.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "rules_text.h"
+
+static const char remedy[] =
+	"renumber the inside, or take the wide route through the inside device "
+	"apart into those that are needed";
+
+/* A line of /proc/net/route that leads through a device. Addresses there are
+ * the memory of a network-order word. */
+static bool parse_route(const char *line, const char *device,
+			struct nat_prefix *to)
+{
+	char name[IFNAMSIZ + 1], addr[16], mask[16];
+	uint32_t bits;
+
+	if (sscanf(line, "%16s %15s %*s %*s %*s %*s %*s %15s", name, addr,
+		   mask) != 3 ||
+	    strcmp(name, device))
+		return false;
+	to->addr = ntohl((uint32_t)strtoul(addr, NULL, 16));
+	bits = ntohl((uint32_t)strtoul(mask, NULL, 16));
+	for (to->length = 0; bits & 0x80000000; bits <<= 1)
+		to->length++;
+	return to->length > 0;
+}
+
+static const struct nat_prefix *find(const struct network_state *network,
+				     uint32_t addr, unsigned length)
+{
+	for (size_t i = 0; i < network->inside_net_count; i++)
+		if (network->inside_nets[i].length <= length &&
+		    nat_prefix_has(&network->inside_nets[i], addr))
+			return &network->inside_nets[i];
+	return NULL;
+}
+
+static void examine_address(const struct network_state *network,
+			    struct doctor_report *report)
+{
+	const struct nat_prefix *net = find(network, network->uplink_addr, 32);
+	char addr[RULES_PREFIX_TEXT], text[RULES_PREFIX_TEXT];
+
+	if (!network->uplink_addr || !net)
+		return;
+	rules_addr_text(network->uplink_addr, addr);
+	doctor_add(report, DOCTOR_FAIL, remedy,
+		   "the uplink's address %s lies in the inside network %s: "
+		   "hosts and peers cannot be told apart",
+		   addr, rules_prefix_text(net, text));
+}
+
+static void examine_route(const struct network_state *network, const char *line,
+			  struct doctor_report *report)
+{
+	char route_text[RULES_PREFIX_TEXT], text[RULES_PREFIX_TEXT];
+	const struct nat_prefix *net;
+	struct nat_prefix route;
+
+	if (!parse_route(line, network->uplink.name, &route))
+		return;
+	net = find(network, route.addr, route.length);
+	if (net)
+		doctor_add(report, DOCTOR_FAIL, remedy,
+			   "the network %s at the uplink lies in the inside "
+			   "network %s: packets from there are refused",
+			   rules_prefix_text(&route, route_text),
+			   rules_prefix_text(net, text));
+}
+
+void doctor_overlap(const struct doctor_context *context, const char *routes,
+		    struct doctor_report *report)
+{
+	const struct network_state *network = context->network;
+
+	if (!network)
+		return;
+	examine_address(network, report);
+	while (*routes) {
+		examine_route(network, routes, report);
+		routes += strcspn(routes, "\n");
+		routes += *routes == '\n';
+	}
+}
