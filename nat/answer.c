@@ -19,18 +19,18 @@
 struct nat_result nat_drop(struct nat *nat, enum nat_drop drop)
 {
 	nat->stats.drops[drop]++;
-	return (struct nat_result){.verdict = NAT_DROPPED, .drop = drop};
+	return (struct nat_result){ .verdict = NAT_DROPPED, .drop = drop };
 }
 
 struct nat_result nat_untouched(struct nat *nat)
 {
 	nat->stats.untouched_packets++;
-	return (struct nat_result){.verdict = NAT_UNTOUCHED};
+	return (struct nat_result){ .verdict = NAT_UNTOUCHED };
 }
 
 struct nat_result nat_translated(enum nat_mark mark)
 {
-	return (struct nat_result){.verdict = NAT_TRANSLATED, .mark = mark};
+	return (struct nat_result){ .verdict = NAT_TRANSLATED, .mark = mark };
 }
 
 bool nat_may_answer(struct nat *nat, uint64_t now_ms)
@@ -86,13 +86,13 @@ struct nat_result nat_refuse(struct nat_work *work, enum nat_drop drop)
 
 	/* A stray TCP segment is met with silence (RFC 6887 10.4). */
 	if (drop == NAT_DROP_NO_SESSION || drop == NAT_DROP_BAD_CHECKSUM ||
-	    !may_be_answered(work) ||
-	    !nat_may_answer(nat, work->now_ms))
+	    !may_be_answered(work) || !nat_may_answer(nat, work->now_ms))
 		return result;
 	/* The packet as it came, up to 576 bytes in all (RFC 1812 4.3.2.3). */
-	result.answer_length = nat_build_unreachable(
-		nat, 0, work->p.src, nat->config->refuse_code, work->p.ip,
-		work->p.length);
+	result.answer_length = nat_build_unreachable(nat, 0, work->p.src,
+						     nat->config->refuse_code,
+						     work->p.ip,
+						     work->p.length);
 	result.answer = nat->answer;
 	return result;
 }

@@ -58,7 +58,7 @@ static const char *check_mapping(const struct nat *nat, uint32_t slot)
 
 static const char *check_mappings(const struct nat *nat)
 {
-	uint32_t live = 0, used[NAT_POOLS] = {0};
+	uint32_t live = 0, used[NAT_POOLS] = { 0 };
 
 	for (uint32_t slot = 1; slot <= nat->mapping_slots.top; slot++) {
 		const struct nat_mapping *m = &nat->mappings[slot];
@@ -147,7 +147,7 @@ static const char *check_hosts(const struct nat *nat)
 
 static const char *check_ports(const struct nat *nat)
 {
-	uint32_t held[NAT_POOLS] = {0};
+	uint32_t held[NAT_POOLS] = { 0 };
 
 	for (uint32_t i = 0; i < nat->header->held_count; i++) {
 		const struct nat_held *h =

@@ -15,7 +15,7 @@ struct nat_cursor {
 
 static inline struct nat_cursor nat_cursor(uint8_t *data, uint32_t length)
 {
-	return (struct nat_cursor){data, length};
+	return (struct nat_cursor){ data, length };
 }
 
 /* Returns the next `bytes` bytes without moving on, NULL when fewer are left. */

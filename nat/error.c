@@ -28,7 +28,8 @@ static uint32_t quoted_outside(struct nat_work *work,
 	/* A live session is asked for: an address alone is easily guessed. */
 	if (!mapping ||
 	    !nat_find_session(nat, mapping, quote->dst,
-			      nat_peer_port(quote->proto, quote->dport), work->now_ms))
+			      nat_peer_port(quote->proto, quote->dport),
+			      work->now_ms))
 		return 0;
 	return mapping;
 }
@@ -39,11 +40,11 @@ static uint32_t quoted_inside(struct nat_work *work,
 			      const struct nat_quote *quote)
 {
 	uint32_t mapping = nat_find_inside(
-		work->nat,
-		nat_socket(quote->proto, quote->dst, quote->dport));
+		work->nat, nat_socket(quote->proto, quote->dst, quote->dport));
 
 	nat_find_session_alias(work->nat, &mapping, quote->src,
-			       nat_peer_port(quote->proto, quote->sport), work->now_ms);
+			       nat_peer_port(quote->proto, quote->sport),
+			       work->now_ms);
 	return mapping;
 }
 
@@ -79,7 +80,7 @@ static bool mtu_is_absurd(const struct nat_parsed *p)
 struct nat_result nat_error_inbound(struct nat_work *work)
 {
 	struct nat *nat = work->nat;
-	struct nat_quote quote = {0};
+	struct nat_quote quote = { 0 };
 	enum nat_drop drop = nat_parse_quote(&work->p, &quote);
 	const struct nat_socket *inside;
 	uint32_t mapping;
@@ -111,8 +112,8 @@ static struct nat_result not_quoted(struct nat_work *work,
 	const struct nat_config *config = nat->config;
 	bool ours = work->packet->path == NAT_PATH_OUTBOUND;
 
-	if (!ours && !nat_in_prefixes(config->inside, config->inside_count,
-				      quote->dst))
+	if (!ours &&
+	    !nat_in_prefixes(config->inside, config->inside_count, quote->dst))
 		return nat_untouched(nat);
 	return nat_drop(nat, drop);
 }
@@ -150,7 +151,7 @@ struct nat_result nat_error_outbound(struct nat_work *work)
 struct nat_result nat_error_hairpin(struct nat_work *work)
 {
 	struct nat *nat = work->nat;
-	struct nat_quote quote = {0};
+	struct nat_quote quote = { 0 };
 	enum nat_drop drop = nat_parse_quote(&work->p, &quote);
 	const struct nat_socket *sender;
 	uint32_t from, to;
@@ -158,8 +159,8 @@ struct nat_result nat_error_hairpin(struct nat_work *work)
 	if (drop && drop != NAT_DROP_UNSUPPORTED)
 		return nat_drop(nat, drop);
 	from = drop ? 0 : quoted_inside(work, &quote);
-	to = nat_find_outside(
-		nat, nat_socket(quote.proto, quote.src, quote.sport));
+	to = nat_find_outside(nat,
+			      nat_socket(quote.proto, quote.src, quote.sport));
 	/* About what the router itself has sent: for it to read. */
 	if (drop || (!to && !quote_is_pool(nat, &quote)))
 		return nat_untouched(nat);
@@ -202,7 +203,7 @@ struct nat_result nat_error_loopback(struct nat_work *work)
 		return nat_untouched(nat);
 	nat_rewrite_quote_source(&copy.p, &quote, inside->addr, inside->port);
 	nat_rewrite_outer(copy.p.ip, 0, inside->addr);
-	return (struct nat_result){.verdict = NAT_CONSUMED,
-				   .answer = nat->answer,
-				   .answer_length = copy.p.length};
+	return (struct nat_result){ .verdict = NAT_CONSUMED,
+				    .answer = nat->answer,
+				    .answer_length = copy.p.length };
 }

@@ -36,8 +36,8 @@ uint64_t nat_session_left(const struct nat *nat,
 static void retire_established(struct nat *nat, uint32_t slot, uint64_t now_ms)
 {
 	struct nat_session *session = &nat->sessions[slot];
-	uint64_t end = session->used_ms +
-		       nat_timer_ms(nat, NAT_TIMER_TCP_ESTABLISHED);
+	uint64_t end =
+		session->used_ms + nat_timer_ms(nat, NAT_TIMER_TCP_ESTABLISHED);
 
 	if (session->timer != NAT_TIMER_TCP_ESTABLISHED || now_ms < end)
 		return;
@@ -62,8 +62,8 @@ static bool expire_oldest(struct nat *nat, enum nat_timer timer,
 {
 	uint32_t slot = nat->timers[timer].head;
 
-	if (!slot || nat->sessions[slot].used_ms +
-				     nat_timer_ms(nat, timer) > now_ms)
+	if (!slot ||
+	    nat->sessions[slot].used_ms + nat_timer_ms(nat, timer) > now_ms)
 		return false;
 	if (!nat_session_check(nat, slot, now_ms))
 		(*ended)++;
@@ -121,9 +121,11 @@ void nat_hold(struct nat *nat, enum nat_pool pool, uint16_t port,
 			nat->stats.held_overflow++;
 		hold_pop(nat);
 	}
-	*held_at(nat, nat->header->held_count) = (struct nat_held){
-		.since_ms = now_ms, .port = port, .pool = (uint8_t)pool,
-		.live = 1};
+	*held_at(nat, nat->header->held_count) =
+		(struct nat_held){ .since_ms = now_ms,
+				   .port = port,
+				   .pool = (uint8_t)pool,
+				   .live = 1 };
 	nat->header->held_count++;
 	nat->held_ports[pool]++;
 }

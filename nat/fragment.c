@@ -86,14 +86,14 @@ static uint32_t ring_room(struct nat *nat, uint32_t step)
 	uint32_t at = (f->first + f->used) % f->bytes;
 	uint32_t to_end = f->bytes - at;
 
-	while (f->used && f->bytes - f->used < (to_end < step ? to_end + step :
-								step))
+	while (f->used &&
+	       f->bytes - f->used < (to_end < step ? to_end + step : step))
 		ring_pop(nat);
 	if (!f->used)
 		return f->first = 0;
 	if (to_end >= step)
 		return at;
-	store(f, at, &(struct copy){.step = to_end});
+	store(f, at, &(struct copy){ .step = to_end });
 	f->used += to_end;
 	return 0;
 }
@@ -164,7 +164,7 @@ void nat_fragment_expire(struct nat *nat, uint64_t now_ms)
 {
 	struct nat_fragments *f = &nat->fragments;
 	uint64_t life = (uint64_t)nat->config->fragment_s * 1000;
-	struct nat_list *lists[] = {&f->known, &f->waiting};
+	struct nat_list *lists[] = { &f->known, &f->waiting };
 
 	for (int i = 0; i < 2; i++)
 		while (lists[i]->head &&
@@ -196,8 +196,8 @@ static void make_room(struct nat *nat, bool known)
 		forget(nat, f->waiting.head);
 	if (!nat_slots_left(&f->slots))
 		forget(nat, known && f->known.head ? f->known.head :
-			    f->waiting.head		? f->waiting.head :
-							  f->known.head);
+			    f->waiting.head	   ? f->waiting.head :
+						     f->known.head);
 }
 
 static uint32_t add(struct nat_work *work, const struct nat_fragment_key *key,
@@ -209,8 +209,9 @@ static uint32_t add(struct nat_work *work, const struct nat_fragment_key *key,
 
 	make_room(nat, known);
 	slot = nat_slot_take(&f->slots, f->links);
-	f->datagrams[slot] = (struct nat_datagram){
-		.key = *key, .since_ms = work->now_ms, .known = known};
+	f->datagrams[slot] = (struct nat_datagram){ .key = *key,
+						    .since_ms = work->now_ms,
+						    .known = known };
 	nat_index_add(&f->by_key, slot, hash_key(nat, key),
 		      &f->datagrams[slot].key);
 	nat_list_append(known ? &f->known : &f->waiting, f->links, slot);
@@ -251,7 +252,7 @@ struct nat_result nat_fragment_later(struct nat_work *work)
 	if (!slot)
 		slot = add(work, &key, false);
 	ring_push(nat, slot, &work->p);
-	return (struct nat_result){.verdict = NAT_CONSUMED};
+	return (struct nat_result){ .verdict = NAT_CONSUMED };
 }
 
 void nat_fragment_first(struct nat_work *work,

@@ -56,8 +56,7 @@ static uint32_t buckets_log2(uint32_t capacity)
 
 size_t nat_index_size(uint32_t capacity)
 {
-	return aligned(((size_t)capacity + 1) *
-		       sizeof(struct nat_index_node)) +
+	return aligned(((size_t)capacity + 1) * sizeof(struct nat_index_node)) +
 	       aligned(sizeof(UT_hash_table)) +
 	       aligned(((size_t)1 << buckets_log2(capacity)) *
 		       sizeof(UT_hash_bucket));
@@ -105,8 +104,8 @@ uint32_t nat_index_next_prefix(const struct nat_index *index, uint32_t hash,
 	for (; hh; hh = hh->hh_next)
 		if (hh->hashv == hash && hh->keylen &&
 		    !memcmp(hh->key, prefix, prefix_bytes))
-			return (uint32_t)((const struct nat_index_node *)(
-						  const void *)hh -
+			return (uint32_t)((const struct nat_index_node
+						   *)(const void *)hh -
 					  index->nodes);
 	return 0;
 }

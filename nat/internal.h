@@ -253,7 +253,7 @@ static inline uint16_t nat_peer_port(uint8_t proto, uint16_t port)
 static inline struct nat_socket nat_socket(uint8_t proto, uint32_t addr,
 					   uint16_t port)
 {
-	return (struct nat_socket){addr, port, proto, 0};
+	return (struct nat_socket){ addr, port, proto, 0 };
 }
 
 /* Slots, 0: none. find_inside gives the first of a chain of aliases. */
@@ -262,9 +262,8 @@ uint32_t nat_find_outside(const struct nat *nat, struct nat_socket outside);
 uint32_t nat_find_host(const struct nat *nat, uint32_t addr);
 
 /* A session that is still alive at now_ms; an expired one is ended here. */
-uint32_t nat_find_session(struct nat *nat, uint32_t mapping,
-			  uint32_t peer_addr, uint16_t peer_port,
-			  uint64_t now_ms);
+uint32_t nat_find_session(struct nat *nat, uint32_t mapping, uint32_t peer_addr,
+			  uint16_t peer_port, uint64_t now_ms);
 
 /* The session of any alias of `mapping` with this peer; *mapping becomes that
  * alias. An ended session may take a dynamic mapping along: *mapping is then
@@ -396,8 +395,8 @@ void nat_rewrite_quote_source(const struct nat_parsed *error,
 			      const struct nat_quote *quote, uint32_t addr,
 			      uint16_t port);
 void nat_rewrite_quote_destination(const struct nat_parsed *error,
-				   const struct nat_quote *quote,
-				   uint32_t addr, uint16_t port);
+				   const struct nat_quote *quote, uint32_t addr,
+				   uint16_t port);
 
 /* --- results, paths ------------------------------------------------------------ */
 

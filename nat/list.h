@@ -27,7 +27,7 @@ static inline void nat_list_insert(struct nat_list *list,
 {
 	uint32_t next = after ? links[after].next : list->head;
 
-	links[slot] = (struct nat_link){after, next};
+	links[slot] = (struct nat_link){ after, next };
 	if (after)
 		links[after].next = slot;
 	else

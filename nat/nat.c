@@ -79,14 +79,14 @@ static size_t lay_records(struct nat *nat, const struct nat_limits *limits,
 	size_t at = 0;
 
 	nat->header = place(base, &at, sizeof(*nat->header));
-	nat->mappings = place(base, &at, slots(limits->mappings,
-					       sizeof(*nat->mappings)));
-	nat->sessions = place(base, &at, slots(limits->sessions,
-					       sizeof(*nat->sessions)));
-	nat->hosts = place(base, &at, slots(limits->hosts,
-					    sizeof(*nat->hosts)));
-	nat->held = place(base, &at, slots(limits->held_ports,
-					   sizeof(*nat->held)));
+	nat->mappings = place(base, &at,
+			      slots(limits->mappings, sizeof(*nat->mappings)));
+	nat->sessions = place(base, &at,
+			      slots(limits->sessions, sizeof(*nat->sessions)));
+	nat->hosts =
+		place(base, &at, slots(limits->hosts, sizeof(*nat->hosts)));
+	nat->held =
+		place(base, &at, slots(limits->held_ports, sizeof(*nat->held)));
 	return at;
 }
 
@@ -103,10 +103,9 @@ static void lay_fragments(struct nat_fragments *f,
 			  const struct nat_limits *limits, uint8_t *base,
 			  size_t *at)
 {
-	f->datagrams = place(base, at, slots(limits->fragments,
-					     sizeof(*f->datagrams)));
-	f->links = place(base, at, slots(limits->fragments,
-					 sizeof(*f->links)));
+	f->datagrams = place(base, at,
+			     slots(limits->fragments, sizeof(*f->datagrams)));
+	f->links = place(base, at, slots(limits->fragments, sizeof(*f->links)));
 	/* Copies start at multiples of 16 bytes. */
 	f->bytes = limits->fragment_bytes & ~15U;
 	f->ring = place(base, at, f->bytes);
@@ -122,20 +121,20 @@ static size_t lay_indices(struct nat *nat, const struct nat_limits *limits,
 
 	place(base, &at, sizeof(*nat));
 	nat->ports = place(base, &at, NAT_POOLS * sizeof(*nat->ports));
-	nat->mapping_links = place(base, &at, slots(limits->mappings,
-						    sizeof(struct nat_link)));
-	nat->session_links = place(base, &at, slots(limits->sessions,
-						    sizeof(struct nat_link)));
-	nat->sibling_links = place(base, &at, slots(limits->sessions,
-						    sizeof(struct nat_link)));
-	nat->host_links = place(base, &at, slots(limits->hosts,
-						 sizeof(struct nat_link)));
-	nat->siblings = place(base, &at, slots(limits->mappings,
-					       sizeof(struct nat_list)));
+	nat->mapping_links = place(
+		base, &at, slots(limits->mappings, sizeof(struct nat_link)));
+	nat->session_links = place(
+		base, &at, slots(limits->sessions, sizeof(struct nat_link)));
+	nat->sibling_links = place(
+		base, &at, slots(limits->sessions, sizeof(struct nat_link)));
+	nat->host_links =
+		place(base, &at, slots(limits->hosts, sizeof(struct nat_link)));
+	nat->siblings = place(base, &at,
+			      slots(limits->mappings, sizeof(struct nat_list)));
 	lay_index(&nat->by_inside, limits->mappings, sizeof(struct nat_socket),
 		  base, &at);
-	lay_index(&nat->by_outside, limits->mappings,
-		  sizeof(struct nat_socket), base, &at);
+	lay_index(&nat->by_outside, limits->mappings, sizeof(struct nat_socket),
+		  base, &at);
 	lay_index(&nat->by_session, limits->sessions,
 		  sizeof(struct nat_session_key), base, &at);
 	lay_index(&nat->by_host, limits->hosts, sizeof(uint32_t), base, &at);
@@ -206,8 +205,8 @@ struct nat *nat_init(const struct nat_limits *limits,
 static bool same_forward(const struct nat_mapping *mapping,
 			 const struct nat_forward *forward)
 {
-	uint32_t shift = (uint32_t)mapping->outside.port -
-			 forward->outside_first;
+	uint32_t shift =
+		(uint32_t)mapping->outside.port - forward->outside_first;
 
 	return mapping->inside.proto == forward->proto &&
 	       mapping->outside.port >= forward->outside_first &&
@@ -354,10 +353,10 @@ bool nat_in_prefixes(const struct nat_prefix *prefixes, size_t count,
 
 /* RFC 6890, RFC 1812 5.3.7, RFC 3927 7; multicast and what is above it. */
 static const struct nat_prefix martian_both[] = {
-	{0x00000000, 8}, /* 0.0.0.0/8, "this network" */
-	{0x7f000000, 8}, /* 127.0.0.0/8, loopback */
-	{0xa9fe0000, 16}, /* 169.254.0.0/16, link-local */
-	{0xe0000000, 3}, /* 224.0.0.0/4 multicast, 240.0.0.0/4 reserved */
+	{ 0x00000000, 8 }, /* 0.0.0.0/8, "this network" */
+	{ 0x7f000000, 8 }, /* 127.0.0.0/8, loopback */
+	{ 0xa9fe0000, 16 }, /* 169.254.0.0/16, link-local */
+	{ 0xe0000000, 3 }, /* 224.0.0.0/4 multicast, 240.0.0.0/4 reserved */
 };
 
 bool nat_is_martian(const struct nat *nat, uint32_t src, uint32_t dst)
@@ -401,7 +400,9 @@ static struct nat_result first_fragment(struct nat_work *work)
 struct nat_result nat_translate(struct nat *nat, struct nat_packet *packet,
 				uint64_t now_ms)
 {
-	struct nat_work work = {.nat = nat, .packet = packet, .now_ms = now_ms};
+	struct nat_work work = { .nat = nat,
+				 .packet = packet,
+				 .now_ms = now_ms };
 	enum nat_drop drop;
 
 	if (!nat->config)

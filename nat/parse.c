@@ -65,7 +65,8 @@ static bool option_refused(uint8_t type)
 	static const uint8_t refused[] = { 7, 68, 131, 137 };
 
 	for (size_t i = 0; i < sizeof(refused); i++)
-		if (type == refused[i]) /* record route, timestamp, LSRR, SSRR */
+		if (type ==
+		    refused[i]) /* record route, timestamp, LSRR, SSRR */
 			return true;
 	return false;
 }
@@ -166,7 +167,7 @@ enum nat_drop nat_parse(const struct nat_packet *packet,
 	enum nat_drop drop;
 	uint16_t fragment;
 
-	*parsed = (struct nat_parsed){0};
+	*parsed = (struct nat_parsed){ 0 };
 	parsed->ip = take_ip(&cursor);
 	if (!parsed->ip)
 		return NAT_DROP_MALFORMED;
@@ -181,8 +182,7 @@ enum nat_drop nat_parse(const struct nat_packet *packet,
 		if (drop)
 			return drop;
 	}
-	nat_cursor_limit(&cursor,
-			 parsed->length - ip_header_bytes(parsed->ip));
+	nat_cursor_limit(&cursor, parsed->length - ip_header_bytes(parsed->ip));
 	parsed->l4 = cursor.at;
 	parsed->l4_length = cursor.left;
 	parsed->proto = parsed->ip[IP_PROTO];

@@ -17,21 +17,48 @@
 #define IPV4_OFFSET 0x1fffU
 
 /* Offsets in the IPv4 header (RFC 791 3.1). */
-enum { IP_TOS = 1, IP_LENGTH = 2, IP_ID = 4, IP_FRAGMENT = 6, IP_TTL = 8,
-       IP_PROTO = 9, IP_CHECKSUM = 10, IP_SRC = 12, IP_DST = 16 };
+enum {
+	IP_TOS = 1,
+	IP_LENGTH = 2,
+	IP_ID = 4,
+	IP_FRAGMENT = 6,
+	IP_TTL = 8,
+	IP_PROTO = 9,
+	IP_CHECKSUM = 10,
+	IP_SRC = 12,
+	IP_DST = 16
+};
 
 /* Offsets in the transport headers. */
-enum { L4_SRC = 0, L4_DST = 2, UDP_LENGTH = 4, UDP_CHECKSUM = 6,
-       TCP_SEQ = 4, TCP_ACK = 8, TCP_DATA_OFFSET = 12, TCP_FLAGS = 13,
-       TCP_WINDOW = 14, TCP_CHECKSUM = 16,
-       ICMP_TYPE = 0, ICMP_CODE = 1, ICMP_CHECKSUM = 2, ICMP_ID = 4,
-       ICMP_QUOTE = 8 };
+enum {
+	L4_SRC = 0,
+	L4_DST = 2,
+	UDP_LENGTH = 4,
+	UDP_CHECKSUM = 6,
+	TCP_SEQ = 4,
+	TCP_ACK = 8,
+	TCP_DATA_OFFSET = 12,
+	TCP_FLAGS = 13,
+	TCP_WINDOW = 14,
+	TCP_CHECKSUM = 16,
+	ICMP_TYPE = 0,
+	ICMP_CODE = 1,
+	ICMP_CHECKSUM = 2,
+	ICMP_ID = 4,
+	ICMP_QUOTE = 8
+};
 
 enum { TCP_FIN = 0x01, TCP_SYN = 0x02, TCP_RST = 0x04, TCP_ACK_FLAG = 0x10 };
 
-enum { ICMP_ECHO_REPLY = 0, ICMP_UNREACHABLE = 3, ICMP_ECHO = 8,
-       ICMP_TIME_EXCEEDED = 11, ICMP_PARAMETER_PROBLEM = 12,
-       ICMP_TIMESTAMP = 13, ICMP_TIMESTAMP_REPLY = 14 };
+enum {
+	ICMP_ECHO_REPLY = 0,
+	ICMP_UNREACHABLE = 3,
+	ICMP_ECHO = 8,
+	ICMP_TIME_EXCEEDED = 11,
+	ICMP_PARAMETER_PROBLEM = 12,
+	ICMP_TIMESTAMP = 13,
+	ICMP_TIMESTAMP_REPLY = 14
+};
 
 enum nat_class {
 	NAT_CLASS_ICMP, /* any ICMP that is none of the following */

@@ -20,8 +20,8 @@ struct half {
 	uint32_t words;
 };
 
-static const struct half low_half = {0, LOW_WORDS};
-static const struct half high_half = {LOW_WORDS, NAT_PORT_WORDS - LOW_WORDS};
+static const struct half low_half = { 0, LOW_WORDS };
+static const struct half high_half = { LOW_WORDS, NAT_PORT_WORDS - LOW_WORDS };
 
 uint32_t nat_random_next(struct nat_random *random)
 {
@@ -41,8 +41,7 @@ static bool bit(const uint32_t *words, uint16_t port)
 
 static uint32_t free_word(const struct nat_ports *ports, uint32_t word)
 {
-	return ports->allowed[word] & ~ports->bound[word] &
-	       ~ports->taken[word];
+	return ports->allowed[word] & ~ports->bound[word] & ~ports->taken[word];
 }
 
 static uint32_t count_bits(uint32_t word)
@@ -185,10 +184,10 @@ int32_t nat_ports_choose(const struct nat_ports *ports,
 			 struct nat_random *random, uint16_t wanted,
 			 bool parity)
 {
-	struct choice choice = {ports, random, wanted < 1024};
+	struct choice choice = { ports, random, wanted < 1024 };
 	const struct half *own = choice.low ? &low_half : &high_half;
 	const struct half *other = choice.low ? &high_half : &low_half;
-	uint32_t mask = !parity ? ANY_PORTS :
+	uint32_t mask = !parity	   ? ANY_PORTS :
 			wanted & 1 ? ODD_PORTS :
 				     EVEN_PORTS;
 	int32_t port;

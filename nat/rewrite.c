@@ -16,9 +16,9 @@ struct l4_layout {
 };
 
 static const struct l4_layout layouts[NAT_POOLS] = {
-	[NAT_POOL_UDP] = {UDP_CHECKSUM, true, true},
-	[NAT_POOL_TCP] = {TCP_CHECKSUM, true, false},
-	[NAT_POOL_ICMP] = {ICMP_CHECKSUM, false, false},
+	[NAT_POOL_UDP] = { UDP_CHECKSUM, true, true },
+	[NAT_POOL_TCP] = { TCP_CHECKSUM, true, false },
+	[NAT_POOL_ICMP] = { ICMP_CHECKSUM, false, false },
 };
 
 /* Which half of the header is changed. */
@@ -30,8 +30,8 @@ struct half {
 /* No path is narrower (RFC 791 3.2: every host takes 576 bytes). */
 #define SEGMENT_MIN 536U
 
-static const struct half source = {IP_SRC, L4_SRC};
-static const struct half destination = {IP_DST, L4_DST};
+static const struct half source = { IP_SRC, L4_SRC };
+static const struct half destination = { IP_DST, L4_DST };
 
 static const struct l4_layout *layout_of(uint8_t proto)
 {
@@ -81,8 +81,8 @@ static void rewrite(struct nat_work *work, const struct half *half,
 {
 	struct nat_parsed *p = &work->p;
 	const struct l4_layout *layout = layout_of(p->proto);
-	uint8_t *port_at = p->l4 + (p->proto == NAT_PROTO_ICMP ? ICMP_ID :
-								 half->port);
+	uint8_t *port_at =
+		p->l4 + (p->proto == NAT_PROTO_ICMP ? ICMP_ID : half->port);
 	uint32_t addr_delta = replace32(p->ip + half->addr, addr);
 	uint32_t port_delta = replace16(port_at, port);
 	uint8_t *field = p->l4 + layout->checksum;
@@ -211,9 +211,9 @@ static void rewrite_quote(const struct nat_parsed *error,
 			  const struct nat_quote *quote,
 			  const struct half *half, uint32_t addr, uint16_t port)
 {
-	uint8_t *port_at = quote->l4 + (quote->proto == NAT_PROTO_ICMP ?
-						ICMP_ID :
-						half->port);
+	uint8_t *port_at =
+		quote->l4 +
+		(quote->proto == NAT_PROTO_ICMP ? ICMP_ID : half->port);
 	uint16_t old_ip_sum = nat_load16(quote->ip + IP_CHECKSUM);
 	uint32_t addr_delta = replace32(quote->ip + half->addr, addr);
 	uint32_t port_delta = replace16(port_at, port);
@@ -234,8 +234,8 @@ void nat_rewrite_quote_source(const struct nat_parsed *error,
 }
 
 void nat_rewrite_quote_destination(const struct nat_parsed *error,
-				   const struct nat_quote *quote,
-				   uint32_t addr, uint16_t port)
+				   const struct nat_quote *quote, uint32_t addr,
+				   uint16_t port)
 {
 	rewrite_quote(error, quote, &destination, addr, port);
 }

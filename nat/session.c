@@ -71,8 +71,8 @@ static int32_t choose_port(struct nat_work *work, enum nat_pool pool)
 	struct nat *nat = work->nat;
 	const struct nat_ports *ports = &nat->ports[pool];
 	bool parity = nat->config->parity && pool != NAT_POOL_ICMP;
-	int32_t port = nat_ports_choose(ports, &nat->random, work->p.sport,
-					parity);
+	int32_t port =
+		nat_ports_choose(ports, &nat->random, work->p.sport, parity);
 
 	if (port >= 0)
 		return port;
@@ -238,8 +238,7 @@ static enum nat_drop check_outsider_room(struct nat_work *work,
 
 	if (drop || !nat->mappings[mapping].live)
 		return drop;
-	if (nat->hosts[host].sessions >=
-	    (nat->config->host_sessions + 1) / 2)
+	if (nat->hosts[host].sessions >= (nat->config->host_sessions + 1) / 2)
 		return NAT_DROP_HOST_QUOTA;
 	if (nat_index_count(&nat->by_session) >= (nat->limits.sessions + 1) / 2)
 		return NAT_DROP_TABLE_FULL;
@@ -306,8 +305,7 @@ static bool refreshes(const struct nat *nat, const struct nat_session *session,
 }
 
 /* Everything but TCP: INIT until both sides have spoken. */
-static void step_other(struct nat_work *work, uint32_t slot,
-		       enum nat_side from)
+static void step_other(struct nat_work *work, uint32_t slot, enum nat_side from)
 {
 	struct nat_session *session = &work->nat->sessions[slot];
 	const uint8_t both = NAT_SESSION_OUT | NAT_SESSION_IN;
@@ -335,8 +333,7 @@ void nat_account(struct nat_work *work, uint32_t mapping, uint32_t slot,
 	/* An answer by RST is no invitation (RFC 7857 7.1). */
 	if (from == NAT_OUTSIDE)
 		session->flags |= NAT_SESSION_IN;
-	else if (work->p.proto != NAT_PROTO_TCP ||
-		 !nat_tcp_is_reset(&work->p))
+	else if (work->p.proto != NAT_PROTO_TCP || !nat_tcp_is_reset(&work->p))
 		session->flags |= NAT_SESSION_OUT;
 	if (work->p.proto == NAT_PROTO_TCP)
 		nat_tcp_step(nat, slot, &work->p, from, work->now_ms);

@@ -26,10 +26,10 @@ static inline void round_once(struct state *s)
 static inline struct state start(const struct nat_siphash_key *key)
 {
 	/* The constants spell "somepseudorandomlygeneratedbytes". */
-	return (struct state){key->k0 ^ 0x736f6d6570736575U,
-			      key->k1 ^ 0x646f72616e646f6dU,
-			      key->k0 ^ 0x6c7967656e657261U,
-			      key->k1 ^ 0x7465646279746573U};
+	return (struct state){ key->k0 ^ 0x736f6d6570736575U,
+			       key->k1 ^ 0x646f72616e646f6dU,
+			       key->k0 ^ 0x6c7967656e657261U,
+			       key->k1 ^ 0x7465646279746573U };
 }
 
 static inline void compress(struct state *s, uint64_t word, unsigned c)
@@ -59,8 +59,8 @@ static uint64_t load_little(const uint8_t *at, size_t bytes)
 
 struct nat_siphash_key nat_siphash_key(const uint8_t bytes[16])
 {
-	return (struct nat_siphash_key){load_little(bytes, 8),
-					load_little(bytes + 8, 8)};
+	return (struct nat_siphash_key){ load_little(bytes, 8),
+					 load_little(bytes + 8, 8) };
 }
 
 uint64_t nat_siphash(const struct nat_siphash_key *key, const uint8_t *data,

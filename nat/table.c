@@ -14,10 +14,9 @@
 
 static uint32_t hash_socket(const struct nat *nat, struct nat_socket key)
 {
-	return (uint32_t)nat_siphash_8(&nat->hash_key,
-				       (uint64_t)key.addr << 32 |
-					       (uint32_t)key.port << 16 |
-					       key.proto);
+	return (uint32_t)nat_siphash_8(
+		&nat->hash_key, (uint64_t)key.addr << 32 |
+					(uint32_t)key.port << 16 | key.proto);
 }
 
 static uint32_t hash_host(const struct nat *nat, uint32_t addr)
@@ -53,11 +52,10 @@ uint32_t nat_find_host(const struct nat *nat, uint32_t addr)
 	return nat_index_find(&nat->by_host, hash_host(nat, addr), &addr);
 }
 
-uint32_t nat_find_session(struct nat *nat, uint32_t mapping,
-			  uint32_t peer_addr, uint16_t peer_port,
-			  uint64_t now_ms)
+uint32_t nat_find_session(struct nat *nat, uint32_t mapping, uint32_t peer_addr,
+			  uint16_t peer_port, uint64_t now_ms)
 {
-	struct nat_session_key key = {mapping, peer_addr, peer_port, 0};
+	struct nat_session_key key = { mapping, peer_addr, peer_port, 0 };
 	uint32_t session = nat_index_find(
 		&nat->by_session, hash_session(nat, mapping, peer_addr), &key);
 
@@ -76,8 +74,8 @@ uint32_t nat_find_session_alias(struct nat *nat, uint32_t *mapping,
 	inside = nat->mappings[*mapping].inside;
 	for (at = *mapping; at; at = next) {
 		next = nat->mappings[at].alias;
-		session = nat_find_session(nat, at, peer_addr, peer_port,
-					   now_ms);
+		session =
+			nat_find_session(nat, at, peer_addr, peer_port, now_ms);
 		if (session) {
 			*mapping = at;
 			return session;
@@ -90,7 +88,7 @@ uint32_t nat_find_session_alias(struct nat *nat, uint32_t *mapping,
 bool nat_contacted(const struct nat *nat, uint32_t mapping, uint32_t peer_addr,
 		   uint64_t now_ms)
 {
-	struct nat_session_key key = {mapping, peer_addr, 0, 0};
+	struct nat_session_key key = { mapping, peer_addr, 0, 0 };
 	uint32_t hash = hash_session(nat, mapping, peer_addr);
 	uint32_t at = 0;
 
@@ -182,8 +180,8 @@ static void index_inside(struct nat *nat, uint32_t slot)
 		nat->mappings[first].alias = slot;
 		return;
 	}
-	nat_index_add(&nat->by_inside, slot,
-		      hash_socket(nat, mapping->inside), &mapping->inside);
+	nat_index_add(&nat->by_inside, slot, hash_socket(nat, mapping->inside),
+		      &mapping->inside);
 }
 
 static void unindex_inside(struct nat *nat, uint32_t slot)
@@ -261,8 +259,8 @@ static void session_unlink(struct nat *nat, uint32_t slot)
 
 	nat_index_remove(&nat->by_session, slot);
 	nat_list_remove(&nat->timers[session->timer], nat->session_links, slot);
-	nat_list_remove(&nat->siblings[session->key.mapping], nat->sibling_links,
-			slot);
+	nat_list_remove(&nat->siblings[session->key.mapping],
+			nat->sibling_links, slot);
 	nat_list_append(&nat->session_slots.free, nat->session_links, slot);
 	mapping->sessions--;
 	nat->hosts[mapping->host].sessions--;
@@ -305,8 +303,8 @@ uint32_t nat_session_add(struct nat *nat, uint32_t mapping_slot,
 
 	nat_invariant(slot);
 	memset(session, 0, sizeof(*session));
-	session->key = (struct nat_session_key){mapping_slot, peer_addr,
-						peer_port, 0};
+	session->key = (struct nat_session_key){ mapping_slot, peer_addr,
+						 peer_port, 0 };
 	session->state = NAT_STATE_INIT;
 	session->timer = (uint8_t)timer;
 	session->live = 1;
@@ -315,8 +313,7 @@ uint32_t nat_session_add(struct nat *nat, uint32_t mapping_slot,
 		      hash_session(nat, mapping_slot, peer_addr),
 		      &session->key);
 	nat_list_append(&nat->timers[timer], nat->session_links, slot);
-	nat_list_append(&nat->siblings[mapping_slot], nat->sibling_links,
-			slot);
+	nat_list_append(&nat->siblings[mapping_slot], nat->sibling_links, slot);
 	mapping->sessions++;
 	nat->hosts[mapping->host].sessions++;
 	return slot;

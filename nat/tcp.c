@@ -104,8 +104,8 @@ static uint8_t tcp_flags(const struct nat_parsed *segment)
 
 bool nat_tcp_is_first(const struct nat_parsed *segment)
 {
-	return (tcp_flags(segment) & (TCP_SYN | TCP_ACK_FLAG | TCP_RST |
-				      TCP_FIN)) == TCP_SYN;
+	return (tcp_flags(segment) &
+		(TCP_SYN | TCP_ACK_FLAG | TCP_RST | TCP_FIN)) == TCP_SYN;
 }
 
 bool nat_tcp_is_reset(const struct nat_parsed *segment)
@@ -117,8 +117,7 @@ bool nat_tcp_is_reset(const struct nat_parsed *segment)
 static int scale_option(const struct nat_parsed *segment)
 {
 	uint32_t header = (segment->l4[TCP_DATA_OFFSET] >> 4) * 4U;
-	struct nat_cursor cursor =
-		nat_cursor(segment->l4, segment->l4_length);
+	struct nat_cursor cursor = nat_cursor(segment->l4, segment->l4_length);
 	const uint8_t *option;
 
 	nat_cursor_limit(&cursor, header);
@@ -170,12 +169,11 @@ static void learn(struct nat_session *session, const struct nat_parsed *segment,
  * receiver last offered (RFC 7857 2.2, RFC 5961 3, RFC 5382 9); a FIN may come
  * just behind the last byte of it. It is forwarded anyway. */
 static bool in_window(const struct nat_session *session,
-			 const struct nat_parsed *segment, enum nat_side from)
+		      const struct nat_parsed *segment, enum nat_side from)
 {
 	const struct nat_tcp_end *receiver =
 		&session->end[from == NAT_INSIDE ? NAT_OUTSIDE : NAT_INSIDE];
-	uint32_t ahead =
-		nat_load32(segment->l4 + TCP_SEQ) - receiver->ack;
+	uint32_t ahead = nat_load32(segment->l4 + TCP_SEQ) - receiver->ack;
 
 	return !receiver->known || ahead == 0 ||
 	       ahead < receiver->window + (tcp_flags(segment) & TCP_FIN);
@@ -189,8 +187,7 @@ static bool is_client(const struct nat_session *session, enum nat_side side)
 }
 
 static enum event classify(const struct nat_session *session,
-			   const struct nat_parsed *segment,
-			   enum nat_side from)
+			   const struct nat_parsed *segment, enum nat_side from)
 {
 	bool client = is_client(session, from);
 	uint8_t flags = tcp_flags(segment);
@@ -214,12 +211,13 @@ static void reopen(struct nat *nat, uint32_t slot,
 	bool idle = session->state == NAT_STATE_TRANS;
 
 	session->state = NAT_STATE_INIT;
-	session->flags &= (uint8_t)~(NAT_SESSION_SERVER | NAT_SESSION_REOPENED);
+	session->flags &=
+		(uint8_t) ~(NAT_SESSION_SERVER | NAT_SESSION_REOPENED);
 	if (from == NAT_OUTSIDE)
 		session->flags |= NAT_SESSION_SERVER;
 	if (from == NAT_OUTSIDE && idle)
 		session->flags |= NAT_SESSION_REOPENED;
-	session->end[0] = session->end[1] = (struct nat_tcp_end){0};
+	session->end[0] = session->end[1] = (struct nat_tcp_end){ 0 };
 	learn(session, segment, from);
 	nat_session_refresh(nat, slot, NAT_TIMER_TCP_OPENING, now_ms);
 }

@@ -54,8 +54,9 @@ static struct nat_result send_out(struct nat_work *work)
 	uint32_t mapping, session;
 	enum nat_drop drop;
 
-	drop = nat_open_outbound(work, p->dst, nat_peer_port(p->proto, p->dport),
-				 &mapping, &session);
+	drop = nat_open_outbound(work, p->dst,
+				 nat_peer_port(p->proto, p->dport), &mapping,
+				 &session);
 	if (drop)
 		return nat_refuse(work, drop);
 	nat_account(work, mapping, session, NAT_INSIDE);
@@ -124,8 +125,8 @@ static struct nat_result let_in(struct nat_work *work)
 
 	if (!mapping)
 		return not_mapped(work);
-	drop = nat_admit(work, mapping, p->src, nat_peer_port(p->proto, p->sport), 0,
-			 &session);
+	drop = nat_admit(work, mapping, p->src,
+			 nat_peer_port(p->proto, p->sport), 0, &session);
 	/* The router may ping with the same id: a reply that no inside host
 	 * waits for is left to it. */
 	if (drop && p->proto == NAT_PROTO_ICMP)
@@ -185,9 +186,9 @@ static struct nat_result send_back(struct nat_work *work, uint16_t source_port)
 	if (work->packet->checksum == NAT_CHECKSUM_GSO)
 		work->packet->checksum = NAT_CHECKSUM_PARTIAL;
 	nat_rewrite_finish(work);
-	return (struct nat_result){.verdict = NAT_CONSUMED,
-				   .answer = work->p.ip,
-				   .answer_length = work->p.length};
+	return (struct nat_result){ .verdict = NAT_CONSUMED,
+				    .answer = work->p.ip,
+				    .answer_length = work->p.length };
 }
 
 /* First pass, before routing: an inside host speaks to a mapping's outside
@@ -223,7 +224,8 @@ static struct nat_result turn_back(struct nat_work *work)
 	nat_rewrite_destination(work, nat->mappings[target].inside.addr,
 				nat->mappings[target].inside.port);
 	nat_rewrite_id(work);
-	if (work->packet->bridged && p->src == nat->mappings[target].inside.addr)
+	if (work->packet->bridged &&
+	    p->src == nat->mappings[target].inside.addr)
 		return send_back(work, source_port);
 	nat_rewrite_finish(work);
 	return nat_translated(NAT_MARK_HAIRPIN);
@@ -260,10 +262,10 @@ static uint32_t hairpin_mapping(struct nat_work *work)
 {
 	struct nat *nat = work->nat;
 	struct nat_parsed *p = &work->p;
-	uint32_t first = nat_find_inside(
-		nat, nat_socket(p->proto, p->src, p->sport));
-	uint32_t target = nat_find_inside(
-		nat, nat_socket(p->proto, p->dst, p->dport));
+	uint32_t first =
+		nat_find_inside(nat, nat_socket(p->proto, p->src, p->sport));
+	uint32_t target =
+		nat_find_inside(nat, nat_socket(p->proto, p->dst, p->dport));
 
 	for (; target; target = nat->mappings[target].alias) {
 		uint32_t mapping = first;

@@ -21,8 +21,8 @@ static uint64_t mapping_left(const struct nat *nat, uint32_t slot,
 		return NAT_NEVER;
 	for (at = nat->siblings[slot].head; at;
 	     at = nat->sibling_links[at].next) {
-		uint64_t session = nat_session_left(nat, &nat->sessions[at],
-						    now_ms);
+		uint64_t session =
+			nat_session_left(nat, &nat->sessions[at], now_ms);
 
 		if (session > left)
 			left = session;

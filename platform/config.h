@@ -15,7 +15,11 @@
 
 #define CONFIG_DEFAULT_FILE "/etc/portico/portico.conf"
 
-enum config_rules { CONFIG_RULES_AUTO, CONFIG_RULES_NFTABLES, CONFIG_RULES_IPTABLES };
+enum config_rules {
+	CONFIG_RULES_AUTO,
+	CONFIG_RULES_NFTABLES,
+	CONFIG_RULES_IPTABLES
+};
 enum config_gso { CONFIG_GSO_AUTO, CONFIG_GSO_ON, CONFIG_GSO_OFF };
 enum config_fallback { CONFIG_FALLBACK_CLOSED, CONFIG_FALLBACK_KERNEL };
 enum config_accept { CONFIG_ACCEPT_WARN, CONFIG_ACCEPT_INSERT };
@@ -75,8 +79,8 @@ struct config {
  * memory_bytes: MemTotal, for limits that are not set.
  * Returns a config to be freed by config_free(), or NULL with a message of one
  * line in error ("FILE:LINE: KEY: found X, expected Y"). */
-struct config *config_load(const char *path, uint64_t memory_bytes,
-			   char *error, size_t error_size);
+struct config *config_load(const char *path, uint64_t memory_bytes, char *error,
+			   size_t error_size);
 void config_free(struct config *config);
 
 /* MemTotal of /proc/meminfo in bytes; 0 when it cannot be read. */

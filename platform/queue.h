@@ -33,7 +33,8 @@ struct queue_stats {
 	uint64_t gso_packets, gso_udp_packets, partial_packets;
 	uint64_t truncated_packets;
 	uint64_t batches, packets;
-	uint64_t gone; /* verdicts for packets the kernel had flushed (ENOENT) */
+	uint64_t
+		gone; /* verdicts for packets the kernel had flushed (ENOENT) */
 	uint64_t answers_failed; /* ICMP answers the raw socket refused */
 };
 

@@ -36,9 +36,8 @@ struct bench {
 
 static void *block(size_t bytes)
 {
-	void *at = aligned_alloc(ALIGNMENT,
-				 (bytes + ALIGNMENT - 1) / ALIGNMENT *
-					 ALIGNMENT);
+	void *at = aligned_alloc(ALIGNMENT, (bytes + ALIGNMENT - 1) /
+						    ALIGNMENT * ALIGNMENT);
 
 	if (at)
 		memset(at, 0, bytes);
@@ -47,8 +46,8 @@ static void *block(size_t bytes)
 
 static bool set_up(struct bench *bench)
 {
-	const struct nat_limits limits = {8, 8, 8, 8, 8, 8};
-	const struct nat_secrets secrets = {{1}, {2}};
+	const struct nat_limits limits = { 8, 8, 8, 8, 8, 8 };
+	const struct nat_secrets secrets = { { 1 }, { 2 } };
 	size_t records_bytes = nat_records_size(&limits);
 	size_t indices_bytes = nat_indices_size(&limits);
 	struct nat_config *config = &bench->config;
@@ -75,8 +74,9 @@ static bool set_up(struct bench *bench)
 static struct nat_result pass(struct bench *bench, uint8_t *data,
 			      uint32_t length, enum nat_path path)
 {
-	struct nat_packet packet = {.data = data, .length = length,
-				    .path = path};
+	struct nat_packet packet = { .data = data,
+				     .length = length,
+				     .path = path };
 
 	return nat_translate(bench->nat, &packet, 2000);
 }
@@ -86,8 +86,8 @@ static bool outbound_gives_known_bytes(struct bench *bench)
 	uint8_t packet[sizeof(query)];
 
 	memcpy(packet, query, sizeof(query));
-	return pass(bench, packet, sizeof(packet), NAT_PATH_OUTBOUND)
-			       .verdict == NAT_TRANSLATED &&
+	return pass(bench, packet, sizeof(packet), NAT_PATH_OUTBOUND).verdict ==
+		       NAT_TRANSLATED &&
 	       !memcmp(packet, query_out, sizeof(packet));
 }
 
@@ -149,12 +149,12 @@ static const struct {
 	const char *name;
 	bool (*holds)(struct bench *bench);
 } vectors[] = {
-	{"an outbound datagram gets the known bytes",
-	 outbound_gives_known_bytes},
-	{"its answer comes back to the inside socket", answer_comes_back},
-	{"a wrong header checksum is refused", bad_checksum_is_refused},
-	{"cut packets are refused", cut_packets_are_refused},
-	{"the tables agree", tables_agree},
+	{ "an outbound datagram gets the known bytes",
+	  outbound_gives_known_bytes },
+	{ "its answer comes back to the inside socket", answer_comes_back },
+	{ "a wrong header checksum is refused", bad_checksum_is_refused },
+	{ "cut packets are refused", cut_packets_are_refused },
+	{ "the tables agree", tables_agree },
 };
 
 int selftest_run(void)

@@ -55,9 +55,9 @@ int network_choose(char uplink[IFNAMSIZ], char (*inside)[IFNAMSIZ],
  * fixed_addr: the uplink's address when configured, 0: the device's first
  * global IPv4 address. Returns NULL with errno set. */
 struct network *network_open(struct loop *loop, const char *uplink,
-			     const char (*inside)[IFNAMSIZ], size_t inside_count,
-			     uint32_t fixed_addr, void (*changed)(void *context),
-			     void *context);
+			     const char (*inside)[IFNAMSIZ],
+			     size_t inside_count, uint32_t fixed_addr,
+			     void (*changed)(void *context), void *context);
 void network_close(struct network *network);
 const struct network_state *network_state(const struct network *network);
 

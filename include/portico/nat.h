@@ -114,7 +114,7 @@ static inline void nat_portset_add(struct nat_portset *set, uint16_t port)
 
 static inline void nat_portset_remove(struct nat_portset *set, uint16_t port)
 {
-	set->bits[port >> 3] &= (uint8_t)~(1U << (port & 7));
+	set->bits[port >> 3] &= (uint8_t) ~(1U << (port & 7));
 }
 
 /* --- configuration ------------------------------------------------------ */
@@ -176,7 +176,8 @@ struct nat_config {
 	size_t inside_count;
 	const struct nat_prefix *exempt; /* destinations not translated */
 	size_t exempt_count;
-	const struct nat_prefix *martians; /* refused beside the built-in ones */
+	const struct nat_prefix
+		*martians; /* refused beside the built-in ones */
 	size_t martian_count;
 	const struct nat_forward *forwards;
 	size_t forward_count;
