@@ -149,7 +149,8 @@ static void learn(struct nat_session *session, const struct nat_parsed *segment,
 	bool both_scale = session->end[0].scales && session->end[1].scales;
 	uint8_t flags = tcp_flags(segment);
 
-	if (flags & TCP_SYN) {
+	/* Only while the connection opens: later, a SYN may be forged. */
+	if (flags & TCP_SYN && session->state == NAT_STATE_INIT) {
 		int scale = scale_option(segment);
 
 		end->scales = scale >= 0;
