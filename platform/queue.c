@@ -238,6 +238,7 @@ struct queue *queue_open(const struct queue_config *config, struct nat *nat)
 	queue->config = *config;
 	if (!config->batch || config->batch > QUEUE_BATCH_MAX)
 		queue->config.batch = QUEUE_BATCH_MAX;
+	queue->want = queue->config.batch;
 	queue->nat = nat;
 	queue->raw = queue->proc = -1;
 	queue->roles.mark_shift = config->mark_shift;

@@ -36,6 +36,7 @@ struct queue {
 	struct queue_roles roles;
 	struct nat *nat;
 	struct loop *loop;
+	uint32_t want; /* packets of the next batch, 1..config.batch */
 	struct mnl_socket *socket;
 	int raw; /* answers leave by it; -1: none */
 	int proc; /* the kernel's counters; -1: not readable */

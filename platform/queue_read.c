@@ -24,6 +24,9 @@
 /* Full batches read per wake-up before the other watches get their turn. */
 #define BATCHES_PER_WAKEUP 8
 
+/* About four super-packets. At least one of any size fits. */
+#define BATCH_BYTES (4U * QUEUE_SLOT_BYTES)
+
 static ssize_t send_all(const struct queue *queue, struct iovec *verdicts,
 			size_t count)
 {
@@ -205,8 +208,8 @@ static int receive(struct queue *queue)
 
 	do
 		count = recvmmsg(mnl_socket_get_fd(queue->socket), queue->in,
-				 queue->config.batch,
-				 MSG_DONTWAIT | MSG_WAITFORONE, NULL);
+				 queue->want, MSG_DONTWAIT | MSG_WAITFORONE,
+				 NULL);
 	while (count < 0 && errno == EINTR);
 	/* ENOBUFS: packets were lost, the kernel's counters tell how many. */
 	if (count < 0 && errno != EAGAIN && errno != ENOBUFS)
@@ -215,8 +218,24 @@ static int receive(struct queue *queue)
 	return count;
 }
 
+/* As many packets the next time as fit into BATCH_BYTES when they are as large
+ * as the largest of this batch: super-packets that leave the cache between
+ * reading and answering cost a fifth of the throughput (tests/bench: 9.7 Gbit/s
+ * at 64 a batch, 12.9 at 4). */
+static void choose_batch(struct queue *queue, int count)
+{
+	uint32_t largest = 1, fits;
+
+	for (int i = 0; i < count; i++)
+		if (queue->in[i].msg_len > largest)
+			largest = queue->in[i].msg_len;
+	fits = BATCH_BYTES / largest;
+	queue->want = fits < queue->config.batch ? fits : queue->config.batch;
+}
+
 static bool read_batch(struct queue *queue, uint64_t now_ms)
 {
+	uint32_t want = queue->want;
 	int count = receive(queue);
 
 	if (count <= 0)
@@ -226,7 +245,8 @@ static bool read_batch(struct queue *queue, uint64_t now_ms)
 		handle(queue, queue->in_bytes[i].iov_base, queue->in[i].msg_len,
 		       now_ms);
 	flush(queue);
-	return (uint32_t)count == queue->config.batch;
+	choose_batch(queue, count);
+	return (uint32_t)count == want;
 }
 
 void queue_read(struct watch *watch, uint32_t events)
