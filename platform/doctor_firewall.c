@@ -236,7 +236,8 @@ static void examine_ours(const struct doctor_context *context,
 			   rules_backend_name(context->backend));
 	else
 		doctor_add(report, DOCTOR_FAIL,
-			   "restart the daemon: systemctl restart portico",
+			   "they are loaded again within seconds; if not: "
+			   "systemctl restart portico",
 			   "our %s rules are gone, somebody removed them: "
 			   "nothing is translated",
 			   rules_backend_name(context->backend));
