@@ -47,6 +47,7 @@ bool nat_may_answer(struct nat *nat, uint64_t now_ms)
 static bool may_be_answered(const struct nat_work *work)
 {
 	return work->p.class == NAT_CLASS_PORTS ||
+	       work->p.class == NAT_CLASS_TAGGED ||
 	       work->p.class == NAT_CLASS_QUERY;
 }
 

@@ -37,13 +37,14 @@ static const char *check_mapping(const struct nat *nat, uint32_t slot)
 	const struct nat_mapping *m = &nat->mappings[slot];
 	int pool = nat_pool_of(m->inside.proto);
 
-	if (nat_find_outside(nat, m->outside) != slot)
+	if (pool >= 0 && nat_find_outside(nat, m->outside) != slot)
 		return "a mapping is not found by its outside socket";
 	if (!in_alias_chain(nat, slot))
 		return "a mapping is not found by its inside socket";
-	if (m->inside.proto != m->outside.proto || pool < 0)
+	if (m->inside.proto != m->outside.proto ||
+	    (pool < 0 && !nat_is_tagged(m->inside.proto)))
 		return "a mapping's sockets are of different protocols";
-	if (!nat_ports_taken(&nat->ports[pool], m->outside.port))
+	if (pool >= 0 && !nat_ports_taken(&nat->ports[pool], m->outside.port))
 		return "a mapping's port is not taken";
 	if (count_siblings(nat, slot) != m->sessions ||
 	    nat->siblings[slot].count != m->sessions)
@@ -58,7 +59,7 @@ static const char *check_mapping(const struct nat *nat, uint32_t slot)
 
 static const char *check_mappings(const struct nat *nat)
 {
-	uint32_t live = 0, used[NAT_POOLS] = { 0 };
+	uint32_t live = 0, pooled = 0, used[NAT_POOLS] = { 0 };
 
 	for (uint32_t slot = 1; slot <= nat->mapping_slots.top; slot++) {
 		const struct nat_mapping *m = &nat->mappings[slot];
@@ -67,11 +68,14 @@ static const char *check_mappings(const struct nat *nat)
 		if (broken)
 			return broken;
 		live += m->live;
-		if (m->live && m->kind == NAT_KIND_DYNAMIC)
+		if (!m->live || nat_is_tagged(m->outside.proto))
+			continue;
+		pooled++;
+		if (m->kind == NAT_KIND_DYNAMIC)
 			used[nat_pool_of(m->outside.proto)]++;
 	}
 	if (live != nat->mapping_live.count ||
-	    live != nat_index_count(&nat->by_outside) ||
+	    pooled != nat_index_count(&nat->by_outside) ||
 	    live + nat->mapping_slots.free.count != nat->mapping_slots.top)
 		return "live and free mappings do not add up";
 	for (int pool = 0; pool < NAT_POOLS; pool++)
@@ -98,6 +102,44 @@ static const char *check_sessions(const struct nat *nat)
 	if (live != listed || live != nat_index_count(&nat->by_session) ||
 	    live + nat->session_slots.free.count != nat->session_slots.top)
 		return "live and free sessions do not add up";
+	return NULL;
+}
+
+static bool found_by_peer(const struct nat *nat, uint32_t slot)
+{
+	const struct nat_tagged *tagged = &nat->tagged[slot];
+	uint32_t at = 0;
+
+	while ((at = nat_next_tagged(nat, &tagged->key, at)))
+		if (at == slot)
+			return true;
+	return false;
+}
+
+static const char *check_tagged(const struct nat *nat)
+{
+	uint32_t live = 0, sessions = 0;
+
+	for (uint32_t slot = 1; slot <= nat->tagged_slots.top; slot++) {
+		const struct nat_tagged *t = &nat->tagged[slot];
+
+		live += t->live;
+		if (t->live && (!nat->sessions[t->session].live ||
+				nat->sessions[t->session].tagged != slot))
+			return "a tag has no live session";
+		if (t->live && !found_by_peer(nat, slot))
+			return "a tagged session is not found by its peer";
+	}
+	for (uint32_t slot = 1; slot <= nat->session_slots.top; slot++) {
+		const struct nat_session *s = &nat->sessions[slot];
+
+		sessions += s->live &&
+			    nat_is_tagged(
+				    nat->mappings[s->key.mapping].inside.proto);
+	}
+	if (live != sessions || live != nat_index_count(&nat->by_peer) ||
+	    live + nat->tagged_slots.free.count != nat->tagged_slots.top)
+		return "tagged sessions do not add up";
 	return NULL;
 }
 
@@ -173,8 +215,8 @@ static const char *check_ports(const struct nat *nat)
 const char *nat_check(const struct nat *nat)
 {
 	static const char *(*const checks[])(const struct nat *) = {
-		check_mappings, check_sessions, check_timers,
-		check_hosts,	check_ports,
+		check_mappings, check_sessions, check_tagged,
+		check_timers,	check_hosts,	check_ports,
 	};
 
 	for (size_t i = 0; i < sizeof(checks) / sizeof(checks[0]); i++) {

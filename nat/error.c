@@ -22,9 +22,12 @@ static uint32_t quoted_outside(struct nat_work *work,
 			       const struct nat_quote *quote)
 {
 	struct nat *nat = work->nat;
-	uint32_t mapping = nat_find_outside(
-		nat, nat_socket(quote->proto, quote->src, quote->sport));
+	uint32_t mapping;
 
+	if (nat_is_tagged(quote->proto))
+		return nat_tagged_quoted_outside(work, quote);
+	mapping = nat_find_outside(nat, nat_socket(quote->proto, quote->src,
+						   quote->sport));
 	/* A live session is asked for: an address alone is easily guessed. */
 	if (!mapping ||
 	    !nat_find_session(nat, mapping, quote->dst,
@@ -39,9 +42,12 @@ static uint32_t quoted_outside(struct nat_work *work,
 static uint32_t quoted_inside(struct nat_work *work,
 			      const struct nat_quote *quote)
 {
-	uint32_t mapping = nat_find_inside(
-		work->nat, nat_socket(quote->proto, quote->dst, quote->dport));
+	uint32_t mapping;
 
+	if (nat_is_tagged(quote->proto))
+		return nat_tagged_quoted_inside(work, quote);
+	mapping = nat_find_inside(
+		work->nat, nat_socket(quote->proto, quote->dst, quote->dport));
 	nat_find_session_alias(work->nat, &mapping, quote->src,
 			       nat_peer_port(quote->proto, quote->sport),
 			       work->now_ms);
@@ -52,9 +58,10 @@ static uint32_t quoted_inside(struct nat_work *work,
  * about the router's own traffic. */
 static bool quote_is_pool(const struct nat *nat, const struct nat_quote *quote)
 {
-	const struct nat_ports *ports = &nat->ports[nat_pool_of(quote->proto)];
+	int pool = nat_pool_of(quote->proto);
+	const struct nat_ports *ports = &nat->ports[pool < 0 ? 0 : pool];
 
-	return quote->proto != NAT_PROTO_ICMP &&
+	return pool >= 0 && pool != NAT_POOL_ICMP &&
 	       nat_ports_allowed(ports, quote->sport) &&
 	       !nat_ports_bound(ports, quote->sport);
 }

@@ -3,9 +3,8 @@
  * The engine's memory and what its files share. See the theory of operation at
  * the top of nat.c first.
  *
- * Records hold no pointer and may lie in a file shared with
- * the next process. Indices (struct nat and what it points to) are rebuilt
- * from them.
+ * Records (records.h) may lie in a file shared with the next process. Indices
+ * (struct nat and what it points to) are rebuilt from them.
  */
 #ifndef PORTICO_NAT_INTERNAL_H
 #define PORTICO_NAT_INTERNAL_H
@@ -19,106 +18,7 @@
 #include "parse.h"
 #include "ports.h"
 #include "portico/nat.h"
-
-/* --- records ------------------------------------------------------------ */
-
-/* A transport socket of one side. Eight bytes without padding: a hash key. */
-struct nat_socket {
-	uint32_t addr;
-	uint16_t port;
-	uint8_t proto;
-	uint8_t zero;
-};
-
-struct nat_mapping {
-	struct nat_socket inside;
-	struct nat_socket outside; /* addr 0: a forward without an uplink */
-	uint32_t host;
-	uint32_t alias; /* next mapping with the same inside socket */
-	uint32_t sessions;
-	uint32_t forward; /* position in nat_config.forwards */
-	uint64_t created_ms;
-	uint64_t used_ms;
-	struct nat_counters counters;
-	uint8_t kind;
-	uint8_t live; /* 0: this slot is free */
-	uint8_t zero[6];
-};
-
-/* What the session knows of one end of a TCP connection, to judge an RST that
- * comes from the other (behave 4.2). */
-struct nat_tcp_end {
-	uint32_t ack; /* next sequence number this end expects */
-	uint32_t window; /* bytes it accepts from there, scaled */
-	uint8_t scale; /* of its window (RFC 7323), from its SYN */
-	uint8_t scales; /* its SYN offered scaling */
-	uint8_t known; /* an ACK of it was seen */
-	uint8_t zero;
-};
-
-/* Twelve bytes without padding: a hash key. */
-struct nat_session_key {
-	uint32_t mapping;
-	uint32_t peer_addr;
-	uint16_t peer_port;
-	uint16_t zero;
-};
-
-#define NAT_SESSION_PREFIX 8U /* bytes of mapping and peer address */
-
-struct nat_session {
-	struct nat_session_key key;
-	uint8_t state;
-	uint8_t timer; /* the class whose list it is in */
-	uint8_t flags;
-	uint8_t live;
-	uint64_t created_ms;
-	uint64_t used_ms; /* last refresh: decides expiry */
-	struct nat_counters counters;
-	struct nat_tcp_end end[2]; /* [NAT_INSIDE], [NAT_OUTSIDE] */
-};
-
-enum {
-	NAT_SESSION_OUT = 1, /* the inside socket has sent to this peer */
-	NAT_SESSION_IN = 2, /* the peer has sent */
-	NAT_SESSION_SERVER = 4, /* TCP: the client is outside */
-	NAT_SESSION_REOPENED = 16, /* TCP: by an outsider's SYN in TRANS */
-	NAT_SESSION_RETIRED = 8, /* in TRANS for having been idle */
-};
-
-enum nat_side { NAT_INSIDE, NAT_OUTSIDE };
-
-struct nat_host {
-	uint32_t addr;
-	uint32_t mappings;
-	uint32_t sessions;
-	uint32_t forwards; /* of its mappings */
-	uint32_t live;
-	uint32_t zero;
-	struct nat_bucket opens; /* new mappings */
-	uint64_t refused;
-	struct nat_counters counters;
-};
-
-/* A port that rests after use. */
-struct nat_held {
-	uint64_t since_ms;
-	uint16_t port;
-	uint8_t pool;
-	uint8_t live; /* 0: a forward took the port meanwhile */
-	uint32_t zero;
-};
-
-struct nat_header {
-	uint32_t layout; /* NAT_LAYOUT */
-	uint32_t uplink; /* the last address that was not 0 */
-	uint32_t held_first; /* ring: oldest entry */
-	uint32_t held_count;
-	struct nat_limits limits;
-	uint8_t zero[24];
-};
-
-#define NAT_LAYOUT 1U
+#include "records.h"
 
 /* --- the engine --------------------------------------------------------- */
 
@@ -198,21 +98,26 @@ struct nat {
 	struct nat_session *sessions;
 	struct nat_host *hosts;
 	struct nat_held *held; /* ring of limits.held_ports, from 0 */
+	struct nat_tagged *tagged;
 
 	/* indices */
 	struct nat_index by_inside; /* nat_socket -> mapping, first alias */
 	struct nat_index by_outside; /* nat_socket -> mapping */
 	struct nat_index by_session; /* nat_session_key -> session */
 	struct nat_index by_host; /* address -> host */
+	struct nat_index by_peer; /* nat_peer_key -> tagged, many each */
 
 	/* lists: a slot is in the free list or in one of the others */
 	struct nat_link *mapping_links; /* free, or live */
 	struct nat_link *session_links; /* free, or by timer class */
 	struct nat_link *sibling_links; /* sessions of one mapping */
 	struct nat_link *host_links; /* free, or idle (no mappings) */
+	struct nat_link *tagged_links; /* free */
 	struct nat_slots mapping_slots;
 	struct nat_slots session_slots;
 	struct nat_slots host_slots;
+	struct nat_slots tagged_slots;
+	uint16_t last_part; /* of the newest tagged session */
 	struct nat_list mapping_live;
 	struct nat_list timers[NAT_TIMERS];
 	struct nat_list *siblings; /* by mapping */
@@ -260,6 +165,9 @@ static inline struct nat_socket nat_socket(uint8_t proto, uint32_t addr,
 uint32_t nat_find_inside(const struct nat *nat, struct nat_socket inside);
 uint32_t nat_find_outside(const struct nat *nat, struct nat_socket outside);
 uint32_t nat_find_host(const struct nat *nat, uint32_t addr);
+/* The mapping of whatever protocol that has taken a pool's port. */
+uint32_t nat_find_port(const struct nat *nat, enum nat_pool pool,
+		       uint16_t port);
 
 /* A session that is still alive at now_ms; an expired one is ended here. */
 uint32_t nat_find_session(struct nat *nat, uint32_t mapping, uint32_t peer_addr,
@@ -292,6 +200,14 @@ void nat_mapping_end(struct nat *nat, uint32_t mapping, uint64_t now_ms,
 uint32_t nat_session_add(struct nat *nat, uint32_t mapping, uint32_t peer_addr,
 			 uint16_t peer_port, enum nat_timer timer,
 			 uint64_t now_ms);
+/* The same for a protocol with tags; a tagged slot must be free as well. */
+uint32_t nat_session_add_tagged(struct nat *nat, uint32_t mapping,
+				const struct nat_peer_key *peer,
+				uint64_t now_ms);
+/* The tagged slots with this peer, one after another (after: 0, then the last
+ * one); 0: no more. */
+uint32_t nat_next_tagged(const struct nat *nat, const struct nat_peer_key *peer,
+			 uint32_t after);
 /* A dynamic mapping dies with its last session. */
 void nat_session_end(struct nat *nat, uint32_t session, uint64_t now_ms);
 
@@ -358,6 +274,15 @@ void nat_tcp_step(struct nat *nat, uint32_t session,
 bool nat_tcp_is_first(const struct nat_parsed *segment); /* SYN, no ACK */
 bool nat_tcp_is_reset(const struct nat_parsed *segment);
 
+/* --- dccp.c ---------------------------------------------------------------- */
+
+/* Lets one DCCP packet of the session act on its state and timer. */
+void nat_dccp_step(struct nat *nat, uint32_t session,
+		   const struct nat_parsed *packet, uint64_t now_ms);
+bool nat_dccp_is_first(const struct nat_parsed *packet); /* Request, Listen */
+bool nat_dccp_is_request(const struct nat_parsed *packet);
+bool nat_dccp_is_reset(const struct nat_parsed *packet);
+
 /* --- session.c: policy of what may be made ---------------------------------- */
 
 /* Finds or makes mapping and session for a packet from inside. Returns
@@ -366,6 +291,11 @@ bool nat_tcp_is_reset(const struct nat_parsed *segment);
 enum nat_drop nat_open_outbound(struct nat_work *work, uint32_t peer_addr,
 				uint16_t peer_port, uint32_t *mapping,
 				uint32_t *session);
+/* The same for a new session of a tagged protocol, once it is known that there
+ * may be one. */
+enum nat_drop nat_open_tagged(struct nat_work *work,
+			      const struct nat_peer_key *peer,
+			      uint32_t *mapping, uint32_t *session);
 /* Judges a packet from outside for a mapping; makes a session where one is due
  * (*session may be 0). also: another address by which the peer is known to the
  * allow list of a forward (hairpin), or 0. */
@@ -419,6 +349,17 @@ struct nat_result nat_outbound(struct nat_work *work);
 struct nat_result nat_inbound(struct nat_work *work);
 struct nat_result nat_hairpin_in(struct nat_work *work);
 struct nat_result nat_hairpin_out(struct nat_work *work);
+
+/* --- tagged.c: SCTP, GRE, ESP ------------------------------------------------ */
+
+struct nat_result nat_tagged_outbound(struct nat_work *work);
+struct nat_result nat_tagged_inbound(struct nat_work *work);
+/* Whose packet does an error from outside / from inside quote? Mappings, 0:
+ * nobody's. */
+uint32_t nat_tagged_quoted_outside(struct nat_work *work,
+				   const struct nat_quote *quote);
+uint32_t nat_tagged_quoted_inside(struct nat_work *work,
+				  const struct nat_quote *quote);
 
 struct nat_result nat_error_inbound(struct nat_work *work);
 struct nat_result nat_error_outbound(struct nat_work *work);

@@ -38,12 +38,17 @@
  * to their end, do not (REQ-8a). Two mappings never share an outside socket.
  *
  * Invariants (nat_check() proves them):
- *   - every live mapping is found by its outside socket, and by its inside
- *     socket directly or along the alias chain;
+ *   - every live mapping is found by its outside socket (or, of a tagged
+ *     protocol, each of its sessions by its peer), and by its inside socket
+ *     directly or along the alias chain;
  *   - every live dynamic mapping has at least one session; every session
  *     belongs to a live mapping; counts of mappings, hosts and lists agree;
  *   - free + used + held of a pool equals its total, no port twice;
  *   - each timer list is in order of last use.
+ *
+ * Tagged protocols (SCTP, GRE, ESP) have no port that could be rewritten. Their
+ * mappings hold no outside socket of their own; what comes from outside is told
+ * apart by its peer and its tag, session by session: see tagged.c.
  *
  * Limits. Tables are sized once (nat_limits). Nothing unexpired is ever
  * reclaimed to make room: the newcomer is refused, told by ICMP, and counted.
@@ -87,6 +92,8 @@ static size_t lay_records(struct nat *nat, const struct nat_limits *limits,
 		place(base, &at, slots(limits->hosts, sizeof(*nat->hosts)));
 	nat->held =
 		place(base, &at, slots(limits->held_ports, sizeof(*nat->held)));
+	nat->tagged =
+		place(base, &at, slots(limits->tagged, sizeof(*nat->tagged)));
 	return at;
 }
 
@@ -129,6 +136,8 @@ static size_t lay_indices(struct nat *nat, const struct nat_limits *limits,
 		base, &at, slots(limits->sessions, sizeof(struct nat_link)));
 	nat->host_links =
 		place(base, &at, slots(limits->hosts, sizeof(struct nat_link)));
+	nat->tagged_links = place(
+		base, &at, slots(limits->tagged, sizeof(struct nat_link)));
 	nat->siblings = place(base, &at,
 			      slots(limits->mappings, sizeof(struct nat_list)));
 	lay_index(&nat->by_inside, limits->mappings, sizeof(struct nat_socket),
@@ -138,6 +147,8 @@ static size_t lay_indices(struct nat *nat, const struct nat_limits *limits,
 	lay_index(&nat->by_session, limits->sessions,
 		  sizeof(struct nat_session_key), base, &at);
 	lay_index(&nat->by_host, limits->hosts, sizeof(uint32_t), base, &at);
+	lay_index(&nat->by_peer, limits->tagged, sizeof(struct nat_peer_key),
+		  base, &at);
 	lay_fragments(&nat->fragments, limits, base, &at);
 	return at;
 }
@@ -152,7 +163,8 @@ static bool limits_good(const struct nat_limits *limits)
 	return limit_good(limits->mappings) && limit_good(limits->sessions) &&
 	       limit_good(limits->hosts) && limit_good(limits->held_ports) &&
 	       limit_good(limits->fragments) &&
-	       limit_good(limits->fragment_bytes);
+	       limit_good(limits->fragment_bytes) &&
+	       limits->tagged <= NAT_LIMIT_MAX;
 }
 
 size_t nat_records_size(const struct nat_limits *limits)
@@ -193,6 +205,7 @@ struct nat *nat_init(const struct nat_limits *limits,
 	nat->mapping_slots.limit = limits->mappings;
 	nat->session_slots.limit = limits->sessions;
 	nat->host_slots.limit = limits->hosts;
+	nat->tagged_slots.limit = limits->tagged;
 	nat->header->layout = NAT_LAYOUT;
 	nat->header->limits = *limits;
 	nat->answers.stamp_ms = now_ms;
@@ -233,8 +246,12 @@ static bool mapping_stays(const struct nat *nat,
 {
 	int pool = nat_pool_of(mapping->outside.proto);
 
+	if (config->untranslated[mapping->inside.proto])
+		return false;
 	if (mapping->kind == NAT_KIND_FORWARD)
 		return forward_stays(config, mapping);
+	if (pool < 0)
+		return true;
 	return nat_ports_allowed(&nat->ports[pool], mapping->outside.port);
 }
 
@@ -259,7 +276,7 @@ static bool add_forward_port(struct nat *nat, uint32_t rule, uint16_t port,
 	enum nat_pool pool = (enum nat_pool)nat_pool_of(f->proto);
 	struct nat_socket outside =
 		nat_socket(f->proto, nat->header->uplink, port);
-	uint32_t old = nat_find_outside(nat, outside);
+	uint32_t old = nat_find_port(nat, pool, port);
 	uint32_t host, slot;
 
 	if (old && nat->mappings[old].kind == NAT_KIND_FORWARD)
@@ -414,6 +431,8 @@ struct nat_result nat_translate(struct nat *nat, struct nat_packet *packet,
 	drop = nat_parse(packet, &work.p);
 	if (drop)
 		return nat_drop(nat, drop);
+	if (nat->config->untranslated[work.p.proto])
+		work.p.class = NAT_CLASS_OTHER;
 	if (work.p.more_fragments)
 		return first_fragment(&work);
 	return paths[packet->path](&work);
@@ -437,3 +456,5 @@ void nat_count_drop(struct nat *nat, enum nat_drop drop)
 
 static_assert(sizeof(struct nat_socket) == 8, "a key without padding");
 static_assert(sizeof(struct nat_session_key) == 12, "a key without padding");
+static_assert(sizeof(struct nat_peer_key) == 12, "a key without padding");
+static_assert(sizeof(struct nat_header) == 64, "one cache line");

@@ -7,6 +7,8 @@
 
 #define TCP_HEADER 20U
 #define UDP_HEADER 8U
+#define DCCP_HEADER 12U /* with short sequence numbers */
+#define DCCP_HEADER_LONG 16U
 #define ICMP_HEADER 8U
 #define QUOTE_L4 8U /* RFC 792: header + 64 bits */
 
@@ -25,13 +27,20 @@ int nat_pool_of(uint8_t proto)
 {
 	switch (proto) {
 	case NAT_PROTO_UDP:
+	case NAT_PROTO_UDPLITE:
 		return NAT_POOL_UDP;
 	case NAT_PROTO_TCP:
+	case NAT_PROTO_DCCP:
 		return NAT_POOL_TCP;
 	case NAT_PROTO_ICMP:
 		return NAT_POOL_ICMP;
 	}
 	return -1;
+}
+
+bool nat_is_connection(uint8_t proto)
+{
+	return proto == NAT_PROTO_TCP || proto == NAT_PROTO_DCCP;
 }
 
 /* Takes an IPv4 header with its options; NULL when it contradicts itself. */
@@ -133,6 +142,75 @@ static enum nat_drop parse_udp(struct nat_parsed *parsed)
 	return parsed->dport ? NAT_DROP_NONE : NAT_DROP_MALFORMED;
 }
 
+/* RFC 3828 3.1: the checksum is never absent, and covers at least the header;
+ * coverage 0 is the whole. */
+static enum nat_drop parse_udplite(struct nat_parsed *parsed)
+{
+	uint32_t coverage;
+
+	if (parsed->l4_length < UDP_HEADER)
+		return parsed->more_fragments ? NAT_DROP_FRAGMENT :
+						NAT_DROP_MALFORMED;
+	coverage = nat_load16(parsed->l4 + UDPLITE_COVERAGE);
+	if ((coverage && coverage < UDP_HEADER) ||
+	    (coverage > parsed->l4_length && !parsed->more_fragments) ||
+	    !nat_load16(parsed->l4 + UDP_CHECKSUM))
+		return NAT_DROP_MALFORMED;
+	read_ports(parsed);
+	return parsed->dport ? NAT_DROP_NONE : NAT_DROP_MALFORMED;
+}
+
+/* RFC 4340 5.1; the X bit beside the type tells of long sequence numbers. */
+static enum nat_drop parse_dccp(struct nat_parsed *parsed)
+{
+	uint32_t header;
+
+	if (parsed->l4_length < DCCP_HEADER)
+		return parsed->more_fragments ? NAT_DROP_FRAGMENT :
+						NAT_DROP_MALFORMED;
+	header = parsed->l4[DCCP_DATA_OFFSET] * 4U;
+	if (header < (parsed->l4[DCCP_TYPE] & 1 ? DCCP_HEADER_LONG :
+						  DCCP_HEADER) ||
+	    (header > parsed->l4_length && !parsed->more_fragments))
+		return NAT_DROP_MALFORMED;
+	read_ports(parsed);
+	return NAT_DROP_NONE;
+}
+
+static uint32_t least(uint32_t a, uint32_t b)
+{
+	return a < b ? a : b;
+}
+
+/* RFC 4340 9.2: coverage 0 is the whole, n the header and n - 1 words. */
+static uint32_t dccp_covered(const struct nat_parsed *parsed)
+{
+	uint32_t coverage = parsed->l4[DCCP_COVERAGE] & 0xf;
+	uint32_t header = parsed->l4[DCCP_DATA_OFFSET] * 4U;
+
+	if (!coverage)
+		return parsed->l4_length;
+	return least(header + (coverage - 1) * 4, parsed->l4_length);
+}
+
+uint32_t nat_covered(const struct nat_parsed *parsed)
+{
+	uint32_t coverage;
+
+	switch (parsed->proto) {
+	case NAT_PROTO_UDP: /* bytes behind it do not count (RFC 768) */
+		return least(nat_load16(parsed->l4 + UDP_LENGTH),
+			     parsed->l4_length);
+	case NAT_PROTO_UDPLITE:
+		coverage = nat_load16(parsed->l4 + UDPLITE_COVERAGE);
+		return coverage ? least(coverage, parsed->l4_length) :
+				  parsed->l4_length;
+	case NAT_PROTO_DCCP:
+		return dccp_covered(parsed);
+	}
+	return parsed->l4_length;
+}
+
 static enum nat_drop parse_icmp(struct nat_parsed *parsed)
 {
 	if (parsed->l4_length < ICMP_HEADER)
@@ -146,6 +224,27 @@ static enum nat_drop parse_icmp(struct nat_parsed *parsed)
 	return NAT_DROP_NONE;
 }
 
+static enum nat_drop parse_tagged(struct nat_parsed *parsed)
+{
+	switch (nat_tag_read(parsed->proto, parsed->l4, parsed->l4_length,
+			     false, &parsed->tag)) {
+	case NAT_TAG_GOOD:
+		break;
+	case NAT_TAG_SHORT:
+		return parsed->more_fragments ? NAT_DROP_FRAGMENT :
+						NAT_DROP_MALFORMED;
+	case NAT_TAG_BAD:
+		return NAT_DROP_MALFORMED;
+	case NAT_TAG_STRANGE:
+		parsed->class = NAT_CLASS_OTHER;
+		return NAT_DROP_NONE;
+	}
+	if (parsed->proto == NAT_PROTO_SCTP)
+		read_ports(parsed);
+	parsed->class = NAT_CLASS_TAGGED;
+	return NAT_DROP_NONE;
+}
+
 static enum nat_drop parse_l4(struct nat_parsed *parsed)
 {
 	switch (parsed->proto) {
@@ -155,7 +254,13 @@ static enum nat_drop parse_l4(struct nat_parsed *parsed)
 		return parse_udp(parsed);
 	case NAT_PROTO_ICMP:
 		return parse_icmp(parsed);
+	case NAT_PROTO_UDPLITE:
+		return parse_udplite(parsed);
+	case NAT_PROTO_DCCP:
+		return parse_dccp(parsed);
 	}
+	if (nat_is_tagged(parsed->proto))
+		return parse_tagged(parsed);
 	parsed->class = NAT_CLASS_OTHER;
 	return NAT_DROP_NONE;
 }
@@ -204,6 +309,22 @@ static enum nat_drop quote_ports(struct nat_quote *quote)
 	return NAT_DROP_NONE;
 }
 
+static enum nat_drop quote_tagged(struct nat_quote *quote)
+{
+	switch (nat_tag_read(quote->proto, quote->l4, quote->l4_length, true,
+			     &quote->tag)) {
+	case NAT_TAG_GOOD:
+		return quote->proto == NAT_PROTO_SCTP ? quote_ports(quote) :
+							NAT_DROP_NONE;
+	case NAT_TAG_SHORT:
+	case NAT_TAG_BAD:
+		return NAT_DROP_MALFORMED;
+	case NAT_TAG_STRANGE:
+		break;
+	}
+	return NAT_DROP_UNSUPPORTED;
+}
+
 static enum nat_drop quote_query(struct nat_quote *quote)
 {
 	uint8_t class = icmp_class[quote->l4[ICMP_TYPE]];
@@ -240,6 +361,8 @@ enum nat_drop nat_parse_quote(const struct nat_parsed *error,
 		return NAT_DROP_MALFORMED;
 	if (quote->proto == NAT_PROTO_ICMP)
 		return quote_query(quote);
+	if (nat_is_tagged(quote->proto))
+		return quote_tagged(quote);
 	if (nat_pool_of(quote->proto) < 0)
 		return NAT_DROP_UNSUPPORTED;
 	return quote_ports(quote);

@@ -10,6 +10,7 @@
 #include <stdint.h>
 
 #include "portico/nat.h"
+#include "tag.h"
 
 #define IPV4_HEADER 20U
 #define IPV4_FLAG_DF 0x4000U
@@ -35,6 +36,11 @@ enum {
 	L4_DST = 2,
 	UDP_LENGTH = 4,
 	UDP_CHECKSUM = 6,
+	UDPLITE_COVERAGE = 4,
+	DCCP_DATA_OFFSET = 4,
+	DCCP_COVERAGE = 5,
+	DCCP_CHECKSUM = 6,
+	DCCP_TYPE = 8,
 	TCP_SEQ = 4,
 	TCP_ACK = 8,
 	TCP_DATA_OFFSET = 12,
@@ -50,6 +56,15 @@ enum {
 
 enum { TCP_FIN = 0x01, TCP_SYN = 0x02, TCP_RST = 0x04, TCP_ACK_FLAG = 0x10 };
 
+/* Packet types of DCCP (RFC 4340 5.1, RFC 5596 2.1). */
+enum {
+	DCCP_REQUEST = 0,
+	DCCP_CLOSE_REQUEST = 5,
+	DCCP_CLOSE = 6,
+	DCCP_RESET = 7,
+	DCCP_LISTEN = 10
+};
+
 enum {
 	ICMP_ECHO_REPLY = 0,
 	ICMP_UNREACHABLE = 3,
@@ -62,10 +77,11 @@ enum {
 
 enum nat_class {
 	NAT_CLASS_ICMP, /* any ICMP that is none of the following */
-	NAT_CLASS_PORTS, /* TCP, UDP: sport and dport are set */
+	NAT_CLASS_PORTS, /* TCP, UDP, DCCP, UDP-Lite: sport, dport are set */
 	NAT_CLASS_QUERY, /* ICMP echo or timestamp request: both are the id */
 	NAT_CLASS_REPLY, /* and their replies */
 	NAT_CLASS_ERROR, /* ICMP error with a quote */
+	NAT_CLASS_TAGGED, /* SCTP, GRE, ESP: tag is set, SCTP's ports are */
 	NAT_CLASS_OTHER, /* a protocol the engine does not translate */
 	NAT_CLASS_FRAGMENT, /* not the first of its datagram: no ports */
 };
@@ -82,6 +98,7 @@ struct nat_parsed {
 	uint32_t dst;
 	uint16_t sport;
 	uint16_t dport;
+	struct nat_tag tag;
 };
 
 /* Reads packet; 0 or the reason to refuse it (malformed, bad_checksum). */
@@ -99,6 +116,7 @@ struct nat_quote {
 	uint32_t dst;
 	uint16_t sport;
 	uint16_t dport;
+	struct nat_tag tag;
 };
 
 /* Reads the quote of an ICMP error. NAT_DROP_NONE, or why it cannot be
@@ -108,7 +126,14 @@ struct nat_quote {
 enum nat_drop nat_parse_quote(const struct nat_parsed *error,
 			      struct nat_quote *quote);
 
-/* The pool of a protocol; -1 for one without ports. */
+/* The pool of a protocol; -1 for one whose ports are not rewritten. */
 int nat_pool_of(uint8_t proto);
+
+/* TCP and DCCP: a connection is opened by certain packets only, and followed
+ * to its end. */
+bool nat_is_connection(uint8_t proto);
+
+/* Bytes of the transport part that its checksum covers, by its own header. */
+uint32_t nat_covered(const struct nat_parsed *parsed);
 
 #endif

@@ -13,12 +13,16 @@ struct l4_layout {
 	uint8_t checksum; /* offset in the transport header */
 	bool pseudo; /* covers the pseudo header */
 	bool zero_is_none; /* UDP: 0 means "not computed" (RFC 768) */
+	bool never_zero; /* a computed 0 is sent as 0xffff */
 };
 
-static const struct l4_layout layouts[NAT_POOLS] = {
-	[NAT_POOL_UDP] = { UDP_CHECKSUM, true, true },
-	[NAT_POOL_TCP] = { TCP_CHECKSUM, true, false },
-	[NAT_POOL_ICMP] = { ICMP_CHECKSUM, false, false },
+enum { UDP, TCP, ICMP, UDPLITE, DCCP };
+static const struct l4_layout layouts[] = {
+	[UDP] = { UDP_CHECKSUM, true, true, true },
+	[TCP] = { TCP_CHECKSUM, true, false, false },
+	[ICMP] = { ICMP_CHECKSUM, false, false, false },
+	[UDPLITE] = { UDP_CHECKSUM, true, false, true }, /* RFC 3828 3.1 */
+	[DCCP] = { DCCP_CHECKSUM, true, false, false }, /* RFC 4340 9.1 */
 };
 
 /* Which half of the header is changed. */
@@ -35,9 +39,19 @@ static const struct half destination = { IP_DST, L4_DST };
 
 static const struct l4_layout *layout_of(uint8_t proto)
 {
-	int pool = nat_pool_of(proto);
-
-	return pool < 0 ? NULL : &layouts[pool];
+	switch (proto) {
+	case NAT_PROTO_UDP:
+		return &layouts[UDP];
+	case NAT_PROTO_TCP:
+		return &layouts[TCP];
+	case NAT_PROTO_ICMP:
+		return &layouts[ICMP];
+	case NAT_PROTO_UDPLITE:
+		return &layouts[UDPLITE];
+	case NAT_PROTO_DCCP:
+		return &layouts[DCCP];
+	}
+	return NULL;
 }
 
 static uint32_t replace16(uint8_t *at, uint16_t value)
@@ -66,7 +80,7 @@ static void update_complete(uint8_t *field, const struct l4_layout *layout,
 	if (layout->zero_is_none && old == 0)
 		return;
 	sum = nat_checksum_update(old, delta);
-	nat_store16(field, layout->zero_is_none && sum == 0 ? 0xffff : sum);
+	nat_store16(field, layout->never_zero && sum == 0 ? 0xffff : sum);
 }
 
 /* A pseudo-header sum is not complemented: a delta is simply added. Ports do
@@ -76,18 +90,25 @@ static void update_pseudo(uint8_t *field, uint32_t addr_delta)
 	nat_store16(field, nat_checksum_fold(nat_load16(field) + addr_delta));
 }
 
+static uint8_t *port_place(uint8_t *l4, uint8_t proto, const struct half *half)
+{
+	return l4 + (proto == NAT_PROTO_ICMP ? ICMP_ID : half->port);
+}
+
 static void rewrite(struct nat_work *work, const struct half *half,
 		    uint32_t addr, uint16_t port)
 {
 	struct nat_parsed *p = &work->p;
 	const struct l4_layout *layout = layout_of(p->proto);
-	uint8_t *port_at =
-		p->l4 + (p->proto == NAT_PROTO_ICMP ? ICMP_ID : half->port);
 	uint32_t addr_delta = replace32(p->ip + half->addr, addr);
-	uint32_t port_delta = replace16(port_at, port);
-	uint8_t *field = p->l4 + layout->checksum;
+	uint32_t port_delta;
+	uint8_t *field;
 
 	nat_checksum_apply(p->ip + IP_CHECKSUM, addr_delta);
+	if (!layout) /* nothing behind the header knows the addresses */
+		return;
+	field = p->l4 + layout->checksum;
+	port_delta = replace16(port_place(p->l4, p->proto, half), port);
 	if (work->packet->checksum == NAT_CHECKSUM_COMPLETE || !layout->pseudo)
 		update_complete(field, layout,
 				port_delta + (layout->pseudo ? addr_delta : 0));
@@ -109,17 +130,44 @@ void nat_rewrite_destination(struct nat_work *work, uint32_t addr,
 /* The kernel sends what we return as it is: nobody completes a partial sum
  * after us (nfqueue.md 3). The field already holds the pseudo-header sum, so
  * summing the whole segment with it gives the complete checksum. */
-void nat_rewrite_finish(struct nat_work *work)
+static void complete(struct nat_parsed *p)
 {
-	struct nat_parsed *p = &work->p;
 	const struct l4_layout *layout = layout_of(p->proto);
 	uint16_t sum;
 
-	if (work->packet->checksum != NAT_CHECKSUM_PARTIAL || !layout->pseudo)
+	if (!layout || !layout->pseudo)
 		return;
-	sum = (uint16_t)~nat_checksum_sum(p->l4, p->l4_length);
+	sum = (uint16_t)~nat_checksum_sum(p->l4, nat_covered(p));
 	nat_store16(p->l4 + layout->checksum,
-		    layout->zero_is_none && sum == 0 ? 0xffff : sum);
+		    layout->never_zero && sum == 0 ? 0xffff : sum);
+}
+
+/* The sender of a tunnel left it to its device to complete what is inside;
+ * where that is not TCP or UDP over IPv4, nobody can tell where. */
+static void complete_inside(const struct nat_parsed *gre)
+{
+	uint32_t before = nat_gre_inner(gre->l4, gre->l4_length);
+	struct nat_packet packet = { .data = gre->l4 + before,
+				     .length = gre->l4_length - before };
+	struct nat_parsed inner;
+
+	if (before && !nat_parse(&packet, &inner) &&
+	    inner.class == NAT_CLASS_PORTS && !inner.more_fragments)
+		complete(&inner);
+}
+
+void nat_rewrite_finish(struct nat_work *work)
+{
+	struct nat_parsed *p = &work->p;
+
+	if (work->packet->checksum != NAT_CHECKSUM_PARTIAL)
+		return;
+	if (p->proto == NAT_PROTO_SCTP)
+		nat_crc32c_store(p->l4, p->l4_length);
+	else if (p->proto == NAT_PROTO_GRE)
+		complete_inside(p);
+	else
+		complete(p);
 }
 
 /* RFC 6864: a translator counts as the source. Datagrams that nobody may
@@ -154,19 +202,24 @@ bool nat_l4_checksum_good(const struct nat_work *work)
 {
 	const struct nat_parsed *p = &work->p;
 	const struct l4_layout *layout = layout_of(p->proto);
-	/* Bytes behind a UDP datagram do not count (RFC 768). */
-	uint32_t length = p->proto == NAT_PROTO_UDP ?
-				  nat_load16(p->l4 + UDP_LENGTH) :
-				  p->l4_length;
+	uint32_t covered = nat_covered(p);
 	uint32_t sum;
 
 	if (work->packet->checksum != NAT_CHECKSUM_COMPLETE ||
-	    p->more_fragments ||
+	    p->more_fragments)
+		return true;
+	if (p->proto == NAT_PROTO_SCTP)
+		return nat_crc32c_good(p->l4, p->l4_length);
+	if (!layout ||
 	    (layout->zero_is_none && !nat_load16(p->l4 + layout->checksum)))
 		return true;
-	sum = nat_checksum_sum(p->l4, length);
+	sum = nat_checksum_sum(p->l4, covered);
+	/* The pseudo header holds UDP's own length, which is what is covered,
+	 * and else the real one whatever is covered. */
 	if (layout->pseudo)
-		sum += nat_checksum_pseudo(p->src, p->dst, p->proto, length);
+		sum += nat_checksum_pseudo(
+			p->src, p->dst, p->proto,
+			p->proto == NAT_PROTO_UDP ? covered : p->l4_length);
 	return nat_checksum_fold(sum) == 0xffff;
 }
 
@@ -196,11 +249,12 @@ static uint32_t rewrite_quote_checksum(const struct nat_quote *quote,
 				       uint32_t addr_delta, uint32_t port_delta)
 {
 	const struct l4_layout *layout = layout_of(quote->proto);
-	uint8_t *field = quote->l4 + layout->checksum;
+	uint8_t *field;
 	uint16_t old;
 
-	if (quote->l4_length < layout->checksum + 2U)
+	if (!layout || quote->l4_length < layout->checksum + 2U)
 		return 0;
+	field = quote->l4 + layout->checksum;
 	old = nat_load16(field);
 	update_complete(field, layout,
 			port_delta + (layout->pseudo ? addr_delta : 0));
@@ -211,12 +265,13 @@ static void rewrite_quote(const struct nat_parsed *error,
 			  const struct nat_quote *quote,
 			  const struct half *half, uint32_t addr, uint16_t port)
 {
-	uint8_t *port_at =
-		quote->l4 +
-		(quote->proto == NAT_PROTO_ICMP ? ICMP_ID : half->port);
 	uint16_t old_ip_sum = nat_load16(quote->ip + IP_CHECKSUM);
 	uint32_t addr_delta = replace32(quote->ip + half->addr, addr);
-	uint32_t port_delta = replace16(port_at, port);
+	uint32_t port_delta =
+		layout_of(quote->proto) ?
+			replace16(port_place(quote->l4, quote->proto, half),
+				  port) :
+			0;
 	uint32_t delta = addr_delta + port_delta;
 
 	nat_checksum_apply(quote->ip + IP_CHECKSUM, addr_delta);

@@ -11,8 +11,10 @@ static enum nat_timer first_timer(uint8_t proto)
 {
 	switch (proto) {
 	case NAT_PROTO_TCP:
+	case NAT_PROTO_DCCP:
 		return NAT_TIMER_TCP_OPENING;
 	case NAT_PROTO_UDP:
+	case NAT_PROTO_UDPLITE:
 		return NAT_TIMER_UDP;
 	case NAT_PROTO_ICMP:
 		return NAT_TIMER_ICMP;
@@ -89,10 +91,19 @@ static enum nat_drop refuse_host(struct nat *nat, uint32_t host,
 	return drop;
 }
 
+/* The port outside: out of the pool, or the inside one where it cannot be
+ * rewritten. */
+static int32_t outside_port(struct nat_work *work)
+{
+	int pool = nat_pool_of(work->p.proto);
+
+	return pool < 0 ? work->p.sport :
+			  choose_port(work, (enum nat_pool)pool);
+}
+
 static enum nat_drop open_mapping(struct nat_work *work, uint32_t *mapping)
 {
 	struct nat *nat = work->nat;
-	enum nat_pool pool = (enum nat_pool)nat_pool_of(work->p.proto);
 	uint32_t host = nat_host_get(nat, work->p.src, work->now_ms);
 	enum nat_drop drop;
 	int32_t port;
@@ -106,7 +117,7 @@ static enum nat_drop open_mapping(struct nat_work *work, uint32_t *mapping)
 		return refuse_host(nat, host, drop);
 	/* A vain search costs a token as well: it is not cheap. */
 	nat_bucket_take(&nat->hosts[host].opens);
-	port = choose_port(work, pool);
+	port = outside_port(work);
 	if (port < 0)
 		return refuse_host(nat, host, NAT_DROP_NO_PORT);
 	*mapping = nat_mapping_add(
@@ -136,6 +147,14 @@ static enum nat_drop widen_mapping(struct nat_work *work, uint32_t *mapping)
 	return drop ? refuse_host(nat, host, drop) : NAT_DROP_NONE;
 }
 
+/* Only a SYN opens TCP, a Request or Listen DCCP. */
+static bool opens(const struct nat_parsed *p)
+{
+	if (p->proto == NAT_PROTO_TCP)
+		return nat_tcp_is_first(p);
+	return p->proto != NAT_PROTO_DCCP || nat_dccp_is_first(p);
+}
+
 enum nat_drop nat_open_outbound(struct nat_work *work, uint32_t peer_addr,
 				uint16_t peer_port, uint32_t *mapping,
 				uint32_t *session)
@@ -149,9 +168,8 @@ enum nat_drop nat_open_outbound(struct nat_work *work, uint32_t peer_addr,
 					  work->now_ms);
 	if (*session)
 		return NAT_DROP_NONE;
-	/* Only a SYN opens TCP; other segments pass a mapping without state
-	 * (design 7). */
-	if (p->proto == NAT_PROTO_TCP && !nat_tcp_is_first(p))
+	/* Other segments pass a mapping without state (design 7). */
+	if (!opens(p))
 		return *mapping ? NAT_DROP_NONE : NAT_DROP_NO_SESSION;
 	if (!nat_l4_checksum_good(work))
 		return NAT_DROP_BAD_CHECKSUM;
@@ -169,6 +187,29 @@ enum nat_drop nat_open_outbound(struct nat_work *work, uint32_t peer_addr,
 	if (p->proto == NAT_PROTO_TCP)
 		nat_late_cancel(nat, peer_addr, peer_port,
 				nat->mappings[*mapping].outside.port);
+	return NAT_DROP_NONE;
+}
+
+enum nat_drop nat_open_tagged(struct nat_work *work,
+			      const struct nat_peer_key *peer,
+			      uint32_t *mapping, uint32_t *session)
+{
+	struct nat *nat = work->nat;
+	enum nat_drop drop;
+
+	if (!nat_l4_checksum_good(work))
+		return NAT_DROP_BAD_CHECKSUM;
+	if (!nat_slots_left(&nat->tagged_slots))
+		nat_expire(nat, work->now_ms, 64);
+	if (!nat_slots_left(&nat->tagged_slots))
+		return NAT_DROP_TABLE_FULL;
+	*mapping = nat_find_inside(nat, nat_socket(work->p.proto, work->p.src,
+						   work->p.sport));
+	drop = *mapping ? widen_mapping(work, mapping) :
+			  open_mapping(work, mapping);
+	if (drop)
+		return drop;
+	*session = nat_session_add_tagged(nat, *mapping, peer, work->now_ms);
 	return NAT_DROP_NONE;
 }
 
@@ -223,6 +264,8 @@ static bool needs_session(const struct nat_work *work, uint32_t slot)
 
 	if (work->p.proto == NAT_PROTO_TCP)
 		return nat_tcp_is_first(&work->p);
+	if (work->p.proto == NAT_PROTO_DCCP)
+		return nat_dccp_is_request(&work->p);
 	return mapping->kind == NAT_KIND_FORWARD &&
 	       nat_find_inside(nat, mapping->inside) != slot;
 }
@@ -304,17 +347,27 @@ static bool refreshes(const struct nat *nat, const struct nat_session *session,
 				      session->flags & NAT_SESSION_OUT);
 }
 
-/* Everything but TCP: INIT until both sides have spoken. */
+/* An answer of this kind is no invitation (RFC 7857 7.1). */
+static bool is_reset(const struct nat_parsed *p)
+{
+	if (p->proto == NAT_PROTO_TCP)
+		return nat_tcp_is_reset(p);
+	return p->proto == NAT_PROTO_DCCP && nat_dccp_is_reset(p);
+}
+
+/* What is no connection: INIT until both sides have spoken. */
 static void step_other(struct nat_work *work, uint32_t slot, enum nat_side from)
 {
 	struct nat_session *session = &work->nat->sessions[slot];
 	const uint8_t both = NAT_SESSION_OUT | NAT_SESSION_IN;
+	enum nat_timer timer = session->timer;
 
-	if ((session->flags & both) == both)
+	if ((session->flags & both) == both) {
 		session->state = NAT_STATE_ESTABLISHED;
+		timer = first_timer(work->p.proto);
+	}
 	if (refreshes(work->nat, session, from))
-		nat_session_refresh(work->nat, slot, session->timer,
-				    work->now_ms);
+		nat_session_refresh(work->nat, slot, timer, work->now_ms);
 }
 
 void nat_account(struct nat_work *work, uint32_t mapping, uint32_t slot,
@@ -330,13 +383,14 @@ void nat_account(struct nat_work *work, uint32_t mapping, uint32_t slot,
 		return;
 	session = &nat->sessions[slot];
 	count(&session->counters, from, work->p.length);
-	/* An answer by RST is no invitation (RFC 7857 7.1). */
 	if (from == NAT_OUTSIDE)
 		session->flags |= NAT_SESSION_IN;
-	else if (work->p.proto != NAT_PROTO_TCP || !nat_tcp_is_reset(&work->p))
+	else if (!is_reset(&work->p))
 		session->flags |= NAT_SESSION_OUT;
 	if (work->p.proto == NAT_PROTO_TCP)
 		nat_tcp_step(nat, slot, &work->p, from, work->now_ms);
+	else if (work->p.proto == NAT_PROTO_DCCP)
+		nat_dccp_step(nat, slot, &work->p, work->now_ms);
 	else
 		step_other(work, slot, from);
 	if (session->used_ms > m->used_ms)

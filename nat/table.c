@@ -33,6 +33,15 @@ static uint32_t hash_session(const struct nat *nat, uint32_t mapping,
 				       (uint64_t)mapping << 32 | peer_addr);
 }
 
+static uint32_t hash_peer(const struct nat *nat,
+			  const struct nat_peer_key *peer)
+{
+	return (uint32_t)nat_siphash_8(
+		&nat->hash_key, ((uint64_t)peer->peer_addr << 32 |
+				 (uint32_t)peer->peer_port << 16 | peer->port) ^
+					(uint64_t)(peer->kind + 1) << 60);
+}
+
 /* --- finding ------------------------------------------------------------ */
 
 uint32_t nat_find_inside(const struct nat *nat, struct nat_socket inside)
@@ -45,6 +54,22 @@ uint32_t nat_find_outside(const struct nat *nat, struct nat_socket outside)
 {
 	return nat_index_find(&nat->by_outside, hash_socket(nat, outside),
 			      &outside);
+}
+
+uint32_t nat_find_port(const struct nat *nat, enum nat_pool pool, uint16_t port)
+{
+	static const uint8_t protos[NAT_POOLS][2] = {
+		[NAT_POOL_UDP] = { NAT_PROTO_UDP, NAT_PROTO_UDPLITE },
+		[NAT_POOL_TCP] = { NAT_PROTO_TCP, NAT_PROTO_DCCP },
+		[NAT_POOL_ICMP] = { NAT_PROTO_ICMP, NAT_PROTO_ICMP },
+	};
+	uint32_t mapping = nat_find_outside(
+		nat, nat_socket(protos[pool][0], nat->header->uplink, port));
+
+	return mapping ? mapping :
+			 nat_find_outside(nat, nat_socket(protos[pool][1],
+							  nat->header->uplink,
+							  port));
 }
 
 uint32_t nat_find_host(const struct nat *nat, uint32_t addr)
@@ -211,6 +236,16 @@ static void index_outside(struct nat *nat, uint32_t slot)
 		      hash_socket(nat, mapping->outside), &mapping->outside);
 }
 
+static void take_port(struct nat *nat, uint32_t slot, enum nat_pool pool)
+{
+	const struct nat_mapping *mapping = &nat->mappings[slot];
+
+	index_outside(nat, slot);
+	nat_ports_take(&nat->ports[pool], mapping->outside.port);
+	if (mapping->kind == NAT_KIND_DYNAMIC)
+		nat->used[pool]++;
+}
+
 uint32_t nat_mapping_add(struct nat *nat, struct nat_socket inside,
 			 struct nat_socket outside, enum nat_kind kind,
 			 uint32_t host, uint64_t now_ms)
@@ -219,7 +254,7 @@ uint32_t nat_mapping_add(struct nat *nat, struct nat_socket inside,
 	struct nat_mapping *mapping = &nat->mappings[slot];
 	int pool = nat_pool_of(inside.proto);
 
-	nat_invariant(slot && pool >= 0);
+	nat_invariant(slot);
 	nat_list_append(&nat->mapping_live, nat->mapping_links, slot);
 	memset(mapping, 0, sizeof(*mapping));
 	mapping->inside = inside;
@@ -229,19 +264,21 @@ uint32_t nat_mapping_add(struct nat *nat, struct nat_socket inside,
 	mapping->kind = (uint8_t)kind;
 	mapping->live = 1;
 	index_inside(nat, slot);
-	index_outside(nat, slot);
-	nat_ports_take(&nat->ports[pool], outside.port);
-	if (kind == NAT_KIND_DYNAMIC)
-		nat->used[pool]++;
+	if (pool >= 0)
+		take_port(nat, slot, (enum nat_pool)pool);
 	host_gain_mapping(nat, host, mapping->kind);
 	return slot;
 }
 
-static void give_port_back(struct nat *nat, const struct nat_mapping *mapping,
-			   uint64_t now_ms, bool hold)
+static void give_port_back(struct nat *nat, uint32_t slot, uint64_t now_ms,
+			   bool hold)
 {
+	const struct nat_mapping *mapping = &nat->mappings[slot];
 	int pool = nat_pool_of(mapping->outside.proto);
 
+	if (pool < 0)
+		return;
+	nat_index_remove(&nat->by_outside, slot);
 	if (mapping->kind == NAT_KIND_DYNAMIC)
 		nat->used[pool]--;
 	if (hold && nat_ports_allowed(&nat->ports[pool], mapping->outside.port))
@@ -249,6 +286,13 @@ static void give_port_back(struct nat *nat, const struct nat_mapping *mapping,
 			 now_ms);
 	else
 		nat_ports_release(&nat->ports[pool], mapping->outside.port);
+}
+
+static void tagged_unlink(struct nat *nat, uint32_t slot)
+{
+	nat->tagged[slot].live = 0;
+	nat_index_remove(&nat->by_peer, slot);
+	nat_list_append(&nat->tagged_slots.free, nat->tagged_links, slot);
 }
 
 /* Ends one session without looking after its mapping. */
@@ -265,6 +309,8 @@ static void session_unlink(struct nat *nat, uint32_t slot)
 	mapping->sessions--;
 	nat->hosts[mapping->host].sessions--;
 	session->live = 0;
+	if (nat_is_tagged(mapping->inside.proto))
+		tagged_unlink(nat, session->tagged);
 }
 
 void nat_mapping_end(struct nat *nat, uint32_t slot, uint64_t now_ms, bool hold)
@@ -274,8 +320,7 @@ void nat_mapping_end(struct nat *nat, uint32_t slot, uint64_t now_ms, bool hold)
 	while (nat->siblings[slot].head)
 		session_unlink(nat, nat->siblings[slot].head);
 	unindex_inside(nat, slot);
-	nat_index_remove(&nat->by_outside, slot);
-	give_port_back(nat, mapping, now_ms, hold);
+	give_port_back(nat, slot, now_ms, hold);
 	host_lose_mapping(nat, mapping->host, mapping->kind);
 	mapping->live = 0;
 	nat_list_remove(&nat->mapping_live, nat->mapping_links, slot);
@@ -293,37 +338,88 @@ void nat_mapping_move(struct nat *nat, uint32_t slot, uint32_t outside_addr)
 
 /* --- sessions ----------------------------------------------------------- */
 
-uint32_t nat_session_add(struct nat *nat, uint32_t mapping_slot,
-			 uint32_t peer_addr, uint16_t peer_port,
-			 enum nat_timer timer, uint64_t now_ms)
+static uint32_t session_add(struct nat *nat, struct nat_session_key key,
+			    enum nat_timer timer, uint64_t now_ms)
 {
 	uint32_t slot = nat_slot_take(&nat->session_slots, nat->session_links);
 	struct nat_session *session = &nat->sessions[slot];
-	struct nat_mapping *mapping = &nat->mappings[mapping_slot];
+	struct nat_mapping *mapping = &nat->mappings[key.mapping];
 
 	nat_invariant(slot);
 	memset(session, 0, sizeof(*session));
-	session->key = (struct nat_session_key){ mapping_slot, peer_addr,
-						 peer_port, 0 };
+	session->key = key;
 	session->state = NAT_STATE_INIT;
 	session->timer = (uint8_t)timer;
 	session->live = 1;
 	session->created_ms = session->used_ms = now_ms;
 	nat_index_add(&nat->by_session, slot,
-		      hash_session(nat, mapping_slot, peer_addr),
+		      hash_session(nat, key.mapping, key.peer_addr),
 		      &session->key);
 	nat_list_append(&nat->timers[timer], nat->session_links, slot);
-	nat_list_append(&nat->siblings[mapping_slot], nat->sibling_links, slot);
+	nat_list_append(&nat->siblings[key.mapping], nat->sibling_links, slot);
 	mapping->sessions++;
 	nat->hosts[mapping->host].sessions++;
 	return slot;
 }
 
-/* RFC 6888 REQ-8a: a port whose TCP connections were followed to their end may
- * be used again at once; others rest. */
+uint32_t nat_session_add(struct nat *nat, uint32_t mapping, uint32_t peer_addr,
+			 uint16_t peer_port, enum nat_timer timer,
+			 uint64_t now_ms)
+{
+	return session_add(nat,
+			   (struct nat_session_key){ mapping, peer_addr,
+						     peer_port, 0 },
+			   timer, now_ms);
+}
+
+/* A part that no session of this mapping and peer has: there are fewer
+ * sessions of one mapping than parts. */
+static uint16_t free_part(struct nat *nat, const struct nat_session_key *like)
+{
+	struct nat_session_key key = *like;
+	uint32_t hash = hash_session(nat, key.mapping, key.peer_addr);
+
+	do
+		key.part = ++nat->last_part;
+	while (nat_index_find(&nat->by_session, hash, &key));
+	return key.part;
+}
+
+uint32_t nat_session_add_tagged(struct nat *nat, uint32_t mapping,
+				const struct nat_peer_key *peer,
+				uint64_t now_ms)
+{
+	struct nat_session_key key = { mapping, peer->peer_addr,
+				       peer->peer_port, 0 };
+	uint32_t slot = nat_slot_take(&nat->tagged_slots, nat->tagged_links);
+	struct nat_tagged *tagged = &nat->tagged[slot];
+	uint32_t session;
+
+	nat_invariant(slot);
+	key.part = free_part(nat, &key);
+	/* Until it is answered, it lives as long as an opening connection. */
+	session = session_add(nat, key, NAT_TIMER_TCP_OPENING, now_ms);
+	nat->sessions[session].tagged = slot;
+	memset(tagged, 0, sizeof(*tagged));
+	tagged->key = *peer;
+	tagged->session = session;
+	tagged->live = 1;
+	nat_index_add(&nat->by_peer, slot, hash_peer(nat, peer), &tagged->key);
+	return session;
+}
+
+uint32_t nat_next_tagged(const struct nat *nat, const struct nat_peer_key *peer,
+			 uint32_t after)
+{
+	return nat_index_next_prefix(&nat->by_peer, hash_peer(nat, peer), peer,
+				     sizeof(*peer), after);
+}
+
+/* RFC 6888 REQ-8a: a port whose connections were followed to their end may be
+ * used again at once; others rest. */
 static bool holds(const struct nat_mapping *mapping)
 {
-	return mapping->outside.proto != NAT_PROTO_TCP;
+	return !nat_is_connection(mapping->outside.proto);
 }
 
 void nat_session_end(struct nat *nat, uint32_t slot, uint64_t now_ms)

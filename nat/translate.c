@@ -91,6 +91,8 @@ struct nat_result nat_outbound(struct nat_work *work)
 		return nat_drop(nat, NAT_DROP_NO_SESSION);
 	case NAT_CLASS_FRAGMENT:
 		return nat_fragment_later(work);
+	case NAT_CLASS_TAGGED:
+		return nat_tagged_outbound(work);
 	case NAT_CLASS_ICMP:
 	case NAT_CLASS_OTHER:
 		break;
@@ -164,6 +166,8 @@ struct nat_result nat_inbound(struct nat_work *work)
 		return nat_error_inbound(work);
 	case NAT_CLASS_FRAGMENT:
 		return nat_fragment_later(work);
+	case NAT_CLASS_TAGGED:
+		return nat_tagged_inbound(work);
 	case NAT_CLASS_QUERY:
 	case NAT_CLASS_ICMP:
 	case NAT_CLASS_OTHER:
@@ -249,6 +253,7 @@ struct nat_result nat_hairpin_in(struct nat_work *work)
 		return nat_fragment_later(work);
 	case NAT_CLASS_QUERY:
 	case NAT_CLASS_REPLY:
+	case NAT_CLASS_TAGGED:
 	case NAT_CLASS_ICMP:
 	case NAT_CLASS_OTHER:
 		break;

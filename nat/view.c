@@ -145,6 +145,8 @@ void nat_stats(const struct nat *nat, struct nat_stats *stats)
 	stats->sessions_limit = nat->limits.sessions;
 	stats->hosts = nat->hosts_live;
 	stats->hosts_limit = nat->limits.hosts;
+	stats->tagged = nat_index_count(&nat->by_peer);
+	stats->tagged_limit = nat->limits.tagged;
 	for (int pool = 0; pool < NAT_POOLS; pool++)
 		stats->ports[pool] = (struct nat_pool_stats){
 			.used = nat->used[pool],

@@ -46,7 +46,7 @@ static void *block(size_t bytes)
 
 static bool set_up(struct bench *bench)
 {
-	const struct nat_limits limits = { 8, 8, 8, 8, 8, 8 };
+	const struct nat_limits limits = { 8, 8, 8, 8, 8, 8, 8 };
 	const struct nat_secrets secrets = { { 1 }, { 2 } };
 	size_t records_bytes = nat_records_size(&limits);
 	size_t indices_bytes = nat_indices_size(&limits);

@@ -27,9 +27,15 @@ enum nat_proto {
 	NAT_PROTO_ICMP = 1,
 	NAT_PROTO_TCP = 6,
 	NAT_PROTO_UDP = 17,
+	NAT_PROTO_DCCP = 33, /* RFC 4340, RFC 5597 */
+	NAT_PROTO_GRE = 47, /* RFC 2784, RFC 2890; PPTP's RFC 2637 */
+	NAT_PROTO_ESP = 50, /* RFC 4303 */
+	NAT_PROTO_SCTP = 132, /* RFC 9260 */
+	NAT_PROTO_UDPLITE = 136, /* RFC 3828 */
 };
 
-/* Each protocol with ports (or query ids) has its own outside ports. */
+/* Outside ports. UDP-Lite takes its ports from UDP's pool and DCCP from TCP's:
+ * the pairs share filtering, bound ports and exhaustion, but no mapping. */
 enum nat_pool { NAT_POOL_UDP, NAT_POOL_TCP, NAT_POOL_ICMP, NAT_POOLS };
 
 /* RFC 4787 5: who may send to a mapping from outside. */
@@ -127,6 +133,7 @@ struct nat_limits {
 	uint32_t held_ports;
 	uint32_t fragments; /* datagrams followed at once */
 	uint32_t fragment_bytes; /* fragments that wait for their first part */
+	uint32_t tagged; /* sessions of SCTP, GRE and ESP; may be 0 */
 };
 
 /* Upper bound of each member of nat_limits: keeps every size in 32 bits. */
@@ -149,6 +156,9 @@ struct nat_forward {
  * points to, and keeps both until another configuration has taken its place. */
 struct nat_config {
 	enum nat_filter filtering[NAT_POOLS];
+	/* By protocol number: those the operator wants left alone though the
+	 * engine could translate them. */
+	bool untranslated[256];
 	/* Seconds, 1..604800. tcp_established is the whole idle life of an
 	 * established session: the last tcp_closing seconds of it are spent in
 	 * TRANS (RFC 7857 2). */
@@ -379,6 +389,7 @@ struct nat_stats {
 	uint32_t mappings, mappings_limit;
 	uint32_t sessions, sessions_limit;
 	uint32_t hosts, hosts_limit;
+	uint32_t tagged, tagged_limit; /* sessions of SCTP, GRE and ESP */
 	struct nat_pool_stats ports[NAT_POOLS];
 	uint64_t outbound_packets, outbound_bytes;
 	uint64_t inbound_packets, inbound_bytes;

@@ -22,7 +22,8 @@ static inline void bench_wide(struct engine *engine)
 				     .hosts = 1024,
 				     .held_ports = 16384,
 				     .fragments = 64,
-				     .fragment_bytes = 65536 };
+				     .fragment_bytes = 65536,
+				     .tagged = 1024 };
 
 	engine_bare(engine, &limits);
 	engine_defaults(&engine->config);

@@ -39,6 +39,7 @@ static inline struct nat_limits room_limits(uint32_t mappings)
 		.held_ports = mappings,
 		.fragments = 256,
 		.fragment_bytes = 1048576,
+		.tagged = 256,
 	};
 }
 

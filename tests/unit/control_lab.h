@@ -228,6 +228,7 @@ static inline struct gateway *lab_gateway(void)
 		.held_ports = 16,
 		.fragments = 16,
 		.fragment_bytes = 65536,
+		.tagged = 64,
 	};
 	static const struct nat_secrets secrets = { { 1 }, { 2 } };
 	struct gateway *gateway = calloc(1, sizeof(*gateway));

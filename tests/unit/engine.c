@@ -18,6 +18,7 @@ const struct nat_limits engine_limits = {
 	.held_ports = 64,
 	.fragments = 4,
 	.fragment_bytes = 4096,
+	.tagged = 8,
 };
 
 /* --- life --------------------------------------------------------------- */

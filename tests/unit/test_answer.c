@@ -191,7 +191,7 @@ static void test_silence(void)
 	packet_udp(&engine.packet, out, NULL, 64);
 	engine.packet.data[10] ^= 1;
 	CU_ASSERT_TRUE(silent(engine_run(&engine, NAT_PATH_OUTBOUND)));
-	packet_other(&engine.packet, INSIDE_1, PEER_1, 47, 20);
+	packet_other(&engine.packet, INSIDE_1, PEER_1, 51, 20);
 	CU_ASSERT_TRUE(silent(engine_run(&engine, NAT_PATH_OUTBOUND)));
 	engine_free(&engine);
 }

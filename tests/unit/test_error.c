@@ -190,7 +190,7 @@ static void test_routers_own(void)
 	packet_icmp(&about, flow_of(UPLINK, 77, PEER_1, 0), 8, 9);
 	ASSERT_UNTOUCHED(
 		complain(&lab, NAT_PATH_INBOUND, from_outside(11, 0), &about));
-	packet_other(&about, UPLINK, PEER_1, 47, 20);
+	packet_other(&about, UPLINK, PEER_1, 51, 20);
 	ASSERT_UNTOUCHED(
 		complain(&lab, NAT_PATH_INBOUND, from_outside(3, 2), &about));
 	packet_udp(&about, flow_of(PEER_3, 40000, PEER_1, 7000), NULL, 9);

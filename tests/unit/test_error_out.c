@@ -67,7 +67,7 @@ static void test_outbound_unknown(void)
 	ASSERT_DROPPED(complain(&lab, NAT_PATH_OUTBOUND, from_inside(3, 3),
 				&about),
 		       NAT_DROP_NO_SESSION);
-	packet_other(&about, PEER_1, INSIDE_1, 47, 20);
+	packet_other(&about, PEER_1, INSIDE_1, 51, 20);
 	ASSERT_DROPPED(complain(&lab, NAT_PATH_OUTBOUND, from_inside(3, 2),
 				&about),
 		       NAT_DROP_UNSUPPORTED);
@@ -139,7 +139,7 @@ static void test_error_out_leak(void)
 	ASSERT_DROPPED(complain(&lab, NAT_PATH_ERROR_OUT, error, &about),
 		       NAT_DROP_NO_SESSION);
 	/* Also where the quote cannot be read to its end. */
-	packet_other(&about, PEER_1, INSIDE_2, 47, 20);
+	packet_other(&about, PEER_1, INSIDE_2, 51, 20);
 	ASSERT_DROPPED(complain(&lab, NAT_PATH_ERROR_OUT, error, &about),
 		       NAT_DROP_UNSUPPORTED);
 	error.bytes = 24;

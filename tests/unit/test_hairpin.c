@@ -312,7 +312,7 @@ static void test_error_unknown(void)
 	error.code = 4;
 	packet_error(&engine.packet, error, &about);
 	ASSERT_UNTOUCHED(turn(&engine));
-	packet_other(&about, UPLINK, INSIDE_2, 47, 20);
+	packet_other(&about, UPLINK, INSIDE_2, 51, 20);
 	packet_error(&engine.packet, error, &about);
 	ASSERT_UNTOUCHED(turn(&engine));
 	packet_icmp(&about, flow_of(UPLINK, 9, INSIDE_2, 0), 0, 9);
@@ -343,7 +343,7 @@ static void test_no_target(void)
 		turn_udp(&engine, flow_of(INSIDE_1, 5000, UPLINK, 40002)));
 	packet_icmp(&engine.packet, flow_of(INSIDE_1, 7, UPLINK, 0), 8, 9);
 	ASSERT_UNTOUCHED(turn(&engine));
-	packet_other(&engine.packet, INSIDE_1, UPLINK, 47, 9);
+	packet_other(&engine.packet, INSIDE_1, UPLINK, 51, 9);
 	ASSERT_UNTOUCHED(turn(&engine));
 	ASSERT_UNTOUCHED(
 		turn_udp(&engine, flow_of(INSIDE_1, 5000, PEER_1, 40001)));

@@ -78,7 +78,7 @@ static void test_blocks(void)
 
 static void test_smallest(void)
 {
-	static const struct nat_limits ones = { 1, 1, 1, 1, 1, 1 };
+	static const struct nat_limits ones = { 1, 1, 1, 1, 1, 1, 1 };
 	struct engine engine;
 
 	engine_bare(&engine, &ones);

@@ -233,10 +233,10 @@ static void test_other(void)
 	struct nat_parsed parsed;
 	struct packet packet;
 
-	packet_other(&packet, INSIDE_1, PEER_1, 47, 0);
+	packet_other(&packet, INSIDE_1, PEER_1, 51, 0);
 	CU_ASSERT_EQUAL(parse(&packet, &parsed), NAT_DROP_NONE);
 	CU_ASSERT_EQUAL(parsed.class, NAT_CLASS_OTHER);
-	CU_ASSERT_EQUAL(parsed.proto, 47);
+	CU_ASSERT_EQUAL(parsed.proto, 51);
 }
 
 /* --- fragments -------------------------------------------------------------- */

@@ -168,7 +168,7 @@ static void test_unsupported(void)
 {
 	struct packet about;
 
-	packet_other(&about, UPLINK, PEER_1, 47, 20);
+	packet_other(&about, UPLINK, PEER_1, 51, 20);
 	CU_ASSERT_EQUAL(quote_of(&about, 0).drop, NAT_DROP_UNSUPPORTED);
 }
 

@@ -215,7 +215,7 @@ static void test_exempt(void)
 
 static void test_unsupported(void)
 {
-	static const uint8_t protos[] = { 2, 41, 47, 50, 51, 132, 255 };
+	static const uint8_t protos[] = { 2, 4, 41, 51, 89, 103, 255 };
 	struct engine engine;
 
 	engine_make(&engine);

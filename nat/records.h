@@ -1,0 +1,145 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later
+ *
+ * The engine's records: what is remembered of mappings, sessions, hosts and
+ * held ports. They hold no pointer and may lie in a file shared with the next
+ * process; their indices (struct nat in internal.h) are rebuilt from them.
+ */
+#ifndef PORTICO_NAT_RECORDS_H
+#define PORTICO_NAT_RECORDS_H
+
+#include <stdint.h>
+
+#include "bucket.h"
+#include "portico/nat.h"
+
+/* A transport socket of one side. Eight bytes without padding: a hash key. */
+struct nat_socket {
+	uint32_t addr;
+	uint16_t port;
+	uint8_t proto;
+	uint8_t zero;
+};
+
+struct nat_mapping {
+	struct nat_socket inside;
+	struct nat_socket outside; /* addr 0: a forward without an uplink */
+	uint32_t host;
+	uint32_t alias; /* next mapping with the same inside socket */
+	uint32_t sessions;
+	uint32_t forward; /* position in nat_config.forwards */
+	uint64_t created_ms;
+	uint64_t used_ms;
+	struct nat_counters counters;
+	uint8_t kind;
+	uint8_t live; /* 0: this slot is free */
+	uint8_t zero[6];
+};
+
+/* What the session knows of one end of a TCP connection, to judge an RST that
+ * comes from the other (behave 4.2). */
+struct nat_tcp_end {
+	uint32_t ack; /* next sequence number this end expects */
+	uint32_t window; /* bytes it accepts from there, scaled */
+	uint8_t scale; /* of its window (RFC 7323), from its SYN */
+	uint8_t scales; /* its SYN offered scaling */
+	uint8_t known; /* an ACK of it was seen */
+	uint8_t zero;
+};
+
+/* Twelve bytes without padding: a hash key. */
+struct nat_session_key {
+	uint32_t mapping;
+	uint32_t peer_addr;
+	uint16_t peer_port;
+	uint16_t part; /* tells tagged sessions with one peer apart, else 0 */
+};
+
+#define NAT_SESSION_PREFIX 8U /* bytes of mapping and peer address */
+
+struct nat_session {
+	struct nat_session_key key;
+	uint8_t state;
+	uint8_t timer; /* the class whose list it is in */
+	uint8_t flags;
+	uint8_t live;
+	uint64_t created_ms;
+	uint64_t used_ms; /* last refresh: decides expiry */
+	struct nat_counters counters;
+	union {
+		struct nat_tcp_end end[2]; /* [NAT_INSIDE], [NAT_OUTSIDE] */
+		uint32_t tagged; /* slot of its struct nat_tagged */
+	};
+};
+
+/* A peer of a tagged protocol, as packets from outside name it: all sessions
+ * with it share a bucket. Twelve bytes without padding: a hash key. */
+struct nat_peer_key {
+	uint32_t peer_addr;
+	uint16_t peer_port; /* SCTP, else 0 */
+	uint16_t port; /* SCTP: ours, which is the inside one; else 0 */
+	uint8_t kind; /* enum nat_tag_kind */
+	uint8_t zero[3];
+};
+
+/* What a tagged session has beside the others. */
+struct nat_tagged {
+	struct nat_peer_key key;
+	uint32_t session;
+	uint32_t in; /* tag of the packets to the inside host */
+	uint32_t out; /* tag of the packets from it */
+	uint8_t flags;
+	uint8_t live; /* 0: this slot is free */
+	uint8_t zero[2];
+};
+
+enum {
+	NAT_TAGGED_IN = 1, /* `in` is known */
+	NAT_TAGGED_OUT = 2, /* `out` is known */
+	/* SCTP: this side wants no restart by others of the same ports. */
+	NAT_TAGGED_FREE_IN = 4,
+	NAT_TAGGED_FREE_OUT = 8,
+};
+
+enum {
+	NAT_SESSION_OUT = 1, /* the inside socket has sent to this peer */
+	NAT_SESSION_IN = 2, /* the peer has sent */
+	NAT_SESSION_SERVER = 4, /* TCP: the client is outside */
+	NAT_SESSION_REOPENED = 16, /* TCP: by an outsider's SYN in TRANS */
+	NAT_SESSION_RETIRED = 8, /* in TRANS for having been idle */
+};
+
+enum nat_side { NAT_INSIDE, NAT_OUTSIDE };
+
+struct nat_host {
+	uint32_t addr;
+	uint32_t mappings;
+	uint32_t sessions;
+	uint32_t forwards; /* of its mappings */
+	uint32_t live;
+	uint32_t zero;
+	struct nat_bucket opens; /* new mappings */
+	uint64_t refused;
+	struct nat_counters counters;
+};
+
+/* A port that rests after use. */
+struct nat_held {
+	uint64_t since_ms;
+	uint16_t port;
+	uint8_t pool;
+	uint8_t live; /* 0: a forward took the port meanwhile */
+	uint32_t zero;
+};
+
+struct nat_header {
+	uint32_t layout; /* NAT_LAYOUT */
+	uint32_t uplink; /* the last address that was not 0 */
+	uint32_t held_first; /* ring: oldest entry */
+	uint32_t held_count;
+	struct nat_limits limits;
+	uint8_t zero[20];
+};
+
+#define NAT_LAYOUT 2U
+
+#endif

@@ -1,0 +1,368 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later
+ *
+ * SCTP, GRE and ESP: the address is translated, nothing else can be (SCTP's
+ * checksum covers its ports, the others have none). So what comes from a peer
+ * has to be told apart by its tag:
+ *
+ *   SCTP   the verification tag that the inside end declared in its INIT. Two
+ *          hosts with the same ports and peer would be one association to that
+ *          peer, and a restart of it: the second is refused, unless all ends
+ *          said that they bear it (draft-ietf-tsvwg-natsupp).
+ *   GRE    the key, equal both ways, or none. A second host with the same key
+ *          (or none) and peer is refused. A tunnel with another key inwards
+ *          than outwards works as long as its host is the peer's only one.
+ *   PPTP   the call id, ESP the SPI: each end chooses its own and tells it
+ *          where we cannot read, so it is learnt from the peer's answer. While
+ *          one host waits for its answer a second one is refused: two might be
+ *          confused. A tag that nobody waits for, at a peer with one host only,
+ *          is that host's (the peer has changed keys first).
+ *
+ * Whoever was first keeps what it has (behave 19.30): a newcomer is refused
+ * with no_port, and never gets what another host's session would. Outsiders
+ * open nothing, and a peer that no host speaks to is left to the router.
+ */
+#include "internal.h"
+
+/* Kinds whose inward tag shows in an answer only. */
+static const bool learnt[NAT_TAG_KINDS] = {
+	[NAT_TAG_PPTP] = true,
+	[NAT_TAG_ESP] = true,
+};
+
+static struct nat_peer_key peer_key(const struct nat_tag *tag, uint32_t addr,
+				    uint16_t peer_port, uint16_t port)
+{
+	return (struct nat_peer_key){ .peer_addr = addr,
+				      .peer_port = peer_port,
+				      .port = port,
+				      .kind = tag->kind };
+}
+
+static uint32_t mapping_of(const struct nat *nat, uint32_t slot)
+{
+	return nat->sessions[nat->tagged[slot].session].key.mapping;
+}
+
+static bool knows(const struct nat_tagged *tagged, uint8_t flag, uint32_t mine,
+		  uint32_t value)
+{
+	return tagged->flags & flag && mine == value;
+}
+
+/* --- looking at a peer's sessions --------------------------------------------- */
+
+/* Is this the session of a packet from inside / from outside with this tag? */
+static bool is_out(const struct nat_tagged *t, const struct nat_tag *tag)
+{
+	if (tag->initiates)
+		return knows(t, NAT_TAGGED_IN, t->in, tag->declared);
+	if (tag->reflected)
+		return knows(t, NAT_TAGGED_IN, t->in, tag->value);
+	if (!tag->present)
+		return t->key.kind == NAT_TAG_GRE &&
+		       !(t->flags & NAT_TAGGED_OUT);
+	return knows(t, NAT_TAGGED_OUT, t->out, tag->value);
+}
+
+static bool is_in(const struct nat_tagged *t, const struct nat_tag *tag)
+{
+	if (tag->initiates)
+		return knows(t, NAT_TAGGED_OUT, t->out, tag->declared);
+	if (tag->reflected)
+		return knows(t, NAT_TAGGED_OUT, t->out, tag->value);
+	if (!tag->present)
+		return t->key.kind == NAT_TAG_GRE &&
+		       !(t->flags & NAT_TAGGED_IN);
+	return knows(t, NAT_TAGGED_IN, t->in, tag->value);
+}
+
+static bool waits(const struct nat_tagged *t)
+{
+	return learnt[t->key.kind] && !(t->flags & NAT_TAGGED_IN);
+}
+
+/* May a host of the same ports come beside it? */
+static bool bears_others(const struct nat_tagged *t)
+{
+	const uint8_t both = NAT_TAGGED_FREE_IN | NAT_TAGGED_FREE_OUT;
+
+	return (t->flags & both) == both;
+}
+
+/* The sessions with one peer as one packet sees them; slots of tagged. */
+struct sight {
+	uint32_t match; /* the packet's own */
+	uint32_t waiting; /* one whose answer is due */
+	uint32_t newest;
+	bool several; /* they are of several mappings */
+	uint32_t own; /* newest of the sender's mapping, and so on */
+	uint32_t own_waiting;
+	bool others; /* of other mappings */
+	bool others_wait;
+	bool others_bear; /* all of them bear one more */
+};
+
+typedef bool belongs_fn(const struct nat_tagged *t, const struct nat_tag *tag);
+
+static uint32_t newer(const struct nat *nat, uint32_t a, uint32_t b)
+{
+	const struct nat_session *one, *other;
+
+	if (!a || !b)
+		return a ? a : b;
+	one = &nat->sessions[nat->tagged[a].session];
+	other = &nat->sessions[nat->tagged[b].session];
+	return other->created_ms > one->created_ms ? b : a;
+}
+
+static void see(const struct nat *nat, struct sight *sight, uint32_t slot,
+		uint32_t mapping)
+{
+	const struct nat_tagged *t = &nat->tagged[slot];
+
+	if (sight->newest &&
+	    mapping_of(nat, slot) != mapping_of(nat, sight->newest))
+		sight->several = true;
+	sight->newest = newer(nat, sight->newest, slot);
+	if (waits(t))
+		sight->waiting = slot;
+	if (mapping_of(nat, slot) == mapping) {
+		sight->own = newer(nat, sight->own, slot);
+		if (waits(t))
+			sight->own_waiting = slot;
+		return;
+	}
+	sight->others = true;
+	sight->others_wait |= waits(t);
+	sight->others_bear &= bears_others(t);
+}
+
+/* mapping: the sender's, 0 where it has none or comes from outside. Of a host's
+ * own sessions only those are its match. */
+static struct sight look(struct nat_work *work, const struct nat_peer_key *key,
+			 uint32_t mapping, const struct nat_tag *tag,
+			 belongs_fn *belongs)
+{
+	struct nat *nat = work->nat;
+	bool inside = belongs == is_out;
+	struct sight sight = { .others_bear = true };
+	uint32_t slot, next;
+
+	for (slot = nat_next_tagged(nat, key, 0); slot; slot = next) {
+		next = nat_next_tagged(nat, key, slot);
+		if (!nat_session_check(nat, nat->tagged[slot].session,
+				       work->now_ms))
+			continue;
+		see(nat, &sight, slot, mapping);
+		if (belongs(&nat->tagged[slot], tag) &&
+		    (!inside || mapping_of(nat, slot) == mapping))
+			sight.match = slot;
+	}
+	return sight;
+}
+
+/* --- from inside -------------------------------------------------------------- */
+
+static bool taken(struct nat_work *work, const struct nat_peer_key *key,
+		  const struct nat_tag *tag)
+{
+	struct nat *nat = work->nat;
+	uint32_t slot = 0;
+
+	while ((slot = nat_next_tagged(nat, key, slot)))
+		if (is_out(&nat->tagged[slot], tag))
+			return true;
+	return false;
+}
+
+/* May this host open one more session with the peer? */
+static enum nat_drop may_open(struct nat_work *work,
+			      const struct nat_peer_key *key,
+			      const struct sight *sight)
+{
+	const struct nat_tag *tag = &work->p.tag;
+
+	if (key->kind == NAT_TAG_SCTP && !tag->initiates)
+		return NAT_DROP_NO_SESSION;
+	if (!sight->others)
+		return NAT_DROP_NONE;
+	if (learnt[key->kind])
+		return sight->others_wait ? NAT_DROP_NO_PORT : NAT_DROP_NONE;
+	if (taken(work, key, tag))
+		return NAT_DROP_NO_PORT;
+	if (key->kind == NAT_TAG_SCTP &&
+	    !(tag->no_restart && sight->others_bear))
+		return NAT_DROP_NO_PORT;
+	return NAT_DROP_NONE;
+}
+
+/* What a packet from inside tells of its session. */
+static void learn_out(struct nat_tagged *t, const struct nat_tag *tag)
+{
+	if (tag->declares) {
+		t->in = tag->declared;
+		t->flags |= NAT_TAGGED_IN;
+		if (tag->no_restart)
+			t->flags |= NAT_TAGGED_FREE_OUT;
+		return;
+	}
+	if (t->key.kind == NAT_TAG_SCTP || !tag->present)
+		return;
+	t->out = tag->value;
+	t->flags |= NAT_TAGGED_OUT;
+	if (t->key.kind == NAT_TAG_GRE) {
+		t->in = tag->value;
+		t->flags |= NAT_TAGGED_IN;
+	}
+}
+
+/* The session of a packet from inside, found or made. A host that changes keys
+ * before it was answered, or while another one waits, has no new one. */
+static enum nat_drop session_out(struct nat_work *work,
+				 const struct nat_peer_key *key, uint32_t *slot)
+{
+	struct nat *nat = work->nat;
+	const struct nat_tag *tag = &work->p.tag;
+	uint32_t mapping = nat_find_inside(
+		nat, nat_socket(work->p.proto, work->p.src, work->p.sport));
+	struct sight sight = look(work, key, mapping, tag, is_out);
+	uint32_t session;
+	enum nat_drop drop;
+
+	*slot = sight.match;
+	if (!*slot && learnt[key->kind])
+		*slot = sight.own_waiting;
+	if (*slot) {
+		learn_out(&nat->tagged[*slot], tag);
+		return NAT_DROP_NONE;
+	}
+	if (learnt[key->kind] && sight.others_wait && sight.own) {
+		*slot = sight.own;
+		return NAT_DROP_NONE;
+	}
+	drop = may_open(work, key, &sight);
+	if (!drop)
+		drop = nat_open_tagged(work, key, &mapping, &session);
+	if (drop)
+		return drop;
+	*slot = nat->sessions[session].tagged;
+	learn_out(&nat->tagged[*slot], tag);
+	return NAT_DROP_NONE;
+}
+
+struct nat_result nat_tagged_outbound(struct nat_work *work)
+{
+	struct nat *nat = work->nat;
+	struct nat_parsed *p = &work->p;
+	struct nat_peer_key key = peer_key(&p->tag, p->dst, p->dport, p->sport);
+	uint32_t slot;
+	enum nat_drop drop = session_out(work, &key, &slot);
+
+	if (drop)
+		return nat_refuse(work, drop);
+	nat_account(work, mapping_of(nat, slot), nat->tagged[slot].session,
+		    NAT_INSIDE);
+	nat->stats.outbound_packets++;
+	nat->stats.outbound_bytes += p->length;
+	nat_rewrite_source(work, nat->uplink, p->sport);
+	nat_rewrite_id(work);
+	nat_rewrite_finish(work);
+	return nat_translated(NAT_MARK_OUTBOUND);
+}
+
+/* --- from outside ------------------------------------------------------------- */
+
+/* What a packet from outside tells of its session. */
+static void learn_in(struct nat_tagged *t, const struct nat_tag *tag)
+{
+	if (tag->declares) {
+		t->out = tag->declared;
+		t->flags |= NAT_TAGGED_OUT;
+		if (tag->no_restart)
+			t->flags |= NAT_TAGGED_FREE_IN;
+	} else if (learnt[t->key.kind]) {
+		t->in = tag->value;
+		t->flags |= NAT_TAGGED_IN;
+	}
+}
+
+/* Whose is a packet that has no match? 0: nobody's for certain. */
+static uint32_t guess_in(const struct sight *sight, const struct nat_tag *tag)
+{
+	if (learnt[tag->kind] && sight->waiting)
+		return sight->waiting;
+	if (sight->several)
+		return 0;
+	/* Both ends of an SCTP association may begin at once (RFC 9260 5.2.1);
+	 * all else needs the right verification tag. */
+	if (tag->kind == NAT_TAG_SCTP && !tag->initiates)
+		return 0;
+	return sight->newest;
+}
+
+struct nat_result nat_tagged_inbound(struct nat_work *work)
+{
+	struct nat *nat = work->nat;
+	struct nat_parsed *p = &work->p;
+	struct nat_peer_key key = peer_key(&p->tag, p->src, p->sport, p->dport);
+	struct sight sight = look(work, &key, 0, &p->tag, is_in);
+	uint32_t slot = sight.match ? sight.match : guess_in(&sight, &p->tag);
+	const struct nat_socket *inside;
+
+	if (!sight.newest)
+		return nat_untouched(nat);
+	if (!slot)
+		return nat_drop(nat, NAT_DROP_NO_SESSION);
+	learn_in(&nat->tagged[slot], &p->tag);
+	inside = &nat->mappings[mapping_of(nat, slot)].inside;
+	nat_account(work, mapping_of(nat, slot), nat->tagged[slot].session,
+		    NAT_OUTSIDE);
+	nat->stats.inbound_packets++;
+	nat->stats.inbound_bytes += p->length;
+	nat_rewrite_destination(work, inside->addr, p->dport);
+	nat_rewrite_finish(work);
+	return nat_translated(NAT_MARK_INBOUND);
+}
+
+/* --- ICMP errors -------------------------------------------------------------- */
+
+/* The quote is of a packet from inside as it left. A quote too short for its
+ * tag, or of an INIT, tells whose it is where the peer has one host only. */
+uint32_t nat_tagged_quoted_outside(struct nat_work *work,
+				   const struct nat_quote *quote)
+{
+	struct nat *nat = work->nat;
+	struct nat_peer_key key =
+		peer_key(&quote->tag, quote->dst, quote->dport, quote->sport);
+	uint32_t slot = 0, only = 0;
+	bool several = false;
+
+	while ((slot = nat_next_tagged(nat, &key, slot))) {
+		if (!nat_session_left(nat,
+				      &nat->sessions[nat->tagged[slot].session],
+				      work->now_ms))
+			continue;
+		if (quote->tag.present &&
+		    is_out(&nat->tagged[slot], &quote->tag))
+			return mapping_of(nat, slot);
+		several |= only && only != mapping_of(nat, slot);
+		only = mapping_of(nat, slot);
+	}
+	return several ? 0 : only;
+}
+
+uint32_t nat_tagged_quoted_inside(struct nat_work *work,
+				  const struct nat_quote *quote)
+{
+	struct nat *nat = work->nat;
+	struct nat_peer_key key =
+		peer_key(&quote->tag, quote->src, quote->sport, quote->dport);
+	uint32_t mapping = nat_find_inside(
+		nat, nat_socket(quote->proto, quote->dst, quote->dport));
+	uint32_t slot = 0;
+
+	while (mapping && (slot = nat_next_tagged(nat, &key, slot)))
+		if (mapping_of(nat, slot) == mapping)
+			return mapping;
+	return 0;
+}
