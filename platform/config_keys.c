@@ -110,6 +110,8 @@ static const struct config_key keys[] = {
 	 NULL, "200", "new mappings of one host in a second"},
 	{"limits", "held_ports", CONFIG_NUMBER, FIELD(limits.held_ports), LIMIT, NULL,
 	 "16384", "ports that rest after use"},
+	{"limits", "tagged_sessions", CONFIG_NUMBER, FIELD(limits.tagged), 0, NAT_LIMIT_MAX,
+	 NULL, "1024", "sessions of SCTP, GRE and ESP together"},
 
 	{"behaviour", "hairpin", CONFIG_BOOL, FIELD(nat.hairpin), ANY, NULL,
 	 "true", "hosts may reach each other by the outside address"},
@@ -123,6 +125,9 @@ static const struct config_key keys[] = {
 	 "true", "even ports stay even, odd ones odd"},
 	{"behaviour", "martians_extra", CONFIG_MARTIANS, NO_FIELD, ANY, NULL,
 	 "[]", "networks refused beside the built-in ones"},
+	{"behaviour", "protocols", CONFIG_PROTOCOLS, NO_FIELD, ANY, NULL,
+	 "[\"dccp\", \"esp\", \"gre\", \"sctp\", \"udplite\"]",
+	 "translated beside TCP, UDP and ICMP"},
 
 	{"fragments", "entries", CONFIG_NUMBER, FIELD(limits.fragments), LIMIT, NULL,
 	 "256", "fragmented datagrams followed at once"},

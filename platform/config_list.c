@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later
  *
- * The configuration's lists of strings: prefixes and devices.
+ * The configuration's lists of strings: prefixes, devices, protocols.
  */
 #include <json-c/json.h>
 #include <stdio.h>
@@ -10,6 +10,7 @@
 #include "config_position.h"
 #include "config_read.h"
 #include "config_text.h"
+#include "protos.h"
 
 static bool read_prefix(struct config_reader *reader, const char *path,
 			struct json_object *value, struct nat_prefix *prefix)
@@ -91,6 +92,48 @@ bool config_devices(struct config_reader *reader, const char *path,
 		config_path_item(item, path, i);
 		if (!add_device(reader, item,
 				json_object_array_get_idx(value, i)))
+			return false;
+	}
+	return true;
+}
+
+static bool add_protocol(struct config_reader *reader, const char *path,
+			 struct json_object *value)
+{
+	bool *untranslated = reader->config->nat.untranslated;
+	const char *name = config_string(value);
+
+	for (size_t i = 0; name && i < protos_count; i++) {
+		if (!protos[i].optional || strcmp(protos[i].name, name))
+			continue;
+		if (!untranslated[protos[i].proto])
+			return config_refuse(reader, path, value,
+					     "each protocol once");
+		untranslated[protos[i].proto] = false;
+		return true;
+	}
+	return config_refuse(reader, path, value,
+			     "\"dccp\", \"esp\", \"gre\", \"sctp\" or "
+			     "\"udplite\"");
+}
+
+bool config_protocols(struct config_reader *reader, const char *path,
+		      struct json_object *value)
+{
+	char item[POSITION_KEY_MAX];
+	size_t length;
+
+	if (!json_object_is_type(value, json_type_array))
+		return config_refuse(reader, path, value,
+				     "a list of protocols");
+	for (size_t i = 0; i < protos_count; i++)
+		reader->config->nat.untranslated[protos[i].proto] =
+			protos[i].optional;
+	length = json_object_array_length(value);
+	for (size_t i = 0; i < length; i++) {
+		config_path_item(item, path, i);
+		if (!add_protocol(reader, item,
+				  json_object_array_get_idx(value, i)))
 			return false;
 	}
 	return true;

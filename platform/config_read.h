@@ -69,6 +69,7 @@ enum config_type {
 	CONFIG_DEVICES,
 	CONFIG_EXEMPT,
 	CONFIG_MARTIANS,
+	CONFIG_PROTOCOLS,
 	CONFIG_FORWARDS,
 	CONFIG_TYPES
 };
@@ -106,6 +107,9 @@ bool config_prefixes(struct config_reader *reader, const char *path,
 		     size_t *count);
 bool config_devices(struct config_reader *reader, const char *path,
 		    struct json_object *value);
+/* Protocols to be translated beside TCP, UDP and ICMP. */
+bool config_protocols(struct config_reader *reader, const char *path,
+		      struct json_object *value);
 
 /* config_forwards.c */
 

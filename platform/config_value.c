@@ -338,6 +338,14 @@ static bool read_martians(struct config_reader *reader,
 			     &nat->martian_count);
 }
 
+static bool read_protocols(struct config_reader *reader,
+			   const struct config_key *key, const char *path,
+			   struct json_object *value)
+{
+	(void)key;
+	return config_protocols(reader, path, value);
+}
+
 static bool read_forwards(struct config_reader *reader,
 			  const struct config_key *key, const char *path,
 			  struct json_object *value)
@@ -366,6 +374,7 @@ static config_read_fn *const readers[] = {
 	[CONFIG_DEVICES] = read_devices,
 	[CONFIG_EXEMPT] = read_exempt,
 	[CONFIG_MARTIANS] = read_martians,
+	[CONFIG_PROTOCOLS] = read_protocols,
 	[CONFIG_FORWARDS] = read_forwards,
 };
 static_assert(sizeof(readers) / sizeof(readers[0]) == CONFIG_TYPES,

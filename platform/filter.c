@@ -11,6 +11,8 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "protos.h"
+
 static const char *const key_names[] = {
 	[FILTER_HOST] = "host",
 	[FILTER_PROTO] = "proto",
@@ -20,28 +22,9 @@ static const char *const key_names[] = {
 static_assert(sizeof(key_names) / sizeof(key_names[0]) == FILTER_KEYS,
 	      "every filter has a name");
 
-static const struct {
-	uint8_t proto;
-	const char *name;
-} protos[] = {
-	{ NAT_PROTO_UDP, "udp" },
-	{ NAT_PROTO_TCP, "tcp" },
-	{ NAT_PROTO_ICMP, "icmp" },
-};
-#define PROTOS (sizeof(protos) / sizeof(protos[0]))
-
 const char *filter_name(enum filter_key key)
 {
 	return key_names[key];
-}
-
-const char *filter_proto_name(uint8_t proto, char text[static 4])
-{
-	for (size_t i = 0; i < PROTOS; i++)
-		if (protos[i].proto == proto)
-			return protos[i].name;
-	snprintf(text, 4, "%u", (unsigned)proto);
-	return text;
 }
 
 /* Decimal digits only: strtoul() alone would take " -1". */
@@ -68,17 +51,12 @@ static bool parse_address(const char *value, uint32_t *addr)
 
 static bool parse_proto(const char *value, uint8_t *proto)
 {
-	unsigned long number;
+	int known = protos_find(value);
+	unsigned long number = 0;
 
-	for (size_t i = 0; i < PROTOS; i++) {
-		if (!strcmp(protos[i].name, value)) {
-			*proto = protos[i].proto;
-			return true;
-		}
-	}
-	if (!parse_number(value, UINT8_MAX, &number))
+	if (known < 0 && !parse_number(value, UINT8_MAX, &number))
 		return false;
-	*proto = (uint8_t)number;
+	*proto = (uint8_t)(known < 0 ? (int)number : known);
 	return true;
 }
 
@@ -118,7 +96,8 @@ int filter_set(struct filter *filter, enum filter_key key, const char *value,
 {
 	static const char *const expected[FILTER_KEYS] = {
 		[FILTER_HOST] = "an IPv4 address",
-		[FILTER_PROTO] = "udp, tcp, icmp or a number up to 255",
+		[FILTER_PROTO] = "udp, tcp, icmp, udplite, dccp, sctp, "
+				 "gre, esp or a number up to 255",
 		[FILTER_PORT] = "a port up to 65535",
 		[FILTER_PEER] = "an IPv4 address",
 	};

@@ -32,8 +32,8 @@ struct filter {
 /* "host", "proto", "port", "peer": in requests and, after --, as options. */
 const char *filter_name(enum filter_key key);
 
-/* Reads the value of one filter: an IPv4 address, a protocol ("udp", "tcp",
- * "icmp" or a number 0..255) or a port 0..65535. 0, or -EINVAL with a sentence
+/* Reads the value of one filter: an IPv4 address, a protocol (a name of
+ * protos.h or a number 0..255) or a port 0..65535. 0, or -EINVAL with a sentence
  * in error and the filter unchanged. */
 int filter_set(struct filter *filter, enum filter_key key, const char *value,
 	       char *error, size_t error_size);
@@ -52,8 +52,5 @@ bool filter_wants_host(const struct filter *filter,
 #define FILTER_SHOWN_SIZE 33
 const char *filter_shown(const char *value,
 			 char shown[static FILTER_SHOWN_SIZE]);
-
-/* "udp", "tcp", "icmp", or the number in text. */
-const char *filter_proto_name(uint8_t proto, char text[static 4]);
 
 #endif

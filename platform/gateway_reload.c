@@ -41,6 +41,7 @@ static const struct fixed fixed[] = {
 	FIXED("limits.sessions", limits.sessions),
 	FIXED("limits.hosts", limits.hosts),
 	FIXED("limits.held_ports", limits.held_ports),
+	FIXED("limits.tagged_sessions", limits.tagged),
 	FIXED("fragments.entries", limits.fragments),
 	FIXED("fragments.bytes", limits.fragment_bytes),
 	FIXED("queue.number", queue.number),

@@ -5,6 +5,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <getopt.h>
+#include <poll.h>
 #include <signal.h>
 #include <stdbool.h>
 #include <stddef.h>
@@ -150,6 +151,24 @@ static int check_config(const struct options *options)
 
 /* --- lock --------------------------------------------------------------- */
 
+/* How long a lock that is taken is asked for again. A daemon that was killed
+ * may leave a child behind that has not yet had the time to close what it
+ * inherited (doctor_child.c). */
+#define LOCK_PATIENCE_MS 1000
+#define LOCK_PAUSE_MS 50
+
+static int bind_patiently(int fd, const struct sockaddr_un *addr,
+			  socklen_t length)
+{
+	for (int waited = 0; bind(fd, (const struct sockaddr *)addr, length);
+	     waited += LOCK_PAUSE_MS) {
+		if (errno != EADDRINUSE || waited >= LOCK_PATIENCE_MS)
+			return -1;
+		poll(NULL, 0, LOCK_PAUSE_MS);
+	}
+	return 0;
+}
+
 /* Rules and settings are those of a network namespace, and so are abstract
  * sockets: whatever paths and queues two daemons have, one of them holds this
  * name. It goes with its process. */
@@ -162,9 +181,9 @@ static int take_lock(void)
 
 	memcpy(addr.sun_path + 1, name, sizeof(name) - 1);
 	if (fd >= 0 &&
-	    !bind(fd, (const struct sockaddr *)&addr,
-		  (socklen_t)(offsetof(struct sockaddr_un, sun_path) +
-			      sizeof(name))))
+	    !bind_patiently(fd, &addr,
+			    (socklen_t)(offsetof(struct sockaddr_un, sun_path) +
+					sizeof(name))))
 		return fd;
 	err = errno;
 	if (fd >= 0)

@@ -42,6 +42,8 @@ struct rules_spec {
 	 * router_ports. */
 	const struct nat_portset *tcp;
 	const struct nat_portset *udp;
+	/* By protocol number: not to be queued (nat_config); NULL: all are. */
+	const bool *untranslated;
 	struct config_range router_ports; /* for fallback: kernel */
 	uint16_t queue_number;
 	uint32_t mark; /* the two-bit mask */

@@ -59,28 +59,50 @@ static void print_range(FILE *out, const struct config_range *range, bool first)
 		fprintf(out, ":%u", (unsigned)range->last);
 }
 
+/* Not every system's list of protocols has the names of all. */
+static void print_proto(FILE *out, const char *chain, uint8_t proto)
+{
+	if (proto == NAT_PROTO_TCP || proto == NAT_PROTO_UDP)
+		fprintf(out, "-A %s -p %s", chain,
+			proto == NAT_PROTO_TCP ? "tcp" : "udp");
+	else
+		fprintf(out, "-A %s -p %u", chain, proto);
+}
+
 /* One NFQUEUE rule for each 15 slots of ports. */
 static void queue_ports(FILE *out, const struct rules_spec *spec,
-			const char *chain, const char *proto,
+			const char *chain, uint8_t proto,
 			const struct nat_portset *ports)
 {
 	struct config_range range;
 	unsigned used = 0;
 	uint32_t from = 0;
 
+	if (!rules_translates(spec, proto))
+		return;
 	while (rules_next_ports(ports, &from, &range)) {
 		if (used && used + slots(&range) > MULTIPORT_SLOTS) {
 			queue(out, spec, false);
 			used = 0;
 		}
-		if (!used)
-			fprintf(out, "-A %s -p %s -m multiport --dports ",
-				chain, proto);
+		if (!used) {
+			print_proto(out, chain, proto);
+			fputs(" -m multiport --dports ", out);
+		}
 		print_range(out, &range, !used);
 		used += slots(&range);
 	}
 	if (used)
 		queue(out, spec, false);
+}
+
+static void queue_all_ports(FILE *out, const struct rules_spec *spec,
+			    const char *chain)
+{
+	queue_ports(out, spec, chain, NAT_PROTO_TCP, spec->tcp);
+	queue_ports(out, spec, chain, NAT_PROTO_UDP, spec->udp);
+	queue_ports(out, spec, chain, NAT_PROTO_DCCP, spec->tcp);
+	queue_ports(out, spec, chain, NAT_PROTO_UDPLITE, spec->udp);
 }
 
 static void queue_icmp(FILE *out, const struct rules_spec *spec,
@@ -116,8 +138,13 @@ static void exempt(FILE *out, const struct rules_spec *spec, const char *to,
 
 static void chain_inbound(FILE *out, const struct rules_spec *spec)
 {
-	queue_ports(out, spec, "PORTICO-INBOUND", "tcp", spec->tcp);
-	queue_ports(out, spec, "PORTICO-INBOUND", "udp", spec->udp);
+	queue_all_ports(out, spec, "PORTICO-INBOUND");
+	for (size_t i = 0; i < RULES_TAGGED; i++) {
+		if (!rules_translates(spec, rules_tagged[i]))
+			continue;
+		print_proto(out, "PORTICO-INBOUND", rules_tagged[i]);
+		queue(out, spec, true);
+	}
 	queue_icmp(out, spec, "PORTICO-INBOUND", inbound_icmp,
 		   COUNT(inbound_icmp));
 	fputs("-A PORTICO-INBOUND -f", out);
@@ -126,8 +153,7 @@ static void chain_inbound(FILE *out, const struct rules_spec *spec)
 
 static void chain_hairpin(FILE *out, const struct rules_spec *spec)
 {
-	queue_ports(out, spec, "PORTICO-HAIRPIN", "tcp", spec->tcp);
-	queue_ports(out, spec, "PORTICO-HAIRPIN", "udp", spec->udp);
+	queue_all_ports(out, spec, "PORTICO-HAIRPIN");
 	queue_icmp(out, spec, "PORTICO-HAIRPIN", errors_icmp,
 		   COUNT(errors_icmp));
 }

@@ -9,8 +9,9 @@
  * untracks what came back marked.
  *
  * Bypass (go on when no daemon listens) stands only on what belongs to the
- * router itself while the daemon is dead: ICMP that comes in, and ICMP errors
- * that do not quote an inside address. Never on pool and forward ports.
+ * router itself while the daemon is dead: ICMP and the protocols without pool
+ * ports that come in, and ICMP errors that do not quote an inside address.
+ * Never on pool and forward ports.
  */
 #include "rules_text.h"
 
@@ -110,22 +111,43 @@ static void inside_devices(FILE *out, const struct rules_spec *spec)
 
 /* --- before conntrack ---------------------------------------------------- */
 
+static void queue_ports(FILE *out, const struct rules_spec *spec)
+{
+	unsigned number = spec->queue_number;
+
+	fprintf(out,
+		"\t\ttcp dport @tcp_ports queue num %u\n"
+		"\t\tudp dport @udp_ports queue num %u\n",
+		number, number);
+	if (rules_translates(spec, NAT_PROTO_DCCP))
+		fprintf(out, "\t\tdccp dport @tcp_ports queue num %u\n",
+			number);
+	if (rules_translates(spec, NAT_PROTO_UDPLITE))
+		fprintf(out, "\t\tudplite dport @udp_ports queue num %u\n",
+			number);
+}
+
 /* What comes to the uplink's address: pool and forward ports, and the ICMP
  * that may belong to a mapping. With reassembly the last rule meets nothing. */
 static void chain_inbound(FILE *out, const struct rules_spec *spec)
 {
 	unsigned number = spec->queue_number;
 
+	fputs("\tchain inbound {\n", out);
+	queue_ports(out, spec);
 	fprintf(out,
-		"\tchain inbound {\n"
-		"\t\ttcp dport @tcp_ports queue num %u\n"
-		"\t\tudp dport @udp_ports queue num %u\n"
 		"\t\ticmp type { echo-reply, timestamp-reply, "
 		"destination-unreachable, time-exceeded, parameter-problem, "
-		"source-quench, redirect } queue num %u bypass\n"
+		"source-quench, redirect } queue num %u bypass\n",
+		number);
+	for (size_t i = 0; i < RULES_TAGGED; i++)
+		if (rules_translates(spec, rules_tagged[i]))
+			fprintf(out, "\t\tip protocol %u queue num %u bypass\n",
+				rules_tagged[i], number);
+	fprintf(out,
 		"\t\tip frag-off & 0x1fff != 0 queue num %u\n"
 		"\t}\n",
-		number, number, number, number);
+		number);
 }
 
 /* The hairpin's first pass: from inside to the uplink's address. */
@@ -133,13 +155,12 @@ static void chain_hairpin(FILE *out, const struct rules_spec *spec)
 {
 	unsigned number = spec->queue_number;
 
+	fputs("\tchain hairpin {\n", out);
+	queue_ports(out, spec);
 	fprintf(out,
-		"\tchain hairpin {\n"
-		"\t\ttcp dport @tcp_ports queue num %u\n"
-		"\t\tudp dport @udp_ports queue num %u\n"
 		"\t\ticmp type %s queue num %u bypass\n"
 		"\t}\n",
-		number, number, errors_text, number);
+		errors_text, number);
 }
 
 static void rules_to_address(FILE *out, const struct rules_spec *spec)

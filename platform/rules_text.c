@@ -51,6 +51,14 @@ uint32_t rules_prefix_mask(const struct nat_prefix *prefix)
 	return prefix->length ? UINT32_MAX << (32 - prefix->length) : 0;
 }
 
+const uint8_t rules_tagged[RULES_TAGGED] = { NAT_PROTO_GRE, NAT_PROTO_ESP,
+					     NAT_PROTO_SCTP };
+
+bool rules_translates(const struct rules_spec *spec, uint8_t proto)
+{
+	return !spec->untranslated || !spec->untranslated[proto];
+}
+
 bool rules_next_ports(const struct nat_portset *set, uint32_t *from,
 		      struct config_range *range)
 {

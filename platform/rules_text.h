@@ -44,6 +44,11 @@ uint32_t rules_prefix_mask(const struct nat_prefix *prefix);
 bool rules_next_ports(const struct nat_portset *set, uint32_t *from,
 		      struct config_range *range);
 
+/* Protocols without pool ports: told apart by the engine, else the router's. */
+#define RULES_TAGGED 3
+extern const uint8_t rules_tagged[RULES_TAGGED];
+bool rules_translates(const struct rules_spec *spec, uint8_t proto);
+
 /* 0, or -EINVAL when the spec names a device that cannot stand in a rule
  * ('*' and '+' are wildcards, quotes end a word) or a mark that is not two
  * adjacent bits. */

@@ -181,6 +181,7 @@ static int fill_nets(const struct network_state *network,
 
 static void fill_settings(const struct config *config, struct rules_spec *rules)
 {
+	rules->untranslated = config->nat.untranslated;
 	rules->exempt = config->nat.exempt;
 	rules->exempt_count = config->nat.exempt_count;
 	rules->router_ports = router_ports(config);

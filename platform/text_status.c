@@ -67,7 +67,8 @@ static void print_head(struct json_object *reply, FILE *out)
 
 static void print_use(struct json_object *reply, FILE *out)
 {
-	static const char *const tables[] = { "mappings", "sessions", "hosts" };
+	static const char *const tables[] = { "mappings", "sessions", "hosts",
+					      "tagged_sessions" };
 	static const struct text_column columns[] = {
 		{ "TABLE", "what", false, text_plain },
 		{ "USED", "used", true, text_plain },

@@ -7,6 +7,7 @@
 #include <stdio.h>
 
 #include "filter.h"
+#include "protos.h"
 
 /* Keys are literals and each is added once: no copy, no look-up. */
 static void put(struct json_object *object, const char *key,
@@ -57,7 +58,7 @@ static void put_proto(struct json_object *object, uint8_t proto)
 {
 	char text[4];
 
-	put_text(object, "proto", filter_proto_name(proto, text));
+	put_text(object, "proto", protos_name(proto, text));
 }
 
 /* Ages are rounded down, expiry up: what still lives never shows 0 s left. */
@@ -290,5 +291,6 @@ struct json_object *views_status(const struct views_status *status)
 	put_text(object, "backend", status->backend);
 	put_text(object, "config", status->config);
 	put_number(object, "held_overflow", nat->held_overflow);
+	put(object, "tagged_sessions", use(nat->tagged, nat->tagged_limit));
 	return object;
 }

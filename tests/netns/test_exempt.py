@@ -70,10 +70,10 @@ def test_a_large_exempt_datagram_crosses(lab):
 
 def test_any_protocol_goes_to_an_exempt_destination(lab):
     from scapy.layers.inet import IP
-    with site(lab), lab.wan.capture("proto 47", "up0") as seen:
+    with site(lab), lab.wan.capture("proto 51", "up0") as seen:
         link = lab.lan1.link_socket("eth0")
         for target in (SITE, R1):
-            link.send(frame(IP(src=L1, dst=target, proto=47) / bytes(8),
+            link.send(frame(IP(src=L1, dst=target, proto=51) / bytes(8),
                             MAC_LAN0))
         packets = seen.wait(2, 0.5)
         assert len(packets) == 1, [p.hex() for p in packets]

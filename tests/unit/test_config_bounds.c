@@ -25,6 +25,70 @@ static void test_much_exempt(void)
 	config_free(config);
 }
 
+static void test_protocols(void)
+{
+	struct config *config = taken("{\"behaviour\":\n"
+				      "{\"protocols\": [\"sctp\", \"gre\"]}}");
+	const bool *untranslated;
+
+	CU_ASSERT_PTR_NOT_NULL_FATAL(config);
+	untranslated = config->nat.untranslated;
+	CU_ASSERT_FALSE(untranslated[NAT_PROTO_TCP]);
+	CU_ASSERT_FALSE(untranslated[NAT_PROTO_SCTP]);
+	CU_ASSERT_FALSE(untranslated[NAT_PROTO_GRE]);
+	CU_ASSERT_TRUE(untranslated[NAT_PROTO_DCCP]);
+	CU_ASSERT_TRUE(untranslated[NAT_PROTO_ESP]);
+	CU_ASSERT_TRUE(untranslated[NAT_PROTO_UDPLITE]);
+	config_free(config);
+	config = taken("{}");
+	CU_ASSERT_PTR_NOT_NULL_FATAL(config);
+	for (int proto = 0; proto < 256; proto++)
+		CU_ASSERT_FALSE(config->nat.untranslated[proto]);
+	config_free(config);
+}
+
+static void test_odd_protocols(void)
+{
+	static const char *const texts[] = { "[\"gre\", \"tcp\"]",
+					     "[\"gre\", \"gre\"]",
+					     "[\"gre\", 47]",
+					     "[\"gre\", \"GRE\"]" };
+	char text[128];
+
+	for (size_t i = 0; i < sizeof(texts) / sizeof(texts[0]); i++) {
+		snprintf(text, sizeof(text),
+			 "{\"behaviour\":\n{\"protocols\": %s}}", texts[i]);
+		CU_ASSERT_TRUE(refused(text, 2, "behaviour.protocols[1]",
+				       i == 1 ? "once" : "\"udplite\""));
+	}
+	CU_ASSERT_TRUE(refused("{\"behaviour\":\n{\"protocols\": \"gre\"}}", 2,
+			       "behaviour.protocols", "a list of protocols"));
+}
+
+static void test_tagged_sessions(void)
+{
+	static const struct {
+		const char *text;
+		uint32_t limit;
+	} good[] = { { "{}", 1024 },
+		     { "{\"limits\": {\"tagged_sessions\": 0}}", 0 },
+		     { "{\"limits\": {\"tagged_sessions\": 4194304}}",
+		       NAT_LIMIT_MAX } };
+
+	for (size_t i = 0; i < 3; i++) {
+		struct config *config = taken(good[i].text);
+
+		CU_ASSERT_PTR_NOT_NULL_FATAL(config);
+		CU_ASSERT_EQUAL(config->limits.tagged, good[i].limit);
+		config_free(config);
+	}
+	CU_ASSERT_TRUE(refused("{\"limits\":\n{\"tagged_sessions\": -1}}", 2,
+			       "limits.tagged_sessions", "from 0"));
+	CU_ASSERT_TRUE(refused("{\"limits\":\n{\"tagged_sessions\": "
+			       "4194305}}",
+			       2, "limits.tagged_sessions", "to 4194304"));
+}
+
 static void test_mapping_sessions(void)
 {
 	struct config *config =
@@ -42,6 +106,9 @@ static void test_mapping_sessions(void)
 static const struct test tests[] = {
 	{ "a guard open for everything is refused", test_everything_exempt },
 	{ "very large exempt networks warn", test_much_exempt },
+	{ "protocols are chosen by name", test_protocols },
+	{ "no other protocol is taken", test_odd_protocols },
+	{ "tagged sessions have an end", test_tagged_sessions },
 	{ "a mapping's sessions have an end", test_mapping_sessions },
 };
 

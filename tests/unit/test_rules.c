@@ -4,86 +4,11 @@
  * environment writes them anew; read the difference before keeping it), and
  * the taking away of what iptables-save shows.
  */
-#include "platform/rules.h"
-
 #include <errno.h>
-#include <stdio.h>
-#include <stdlib.h>
-#include <string.h>
 
-#include "platform/rules_text.h"
-#include "suite.h"
+#include "rules_lab.h"
 
 #define GOLDEN "tests/unit/golden/"
-
-static const char inside[][IFNAMSIZ] = { "lan0", "guest.2" };
-static const struct nat_prefix nets[] = { { 0xc0a80100, 24 },
-					  { 0x0a630000, 16 } };
-static const struct nat_prefix exempt[] = { { 0x0a080000, 16 } };
-static const struct nat_prefix elsewhere[] = { { 0xac110000, 16 },
-					       { 0x0a636301, 32 } };
-
-/* The ports must outlive the spec. */
-struct fixture {
-	struct nat_portset tcp, udp;
-	struct rules_spec spec;
-};
-
-static void add_range(struct nat_portset *set, unsigned first, unsigned last)
-{
-	for (unsigned port = first; port <= last; port++)
-		nat_portset_add(set, (uint16_t)port);
-}
-
-static struct fixture *fixture_new(void)
-{
-	struct fixture *f = calloc(1, sizeof(*f));
-
-	add_range(&f->tcp, 1024, 32767);
-	add_range(&f->tcp, 34816, 65535);
-	add_range(&f->tcp, 80, 80);
-	add_range(&f->udp, 1024, 32767);
-	add_range(&f->udp, 34816, 65535);
-	f->spec = (struct rules_spec){
-		.uplink = "wan0",
-		.uplink_addr = 0xcb007107,
-		.inside = inside,
-		.inside_count = 2,
-		.inside_nets = nets,
-		.inside_net_count = 2,
-		.exempt = exempt,
-		.exempt_count = 1,
-		.elsewhere = elsewhere,
-		.elsewhere_count = 2,
-		.tcp = &f->tcp,
-		.udp = &f->udp,
-		.router_ports = { 32768, 34815 },
-		.queue_number = 100,
-		.mark = 0x03000000,
-		.mss_clamp = true,
-	};
-	return f;
-}
-
-typedef int render_fn(const struct rules_spec *spec, enum rules_backend backend,
-		      FILE *out);
-
-static char *render_with(render_fn *fn, const struct rules_spec *spec,
-			 enum rules_backend backend)
-{
-	char *text = NULL;
-	size_t length = 0;
-	FILE *out = open_memstream(&text, &length);
-
-	CU_ASSERT_EQUAL(fn(spec, backend, out), 0);
-	fclose(out);
-	return text;
-}
-
-static char *render(const struct rules_spec *spec, enum rules_backend backend)
-{
-	return render_with(rules_render, spec, backend);
-}
 
 static void write_golden(const char *path, const char *text)
 {
@@ -114,22 +39,6 @@ static void expect_golden(const char *name, char *text)
 		printf("%s should be:\n%sbut is:\n%s", path, golden, text);
 	CU_ASSERT_STRING_EQUAL(golden, text);
 	free(text);
-}
-
-static bool holds(const char *text, const char *part)
-{
-	if (strstr(text, part))
-		return true;
-	printf("no \"%s\" in:\n%s", part, text);
-	return false;
-}
-
-static bool lacks(const char *text, const char *part)
-{
-	if (!strstr(text, part))
-		return true;
-	printf("\"%s\" in:\n%s", part, text);
-	return false;
 }
 
 /* --- whole rulesets ------------------------------------------------------ */
@@ -238,83 +147,6 @@ static void test_other_mark(void)
 	CU_ASSERT(holds(text, "-m mark --mark 0x2/0x2 -j NFQUEUE"));
 	free(text);
 	free(f);
-}
-
-static size_t count_of(const char *text, const char *part)
-{
-	size_t count = 0;
-
-	for (text = strstr(text, part); text; text = strstr(text + 1, part))
-		count++;
-	return count;
-}
-
-/* A multiport match takes 15 slots; a range counts two, and is never split. */
-static void test_multiport(void)
-{
-	struct fixture *f = fixture_new();
-	char *text;
-
-	memset(&f->tcp, 0, sizeof(f->tcp));
-	memset(&f->udp, 0, sizeof(f->udp));
-	for (unsigned i = 0; i < 14; i++)
-		add_range(&f->tcp, 100 + 2 * i, 100 + 2 * i);
-	add_range(&f->tcp, 200, 201); /* slots 15 and 16: the next rule */
-	add_range(&f->udp, 0, 0);
-	add_range(&f->udp, 65535, 65535);
-	text = render(&f->spec, RULES_IPTABLES_NFT);
-	CU_ASSERT(holds(text, "--dports 100,102,104,106,108,110,112,114,116,"
-			      "118,120,122,124,126 -j NFQUEUE"));
-	CU_ASSERT(holds(text, "--dports 200:201 -j NFQUEUE"));
-	CU_ASSERT(holds(text, "-p udp -m multiport --dports 0,65535 -j"));
-	/* Each once from outside and once for hairpins. */
-	CU_ASSERT_EQUAL(count_of(text, "multiport"), 6);
-	free(text);
-	free(f);
-}
-
-/* Whatever else is queued may go on without a daemon; pool ports may not. */
-static void test_no_bypass(void)
-{
-	struct fixture *f = fixture_new();
-
-	for (int i = 0; i < RULES_BACKENDS; i++) {
-		char *text = render(&f->spec, (enum rules_backend)i), *line;
-		char *rest = text;
-
-		while ((line = strsep(&rest, "\n"))) {
-			if (!strstr(line, "bypass"))
-				continue;
-			CU_ASSERT_PTR_NULL(strstr(line, "ports"));
-			CU_ASSERT_PTR_NULL(strstr(line, "mark"));
-			CU_ASSERT(strstr(line, "icmp") ||
-				  strstr(line, "ERRORS") ||
-				  !strcmp(line, "\t\tqueue num 100 bypass"));
-		}
-		free(text);
-	}
-	free(f);
-}
-
-static void test_next_ports(void)
-{
-	struct nat_portset *set = calloc(1, sizeof(*set));
-	struct config_range range = { 1, 1 };
-	uint32_t from = 0;
-
-	CU_ASSERT(!rules_next_ports(NULL, &from, &range));
-	CU_ASSERT(!rules_next_ports(set, &from, &range));
-	add_range(set, 0, 65535);
-	CU_ASSERT(rules_next_ports(set, &from, &range));
-	CU_ASSERT(range.first == 0 && range.last == 65535);
-	CU_ASSERT(!rules_next_ports(set, &from, &range));
-	nat_portset_remove(set, 7);
-	from = 0;
-	CU_ASSERT(rules_next_ports(set, &from, &range));
-	CU_ASSERT(range.first == 0 && range.last == 6);
-	CU_ASSERT(rules_next_ports(set, &from, &range));
-	CU_ASSERT(range.first == 8 && range.last == 65535);
-	free(set);
 }
 
 /* --- bad input ----------------------------------------------------------- */
@@ -475,9 +307,6 @@ static const struct test tests[] = {
 	{ "without an address nothing comes in", test_no_address },
 	{ "nothing inside is known yet", test_nothing_inside },
 	{ "any two adjacent mark bits will do", test_other_mark },
-	{ "multiport matches hold 15 slots", test_multiport },
-	{ "pool ports never bypass the queue", test_no_bypass },
-	{ "runs of ports", test_next_ports },
 	{ "device names that rules would misread are refused",
 	  test_bad_devices },
 	{ "marks that are not two adjacent bits are refused", test_bad_marks },
