@@ -13,9 +13,6 @@
 #define ANSWER_HEADERS (IPV4_HEADER + ICMP_QUOTE)
 #define ANSWER_TTL 64
 
-/* RFC 1812 4.3.2.8 asks for a limit: this many a second, as many at once. */
-#define ANSWERS_PER_SECOND 100U
-
 struct nat_result nat_drop(struct nat *nat, enum nat_drop drop)
 {
 	nat->stats.drops[drop]++;
@@ -33,12 +30,25 @@ struct nat_result nat_translated(enum nat_mark mark)
 	return (struct nat_result){ .verdict = NAT_TRANSLATED, .mark = mark };
 }
 
-bool nat_may_answer(struct nat *nat, uint64_t now_ms)
+/* As many at once as there are for a second. */
+static bool has(struct nat_bucket *bucket, uint32_t per_second, uint64_t now_ms)
 {
-	if (!nat_bucket_has(&nat->answers, ANSWERS_PER_SECOND,
-			    ANSWERS_PER_SECOND, now_ms))
+	return nat_bucket_has(bucket, per_second, per_second, now_ms);
+}
+
+bool nat_may_answer(struct nat *nat, uint32_t host, uint64_t now_ms)
+{
+	const struct nat_config *config = nat->config;
+	struct nat_bucket *own = host ? &nat->hosts[host].answers : NULL;
+
+	if ((own && !has(own, config->host_icmp_per_second, now_ms)) ||
+	    !has(&nat->answers, config->icmp_per_second, now_ms)) {
+		nat->stats.icmp_suppressed++;
 		return false;
+	}
 	nat_bucket_take(&nat->answers);
+	if (own)
+		nat_bucket_take(own);
 	return true;
 }
 
@@ -87,7 +97,8 @@ struct nat_result nat_refuse(struct nat_work *work, enum nat_drop drop)
 
 	/* A stray TCP segment is met with silence (RFC 6887 10.4). */
 	if (drop == NAT_DROP_NO_SESSION || drop == NAT_DROP_BAD_CHECKSUM ||
-	    !may_be_answered(work) || !nat_may_answer(nat, work->now_ms))
+	    !may_be_answered(work) ||
+	    !nat_may_answer(nat, nat_find_host(nat, work->p.src), work->now_ms))
 		return result;
 	/* The packet as it came, up to 576 bytes in all (RFC 1812 4.3.2.3). */
 	result.answer_length = nat_build_unreachable(nat, 0, work->p.src,

@@ -44,6 +44,7 @@ static void retire_established(struct nat *nat, uint32_t slot, uint64_t now_ms)
 	session->state = NAT_STATE_TRANS;
 	nat_session_refresh(nat, slot, NAT_TIMER_TCP_CLOSING, end);
 	session->flags |= NAT_SESSION_RETIRED;
+	nat_probe_ask(nat, slot);
 }
 
 bool nat_session_check(struct nat *nat, uint32_t slot, uint64_t now_ms)

@@ -83,6 +83,7 @@ struct nat_late {
 };
 
 #define NAT_LATE_MAX 64U /* bounded store, oldest first */
+#define NAT_PROBES 64U
 #define NAT_IDS 1024U
 
 struct nat {
@@ -132,6 +133,8 @@ struct nat {
 	struct nat_fragments fragments;
 	struct nat_late late[NAT_LATE_MAX]; /* ring */
 	uint32_t late_first, late_count;
+	uint32_t probes[NAT_PROBES]; /* sessions that were just retired */
+	uint32_t probe_count;
 	uint16_t ids[NAT_IDS]; /* the next IP id, by hash of where it goes */
 
 	struct nat_bucket answers; /* generated ICMP */
@@ -196,6 +199,9 @@ uint32_t nat_mapping_add(struct nat *nat, struct nat_socket inside,
 void nat_mapping_end(struct nat *nat, uint32_t mapping, uint64_t now_ms,
 		     bool hold);
 
+/* Ends the sessions of a forward, which lives on. */
+void nat_sessions_end(struct nat *nat, uint32_t mapping);
+
 /* A slot must be free. */
 uint32_t nat_session_add(struct nat *nat, uint32_t mapping, uint32_t peer_addr,
 			 uint16_t peer_port, enum nat_timer timer,
@@ -245,6 +251,13 @@ void nat_late_cancel(struct nat *nat, uint32_t peer_addr, uint16_t peer_port,
 /* The next ICMP that is due (in nat->answer), or NULL. */
 const uint8_t *nat_late_output(struct nat *nat, uint64_t now_ms,
 			       uint32_t *length);
+
+/* --- probe.c ---------------------------------------------------------------- */
+
+/* The session has been idle until its time in TRANS began. */
+void nat_probe_ask(struct nat *nat, uint32_t session);
+/* The next segment that asks an idle end (in nat->answer), or NULL. */
+const uint8_t *nat_probe_output(struct nat *nat, uint32_t *length);
 
 /* --- expire.c -------------------------------------------------------------- */
 
@@ -340,8 +353,9 @@ bool nat_l4_checksum_good(const struct nat_work *work);
 uint32_t nat_build_unreachable(struct nat *nat, uint32_t src, uint32_t dst,
 			       uint8_t code, const uint8_t *packet,
 			       uint32_t quote);
-/* May one more ICMP be made now (RFC 1812 4.3.2.8)? */
-bool nat_may_answer(struct nat *nat, uint64_t now_ms);
+/* May one more ICMP be made now (RFC 1812 4.3.2.8)? host: the inside host that
+ * it is for, 0: another. Takes what it grants, counts what it does not. */
+bool nat_may_answer(struct nat *nat, uint32_t host, uint64_t now_ms);
 /* Drops and tells the sender, an inside host, by ICMP 3 (RFC 5508 REQ-8). */
 struct nat_result nat_refuse(struct nat_work *work, enum nat_drop drop);
 

@@ -82,7 +82,8 @@ const uint8_t *nat_late_output(struct nat *nat, uint64_t now_ms,
 
 		late_pop(nat);
 		if (!late->length || !nat->uplink ||
-		    !nat->config->icmp_after_6s || !nat_may_answer(nat, now_ms))
+		    !nat->config->icmp_after_6s ||
+		    !nat_may_answer(nat, 0, now_ms))
 			continue;
 		*length = nat_build_unreachable(nat, nat->uplink,
 						late->peer_addr,

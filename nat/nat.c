@@ -346,6 +346,23 @@ uint32_t nat_set_uplink(struct nat *nat, uint32_t addr, uint64_t now_ms)
 	return ended;
 }
 
+uint32_t nat_flush_host(struct nat *nat, uint32_t addr, uint64_t now_ms)
+{
+	uint32_t slot, next, ended = 0;
+
+	for (slot = nat->mapping_live.head; slot; slot = next) {
+		next = nat->mapping_links[slot].next;
+		if (nat->mappings[slot].inside.addr != addr)
+			continue;
+		ended += nat->mappings[slot].sessions;
+		if (nat->mappings[slot].kind == NAT_KIND_FORWARD)
+			nat_sessions_end(nat, slot);
+		else
+			nat_mapping_end(nat, slot, now_ms, true);
+	}
+	return ended;
+}
+
 uint32_t nat_uplink(const struct nat *nat)
 {
 	return nat->uplink;
@@ -446,6 +463,8 @@ bool nat_next_output(struct nat *nat, uint64_t now_ms, const uint8_t **packet,
 	*packet = nat_fragment_output(nat, length);
 	if (!*packet)
 		*packet = nat_late_output(nat, now_ms, length);
+	if (!*packet)
+		*packet = nat_probe_output(nat, length);
 	return *packet != NULL;
 }
 

@@ -118,6 +118,7 @@ struct nat_host {
 	uint32_t live;
 	uint32_t zero;
 	struct nat_bucket opens; /* new mappings */
+	struct nat_bucket answers; /* ICMP that tells it of refusals */
 	uint64_t refused;
 	struct nat_counters counters;
 };

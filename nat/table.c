@@ -171,6 +171,7 @@ uint32_t nat_host_get(struct nat *nat, uint32_t addr, uint64_t now_ms)
 	host->addr = addr;
 	/* A new host starts with its whole burst: see bucket.h. */
 	host->opens = (struct nat_bucket){ UINT64_MAX, now_ms };
+	host->answers = (struct nat_bucket){ UINT64_MAX, now_ms };
 	host->live = 1;
 	nat_index_add(&nat->by_host, slot, hash_host(nat, addr), &host->addr);
 	nat_list_append(&nat->host_idle, nat->host_links, slot);
@@ -313,12 +314,17 @@ static void session_unlink(struct nat *nat, uint32_t slot)
 		tagged_unlink(nat, session->tagged);
 }
 
+void nat_sessions_end(struct nat *nat, uint32_t mapping)
+{
+	while (nat->siblings[mapping].head)
+		session_unlink(nat, nat->siblings[mapping].head);
+}
+
 void nat_mapping_end(struct nat *nat, uint32_t slot, uint64_t now_ms, bool hold)
 {
 	struct nat_mapping *mapping = &nat->mappings[slot];
 
-	while (nat->siblings[slot].head)
-		session_unlink(nat, nat->siblings[slot].head);
+	nat_sessions_end(nat, slot);
 	unindex_inside(nat, slot);
 	give_port_back(nat, slot, now_ms, hold);
 	host_lose_mapping(nat, mapping->host, mapping->kind);
@@ -329,8 +335,7 @@ void nat_mapping_end(struct nat *nat, uint32_t slot, uint64_t now_ms, bool hold)
 
 void nat_mapping_move(struct nat *nat, uint32_t slot, uint32_t outside_addr)
 {
-	while (nat->siblings[slot].head)
-		session_unlink(nat, nat->siblings[slot].head);
+	nat_sessions_end(nat, slot);
 	nat_index_remove(&nat->by_outside, slot);
 	nat->mappings[slot].outside.addr = outside_addr;
 	index_outside(nat, slot);

@@ -161,6 +161,24 @@ static int run_reload(struct control_client *client,
 	return answer(client, object);
 }
 
+/* All of one host at once: its share is bounded by its quotas. */
+static int run_flush(struct control_client *client,
+		     const struct request *request)
+{
+	struct json_object *object;
+	uint32_t ended;
+
+	if (!request->filter.set[FILTER_HOST])
+		return control_refuse(client, "flush: which host? The key "
+					      "\"host\" is missing");
+	ended = gateway_flush_host(gateway_of(client), request->filter.host);
+	object = json_object_new_object();
+	if (object)
+		json_object_object_add(object, "flushed",
+				       json_object_new_int64(ended));
+	return answer(client, object);
+}
+
 #define ALL_FILTERS \
 	{ \
 		true, true, true, true \
@@ -175,6 +193,10 @@ static const struct verb verbs[] = {
 	  .takes = { [FILTER_HOST] = true } },
 	{ .name = "rules", .run = run_rules },
 	{ .name = "reload", .run = run_reload, .changes = true },
+	{ .name = "flush",
+	  .run = run_flush,
+	  .changes = true,
+	  .takes = { [FILTER_HOST] = true } },
 };
 
 static const struct verb *find_verb(const char *name)

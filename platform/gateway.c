@@ -407,6 +407,11 @@ void gateway_close(struct gateway *g)
 
 /* --- looking ---------------------------------------------------------------- */
 
+uint32_t gateway_flush_host(struct gateway *g, uint32_t addr)
+{
+	return nat_flush_host(g->nat, addr, loop_clock_ms());
+}
+
 const struct nat *gateway_nat(const struct gateway *g)
 {
 	return g->nat;

@@ -33,6 +33,9 @@ void gateway_close(struct gateway *gateway);
  * with a sentence in error and nothing changed. */
 int gateway_reload(struct gateway *gateway, char *error, size_t error_size);
 
+/* Ends all that an inside host has but its forwards; see nat_flush_host(). */
+uint32_t gateway_flush_host(struct gateway *gateway, uint32_t addr);
+
 const struct nat *gateway_nat(const struct gateway *gateway);
 const struct config *gateway_config(const struct gateway *gateway);
 const struct network_state *gateway_network(const struct gateway *gateway);

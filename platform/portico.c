@@ -128,6 +128,21 @@ static enum cli_exit run_reload(const struct cli *cli)
 	return code;
 }
 
+static enum cli_exit run_flush(const struct cli *cli)
+{
+	struct json_object *reply, *flushed;
+	enum cli_exit code;
+
+	if (!cli->filters[FILTER_HOST])
+		return cli_fail(CLI_USAGE, "flush needs --host ADDRESS");
+	code = cli_ask(cli, false, &reply);
+	if (reply && json_object_object_get_ex(reply, "flushed", &flushed))
+		printf("%s: %lld sessions ended\n", cli->filters[FILTER_HOST],
+		       (long long)json_object_get_int64(flushed));
+	json_object_put(reply);
+	return code;
+}
+
 static const struct command commands[] = {
 	{ "status", NULL, "what the gateway does now", 0, false, run_status },
 	{ "mappings", NULL, "inside sockets and their outside ports", FILTERS,
@@ -139,6 +154,8 @@ static const struct command commands[] = {
 	{ "rules", NULL, "the packet filter rules",
 	  BIT(OPTION_CONFIG) | BIT(OPTION_BACKEND), false, cli_rules },
 	{ "reload", NULL, "read the configuration again", 0, true, run_reload },
+	{ "flush", NULL, "end all that one inside host has", BIT(OPTION_HOST),
+	  true, run_flush },
 	{ "doctor", NULL, "what outside Portico makes it fail",
 	  BIT(OPTION_CONFIG), false, cli_doctor },
 	{ "check", "FILE", "say whether a configuration is valid", 0, false,

@@ -202,6 +202,17 @@ static struct json_object *ports(const struct nat_stats *stats)
 	return object;
 }
 
+static struct json_object *idle_probes(const struct nat_stats *stats)
+{
+	struct json_object *object = json_object_new_object();
+
+	if (!object)
+		return NULL;
+	put_number(object, "sent", stats->idle_probes);
+	put_number(object, "skipped", stats->idle_unprobed);
+	return object;
+}
+
 static struct json_object *packets(const struct nat_stats *stats)
 {
 	struct json_object *object = json_object_new_object();
@@ -291,6 +302,8 @@ struct json_object *views_status(const struct views_status *status)
 	put_text(object, "backend", status->backend);
 	put_text(object, "config", status->config);
 	put_number(object, "held_overflow", nat->held_overflow);
+	put_number(object, "icmp_suppressed", nat->icmp_suppressed);
+	put(object, "idle_probes", idle_probes(nat));
 	put(object, "tagged_sessions", use(nat->tagged, nat->tagged_limit));
 	return object;
 }

@@ -169,11 +169,16 @@ struct nat_config {
 	uint32_t host_sessions; /* per inside host */
 	uint32_t mapping_sessions; /* per mapping */
 	uint32_t host_new_per_second; /* new mappings per host, 10 s of burst */
+	/* ICMP errors made in a second and at once (RFC 1812 4.3.2.8, RFC 5508
+	 * REQ-10f); 0: none (REQ-9). */
+	uint32_t icmp_per_second; /* in all */
+	uint32_t host_icmp_per_second; /* to one inside host */
 
 	bool hairpin;
 	bool inbound_refresh; /* RFC 4787 REQ-6a, peers already sent to */
 	bool icmp_after_6s; /* RFC 5382 REQ-4 */
 	bool parity; /* RFC 4787 REQ-4 */
+	bool idle_probe; /* ask the inside end of an idle session (RFC 7857 2) */
 	uint8_t refuse_code; /* ICMP type 3 code for refusals: 13 or 1 */
 	uint32_t fragment_s; /* life of a followed datagram, 2..120 */
 
@@ -231,6 +236,11 @@ uint32_t nat_configure(struct nat *nat, const struct nat_config *config,
  * Returns the number of mappings ended. */
 uint32_t nat_set_uplink(struct nat *nat, uint32_t addr, uint64_t now_ms);
 uint32_t nat_uplink(const struct nat *nat);
+
+/* An inside address changes hands (its lease ended): ends its dynamic mappings
+ * and all its sessions; its forwards stay (RFC 4787 13). Their ports rest.
+ * Returns the number of sessions ended. */
+uint32_t nat_flush_host(struct nat *nat, uint32_t addr, uint64_t now_ms);
 
 /* Ports on which the router itself listens or talks; they are not handed out
  * and packets to them are left to the router unless mapped. */
@@ -306,7 +316,7 @@ struct nat_result nat_translate(struct nat *nat, struct nat_packet *packet,
 
 /* Packets of the engine's own, to be sent by the same raw socket: fragments
  * that had come before the first of their datagram (after its verdict), late
- * ICMP (icmp_after_6s). To be called until it returns false after a result with
+ * ICMP (icmp_after_6s), questions to idle ends (idle_probe). To be called until it returns false after a result with
  * `output`, and once a second.
  * True: *packet (*length bytes) is valid until the next call of any kind. */
 bool nat_next_output(struct nat *nat, uint64_t now_ms, const uint8_t **packet,
@@ -397,6 +407,9 @@ struct nat_stats {
 	uint64_t untouched_packets;
 	uint64_t drops[NAT_DROPS];
 	uint64_t held_overflow; /* ports freed early: limits.held_ports hit */
+	uint64_t icmp_suppressed; /* not made: icmp_per_second and so on hit */
+	uint64_t idle_probes; /* idle ends asked */
+	uint64_t idle_unprobed; /* not asked: too many at once */
 };
 
 void nat_stats(const struct nat *nat, struct nat_stats *stats);

@@ -6,7 +6,7 @@ import re
 import signal
 
 from daemon import PORTICO, PORTICOD
-from lab import E, L1, R1
+from lab import E, L1, L2, R1
 from netns import wait_for
 from tools import Who, ask, ask_tcp
 
@@ -193,3 +193,24 @@ def test_without_a_configuration_it_finds_the_devices(lab):
         assert ask(sock, (R1, 7162)).startswith(E + ":")
         sock.close()
     assert process.stop() == 0, process.output()
+
+
+def test_a_host_can_be_flushed(lab):
+    """What a lease's end is told by: nothing of the host is left, nothing of
+    others is touched, and an inside host's traffic begins anew."""
+    lab.need_portico()
+    lab.start()
+    with Who(lab.wan, udp=[(R1, 7130)], tcp=[(R1, 7130)]):
+        one, two = lab.lan1.udp(L1, 5130), lab.lan2.udp(L2, 5130)
+        before = ask(one, (R1, 7130))
+        kept = ask(two, (R1, 7130))
+        tcp = lab.lan1.tcp((R1, 7130), source=(L1, 5131))
+        said = lab.daemon.run("flush", "--host", L1).stdout
+        assert said == f"{L1}: 2 sessions ended\n", said
+        assert lab.mapping(f"{L1}:5130") is None
+        assert lab.mapping(f"{L1}:5131", "tcp") is None
+        assert ask(two, (R1, 7130)) == kept
+        assert ask(one, (R1, 7130)) != before  # its port rests
+        assert lab.daemon.run("flush", check=False).returncode == 2
+        for sock in (one, two, tcp):
+            sock.close()

@@ -252,12 +252,14 @@ static void req_10e(void)
 	engine_free(&engine);
 }
 
-static uint32_t answers(struct engine *engine, uint32_t packets)
+static uint32_t answers(struct engine *engine, uint32_t hosts, uint32_t packets)
 {
 	uint32_t count = 0;
 
-	while (packets--)
-		count += engine_udp(engine, NAT_PATH_OUTBOUND, out)
+	for (uint32_t i = 0; i < hosts * packets; i++)
+		count += engine_udp(engine, NAT_PATH_OUTBOUND,
+				    flow_of(INSIDE_1 + i % hosts, 5000, PEER_1,
+					    7000))
 				 .answer_length != 0;
 	return count;
 }
@@ -268,13 +270,43 @@ static void req_10f(void)
 
 	engine_make(&engine);
 	engine.config.host_mappings = 0;
-	CU_ASSERT_EQUAL(answers(&engine, 1000), 100);
+	engine.config.host_icmp_per_second = 1000;
+	CU_ASSERT_EQUAL(answers(&engine, 8, 100), 100);
 	engine.now += 9;
-	CU_ASSERT_EQUAL(answers(&engine, 10), 0);
+	CU_ASSERT_EQUAL(answers(&engine, 8, 2), 0);
 	engine.now += 1;
-	CU_ASSERT_EQUAL(answers(&engine, 10), 1);
+	CU_ASSERT_EQUAL(answers(&engine, 8, 2), 1);
 	engine.now += SECOND;
-	CU_ASSERT_EQUAL(answers(&engine, 1000), 100);
+	CU_ASSERT_EQUAL(answers(&engine, 8, 100), 100);
+	engine_free(&engine);
+}
+
+static void req_10f_host(void)
+{
+	struct engine engine;
+
+	engine_make(&engine);
+	engine.config.host_mappings = 0;
+	CU_ASSERT_EQUAL(answers(&engine, 1, 100), 10);
+	engine.now += 99;
+	CU_ASSERT_EQUAL(answers(&engine, 1, 5), 0);
+	engine.now += 1;
+	CU_ASSERT_EQUAL(answers(&engine, 1, 5), 1);
+	engine.now += SECOND;
+	CU_ASSERT_EQUAL(answers(&engine, 4, 100), 40);
+	engine_free(&engine);
+}
+
+/* REQ-9: the operator may want none. */
+static void req_9(void)
+{
+	struct engine engine;
+
+	engine_make(&engine);
+	engine.config.host_mappings = 0;
+	engine.config.icmp_per_second = 0;
+	CU_ASSERT_EQUAL(answers(&engine, 1, 5), 0);
+	CU_ASSERT_EQUAL(engine_stats(&engine).drops[NAT_DROP_HOST_QUOTA], 5);
 	engine_free(&engine);
 }
 
@@ -302,6 +334,11 @@ static const struct requirement table[] = {
 	  NULL },
 	{ "RFC5508 REQ-10f", "SHOULD",
 	  "generated errors are limited to 100 a second", req_10f, NULL },
+	{ "RFC5508 REQ-10f", "REC",
+	  "generated errors are limited to 10 a second for one host",
+	  req_10f_host, NULL },
+	{ "RFC5508 REQ-9", "MAY", "generated errors can be switched off", req_9,
+	  NULL },
 	{ "RFC5508 REQ-11", "MAY", "unknown ICMP types do not cross", req_11,
 	  NULL },
 };

@@ -114,6 +114,7 @@ struct gateway {
 	struct network_state network;
 	uint64_t now_ms;
 	void *records, *indices;
+	uint32_t flushed; /* the last host */
 	unsigned reloads;
 	const char *reload_error; /* NULL: the reload succeeds */
 };
@@ -167,6 +168,12 @@ size_t gateway_warnings(struct gateway *gateway, const char *const **warnings)
 void gateway_rules_spec(const struct gateway *gateway, struct rules_spec *spec)
 {
 	spec->uplink = gateway->network.uplink.name;
+}
+
+uint32_t gateway_flush_host(struct gateway *gateway, uint32_t addr)
+{
+	gateway->flushed = addr;
+	return 17;
 }
 
 int gateway_reload(struct gateway *gateway, char *error, size_t error_size)

@@ -85,6 +85,7 @@ static void test_odd_length(void)
 
 	/* engine_run() judges the checksums of every answer. */
 	make(&engine);
+	engine.config.host_icmp_per_second = 20;
 	for (uint32_t bytes = 0; bytes < 20; bytes++) {
 		packet_udp(&engine.packet, out, NULL, bytes);
 		CU_ASSERT_EQUAL(
@@ -213,7 +214,9 @@ static void test_rate(void)
 	/* 100 at once, then one each 10 ms; the drops are counted all the
 	 * same. */
 	make(&engine);
+	engine.config.host_icmp_per_second = 1000;
 	CU_ASSERT_EQUAL(answers(&engine, 300), 100);
+	CU_ASSERT_EQUAL(engine_stats(&engine).icmp_suppressed, 200);
 	CU_ASSERT_EQUAL(engine_stats(&engine).drops[NAT_DROP_HOST_QUOTA], 300);
 	engine.now += 9;
 	CU_ASSERT_EQUAL(answers(&engine, 10), 0);
@@ -223,6 +226,40 @@ static void test_rate(void)
 	CU_ASSERT_EQUAL(answers(&engine, 10), 5);
 	engine.now += 3600 * SECOND;
 	CU_ASSERT_EQUAL(answers(&engine, 300), 100);
+	engine_free(&engine);
+}
+
+static int answers_to(struct engine *engine, uint32_t host, int packets)
+{
+	int count = 0;
+
+	for (int i = 0; i < packets; i++)
+		count += engine_udp(engine, NAT_PATH_OUTBOUND,
+				    flow_of(host, 5000, PEER_1, 7000))
+				 .answer_length > 0;
+	return count;
+}
+
+/* One host's refusals do not silence those of others. */
+static void test_host_rate(void)
+{
+	struct engine engine;
+
+	make(&engine);
+	CU_ASSERT_EQUAL(answers_to(&engine, INSIDE_1, 50), 10);
+	CU_ASSERT_EQUAL(answers_to(&engine, INSIDE_2, 50), 10);
+	CU_ASSERT_EQUAL(engine_stats(&engine).icmp_suppressed, 80);
+	engine.now += 99;
+	CU_ASSERT_EQUAL(answers_to(&engine, INSIDE_1, 5), 0);
+	engine.now += 1;
+	CU_ASSERT_EQUAL(answers_to(&engine, INSIDE_1, 5), 1);
+	engine.config.host_icmp_per_second = 0;
+	engine.now += 10 * SECOND;
+	CU_ASSERT_EQUAL(answers_to(&engine, INSIDE_1, 5), 0);
+	engine.config.host_icmp_per_second = 10;
+	engine.config.icmp_per_second = 0;
+	engine.now += 10 * SECOND;
+	CU_ASSERT_EQUAL(answers_to(&engine, INSIDE_2, 5), 0);
 	engine_free(&engine);
 }
 
@@ -236,6 +273,7 @@ static const struct test tests[] = {
 	{ "a refused hairpin is told", test_hairpin },
 	{ "there are packets that nobody is told about", test_silence },
 	{ "answers are limited to 100 a second", test_rate },
+	{ "answers to one host are limited to 10 a second", test_host_rate },
 };
 
 int main(int argc, char **argv)

@@ -40,6 +40,32 @@ static void test_rules(void)
 	lab_close(&lab);
 }
 
+static void test_flush(void)
+{
+	struct lab lab;
+	struct json_object *object, *flushed;
+
+	lab_open(&lab);
+	check_error(&lab, lab.read_path,
+		    "{\"command\":\"flush\",\"host\":\"192.168.1.1\"}\n",
+		    "read-only");
+	check_error(&lab, lab.path, "{\"command\":\"flush\"}\n", "which host");
+	CU_ASSERT_EQUAL(lab.gateway->flushed, 0);
+	check_error(&lab, lab.path,
+		    "{\"command\":\"flush\",\"host\":\"lan\"}\n",
+		    "an IPv4 address");
+	check_error(&lab, lab.path,
+		    "{\"command\":\"flush\",\"proto\":\"tcp\"}\n",
+		    "no such key");
+	object = ask(&lab, lab.path,
+		     "{\"command\":\"flush\",\"host\":\"192.168.9.9\"}\n");
+	CU_ASSERT_TRUE(json_object_object_get_ex(object, "flushed", &flushed));
+	CU_ASSERT_EQUAL(json_object_get_int(flushed), 17);
+	CU_ASSERT_EQUAL(lab.gateway->flushed, 0xc0a80909);
+	json_object_put(object);
+	lab_close(&lab);
+}
+
 static void test_reload(void)
 {
 	struct lab lab;
@@ -317,6 +343,7 @@ static const struct test tests[] = {
 	{ "status is answered on the read-only socket too", test_status },
 	{ "rules come as text with their backend", test_rules },
 	{ "reload changes, so the read-only socket refuses it", test_reload },
+	{ "flush wants a host", test_flush },
 	{ "a gateway that starts asks for patience", test_starting },
 	{ "filters are applied, peers of mappings too", test_filters },
 	{ "wrong commands, keys and values are refused by name",

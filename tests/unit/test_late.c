@@ -257,6 +257,7 @@ static void test_rate(void)
 
 	make(&engine);
 	engine.config.host_mappings = 0;
+	engine.config.host_icmp_per_second = 1000;
 	syn(&engine, PEER_1, 7000, 5000);
 	syn(&engine, PEER_1, 7001, 5000);
 	engine.now += 6 * SECOND;
