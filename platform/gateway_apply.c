@@ -14,25 +14,6 @@
 
 /* --- planning ------------------------------------------------------------- */
 
-static bool in_ranges(const struct config_range *ranges, size_t count,
-		      uint32_t port)
-{
-	for (size_t i = 0; i < count; i++)
-		if (port >= ranges[i].first && port <= ranges[i].last)
-			return true;
-	return false;
-}
-
-/* Low ports that are not also in `ports` are for low sources only. */
-static void fill_low_only(const struct config *config, struct nat_portset *set)
-{
-	for (uint32_t port = 1; port < 1024; port++)
-		if (in_ranges(config->low_ports, config->low_ports_count,
-			      port) &&
-		    !in_ranges(config->ports, config->ports_count, port))
-			nat_portset_add(set, (uint16_t)port);
-}
-
 static int fill_nat(struct gateway_plan *plan, const struct config *config,
 		    const struct network_state *network)
 {
@@ -40,7 +21,7 @@ static int fill_nat(struct gateway_plan *plan, const struct config *config,
 
 	plan->nat = config->nat;
 	memcpy(plan->nat.pool, plan->spec.pool, sizeof(plan->nat.pool));
-	fill_low_only(config, &plan->nat.low_only);
+	plan->nat.low_only = plan->spec.low_only;
 	plan->inside = malloc(bytes ? bytes : 1);
 	if (!plan->inside)
 		return -ENOMEM;

@@ -54,6 +54,13 @@ static struct config_range router_ports(const struct config *config)
 	return range;
 }
 
+static void fill_low_only(const struct config *config, struct nat_portset *set)
+{
+	add_ranges(set, config->low_ports, config->low_ports_count);
+	for (size_t i = 0; i < config->ports_count; i++)
+		remove_range(set, &config->ports[i]);
+}
+
 static int fill_pools(const struct config *config, struct spec_storage *storage)
 {
 	struct nat_portset *udp = &storage->pool[NAT_POOL_UDP];
@@ -65,6 +72,7 @@ static int fill_pools(const struct config *config, struct spec_storage *storage)
 	remove_range(udp, &storage->rules.router_ports);
 	nat_portset_remove(udp, 0);
 	storage->pool[NAT_POOL_TCP] = *udp;
+	fill_low_only(config, &storage->low_only);
 	return empty(udp) ? -ERANGE : 0;
 }
 

@@ -23,6 +23,9 @@ struct spec_storage {
 	 * router_ports; query ids: all of `ports`, which no local socket can
 	 * take away. */
 	struct nat_portset pool[NAT_POOLS];
+	/* The part of them for inside ports below 1024 only: `low_ports` that
+	 * are not also in `ports`. */
+	struct nat_portset low_only;
 	/* Ports that enter the queue: the pool's and the forwards'. */
 	struct nat_portset queue_udp;
 	struct nat_portset queue_tcp;
