@@ -65,9 +65,11 @@ void cli_scene_close(struct cli_scene *scene);
 /* The network as it is now; NULL when it could not be read. */
 const struct network_state *cli_scene_network(const struct cli_scene *scene);
 
-/* The commands that need no daemon: cli_local.c, cli_doctor.c. */
+/* The commands that need no daemon: cli_local.c, cli_doctor.c,
+ * cli_selftest.c. */
 enum cli_exit cli_rules(const struct cli *cli);
 enum cli_exit cli_check(const struct cli *cli);
 enum cli_exit cli_doctor(const struct cli *cli);
+enum cli_exit cli_selftest(const struct cli *cli);
 
 #endif

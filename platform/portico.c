@@ -48,7 +48,8 @@ static const struct {
 			    "the control socket (" CLIENT_CONTROL_DEFAULT ")" },
 	[OPTION_JSON] = { "json", NULL, "JSON for programs instead of text" },
 	[OPTION_CONFIG] = { "config", "FILE",
-			    "rules, doctor: by this file, not the daemon's" },
+			    "rules, doctor, selftest: by this file, not the "
+			    "daemon's" },
 	[OPTION_BACKEND] = { "backend", "NAME",
 			     "rules: for nftables or iptables" },
 	[OPTION_HOST] = { "host", "ADDRESS", "only this inside host" },
@@ -158,6 +159,8 @@ static const struct command commands[] = {
 	  true, run_flush },
 	{ "doctor", NULL, "what outside Portico makes it fail",
 	  BIT(OPTION_CONFIG), false, cli_doctor },
+	{ "selftest", NULL, "what kind of NAT this is, measured",
+	  BIT(OPTION_CONFIG), false, cli_selftest },
 	{ "check", "FILE", "say whether a configuration is valid", 0, false,
 	  cli_check },
 };
