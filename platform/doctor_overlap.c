@@ -1,8 +1,9 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later
  *
- * Findings about addresses that lie on both sides: an uplink behind another
- * NAT whose address or network is also a part of the inside. What comes from
- * there then passes for an inside host's, and what goes there never leaves.
+ * Findings about an uplink behind another NAT: that there is one, and addresses
+ * that lie on both sides, since the uplink's own or its network is also a part
+ * of the inside. What comes from there then passes for an inside host's, and
+ * what goes there never leaves.
  */
 #include "doctor.h"
 
@@ -60,6 +61,32 @@ static void examine_address(const struct network_state *network,
 		   addr, rules_prefix_text(net, text));
 }
 
+/* Addresses that the Internet does not route: RFC 1918 3, and what carriers put
+ * between their customers and their own NAT (RFC 6598 7). */
+static const struct nat_prefix not_public[] = {
+	{ 0x0a000000, 8 }, /* 10.0.0.0/8 */
+	{ 0x64400000, 10 }, /* 100.64.0.0/10 */
+	{ 0xac100000, 12 }, /* 172.16.0.0/12 */
+	{ 0xc0a80000, 16 }, /* 192.168.0.0/16 */
+};
+
+static void examine_carrier(const struct network_state *network,
+			    struct doctor_report *report)
+{
+	char addr[RULES_PREFIX_TEXT];
+
+	for (size_t i = 0; i < sizeof(not_public) / sizeof(not_public[0]); i++)
+		if (nat_prefix_has(&not_public[i], network->uplink_addr))
+			doctor_add(report, DOCTOR_WARN,
+				   "ask the provider for a public address, or "
+				   "forward at the other NAT as well",
+				   "the uplink's address %s is not a public "
+				   "one: behind another NAT%s, forwards and "
+				   "open filtering end there",
+				   rules_addr_text(network->uplink_addr, addr),
+				   i == 1 ? " of the provider (CGN)" : "");
+}
+
 static void examine_route(const struct network_state *network, const char *line,
 			  struct doctor_report *report)
 {
@@ -85,6 +112,7 @@ void doctor_overlap(const struct doctor_context *context, const char *routes,
 
 	if (!network)
 		return;
+	examine_carrier(network, report);
 	examine_address(network, report);
 	while (*routes) {
 		examine_route(network, routes, report);

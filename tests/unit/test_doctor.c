@@ -316,18 +316,57 @@ static void test_overlap(void)
 	CU_ASSERT_EQUAL(finding->level, DOCTOR_FAIL);
 	CU_ASSERT_PTR_NOT_NULL(finding->remedy);
 	if (little_endian()) {
-		CU_ASSERT_EQUAL(report.count, 2);
+		CU_ASSERT_EQUAL(report.count, 3);
 		CU_ASSERT_PTR_NOT_NULL(
 			find(&report, "network 10.1.2.0/24 at", "10.0.0.0/8"));
 	}
 	doctor_report_free(&report);
 	/* A narrow inside beside it is a usual double NAT; so is none. */
 	report = overlap_of(0x0a010203, (struct nat_prefix){ 0x0a010300, 24 });
-	CU_ASSERT_EQUAL(report.count, 0);
+	CU_ASSERT_EQUAL(report.count, 1);
+	CU_ASSERT_EQUAL(report.worst, DOCTOR_WARN);
 	doctor_report_free(&report);
 	report = overlap_of(0, (struct nat_prefix){ 0xc0a80000, 16 });
 	CU_ASSERT_EQUAL(report.count, 0);
 	doctor_report_free(&report);
+}
+
+/* Both sides of the edge of every network that is not public. */
+static void test_carrier(void)
+{
+	static const struct {
+		uint32_t addr;
+		const char *found; /* NULL: nothing */
+	} cases[] = {
+		{ 0x09ffffff, NULL },
+		{ 0x0a000000, "10.0.0.0 is not a public one" },
+		{ 0x0affffff, "10.255.255.255 is not a public one" },
+		{ 0x0b000000, NULL },
+		{ 0x643fffff, NULL },
+		{ 0x64400000, "100.64.0.0 is not a public one: behind another "
+			      "NAT of the provider (CGN)" },
+		{ 0x647fffff, "NAT of the provider (CGN)" },
+		{ 0x64800000, NULL },
+		{ 0xac0fffff, NULL },
+		{ 0xac100000, "behind another NAT, forwards" },
+		{ 0xac1fffff, "behind another NAT, forwards" },
+		{ 0xac200000, NULL },
+		{ 0xc0a7ffff, NULL },
+		{ 0xc0a80000, "behind another NAT, forwards" },
+		{ 0xc0a8ffff, "behind another NAT, forwards" },
+		{ 0xc0a90000, NULL },
+	};
+
+	for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
+		struct doctor_report report = overlap_of(
+			cases[i].addr, (struct nat_prefix){ 0xc6120000, 24 });
+
+		CU_ASSERT_EQUAL(report.count, cases[i].found ? 1 : 0);
+		if (cases[i].found)
+			CU_ASSERT_PTR_NOT_NULL(
+				find(&report, cases[i].found, "there"));
+		doctor_report_free(&report);
+	}
 }
 
 static void test_print(void)
@@ -426,6 +465,7 @@ static const struct test tests[] = {
 	{ "the queue's listener", test_queue },
 	{ "the default route of a device", test_default_route },
 	{ "networks both inside and at the uplink", test_overlap },
+	{ "an uplink address that is not public is told", test_carrier },
 	{ "a finding is one line", test_print },
 	{ "a child brings the report", test_child },
 	{ "the status gets what is wrong only", test_for_status },
