@@ -60,6 +60,7 @@ struct gateway {
 	pid_t doctor_child;
 	char *doctor_text;
 	bool doctor_repeats; /* looks whether an inserted rule helped */
+	bool doctor_asked; /* while it looked: then it looks once more */
 };
 
 /* --- gateway_apply.c --- */
@@ -123,7 +124,8 @@ void gateway_withdraw_rules(struct gateway *gateway,
 /* Whether "fallback": "kernel" is asked for and the rules cannot do it. */
 bool gateway_fallback_lost(const struct gateway *gateway);
 
-/* Looks at the slow conditions (forward policy, offload...) again. */
+/* Looks at the slow conditions (forward policy, offload...) again; while a look
+ * is under way, after it. */
 void gateway_examine(struct gateway *gateway);
 void gateway_warnings_free(struct gateway *gateway);
 

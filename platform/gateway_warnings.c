@@ -174,6 +174,13 @@ static void heal(struct gateway *g)
 	gateway_examine(g);
 }
 
+/* Who asked meanwhile knows of something that this look may have missed. */
+static void look_again(struct gateway *g)
+{
+	if (g->doctor_asked)
+		gateway_examine(g);
+}
+
 /* Replaces the findings; what was not there before goes to the log. */
 static void take_report(struct gateway *g, const struct doctor_report *report)
 {
@@ -224,11 +231,14 @@ static void doctor_speaks(struct watch *watch, uint32_t events)
 	if (!done)
 		return;
 	stop_doctor(g);
-	if (done < 0)
-		return;
-	take_report(g, &report);
-	doctor_report_free(&report);
-	heal(g);
+	if (done > 0) {
+		take_report(g, &report);
+		doctor_report_free(&report);
+		heal(g);
+	} else {
+		g->doctor_repeats = false;
+	}
+	look_again(g);
 }
 
 /* Asks in a child process: nft and iptables-save may take their time. */
@@ -242,7 +252,8 @@ void gateway_examine(struct gateway *g)
 		.for_status = true,
 	};
 
-	if (g->doctor.fd >= 0)
+	g->doctor_asked = g->doctor.fd >= 0;
+	if (g->doctor_asked)
 		return;
 	g->doctor.handler = doctor_speaks;
 	g->doctor.fd = doctor_begin(&context, &g->doctor_child);

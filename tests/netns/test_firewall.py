@@ -2,7 +2,9 @@
 """Other programs' forward chains with drop policy and `ct state established`
 refuse untracked answers: doctor says so, "forward_accept" heals it."""
 import contextlib
+import os
 import re
+import shutil
 
 from lab import E, L1, R1
 from netns import wait_for
@@ -218,6 +220,43 @@ def test_the_rule_comes_back_when_the_firewall_was_loaded_anew(lab):
                                "forward_accept": "insert"})
             wait_for("the rule", lambda: tagged(lab), 10)
             works(lab)
+
+
+SLOW_NFT = """#!/bin/sh
+case "$*" in
+*list*) {real} "$@"; echo >>{listed}; sleep 1 ;;
+*) exec {real} "$@" ;;
+esac
+"""
+
+
+def slow_nft(lab):
+    """A command line that starts the daemon where every listing of nft takes
+    a second longer, and the file that gets a line for each."""
+    real, slow, listed = (os.path.join(lab.directory, name)
+                          for name in ("nft", "slow-nft", "listed"))
+    shutil.copy(shutil.which("nft"), real)
+    with open(slow, "w") as file:
+        file.write(SLOW_NFT.format(real=real, listed=listed))
+    os.chmod(slow, 0o755)
+    return ("unshare", "--mount", "sh", "-c",
+            'mount --bind "$0" "$1" && shift && exec "$@"', slow,
+            shutil.which("nft")), listed
+
+
+def test_a_reload_while_the_doctor_looks_is_not_forgotten(lab):
+    """The look that is under way began before the firewall was loaded anew:
+    it says that all is well."""
+    with firewall(lab, ("nft", "-f", "-"), NFT):
+        wrap, listed = slow_nft(lab)
+        lab.start(forwards=FORWARDS, forward_accept="insert", wrap=wrap)
+        # The first listing is the insertion's, the second the doctor's.
+        wait_for("the doctor's listing", lambda: os.path.getsize(listed) > 1)
+        lab.gw.run("nft", "-f", "-",
+                   input="delete table inet filter" + NFT)
+        assert not tagged(lab), tagged(lab)
+        lab.daemon.reload({"forwards": FORWARDS, "forward_accept": "insert"})
+        wait_for("the rule", lambda: tagged(lab), 15)
 
 
 def test_doctor_is_content_with_a_healthy_gateway(lab):
