@@ -179,10 +179,14 @@ def random_file(directory, count):
     return path
 
 
-def iperf3(space, server, *arguments, seconds=1):
-    """The "end" part of iperf3's report."""
-    done = space.run("iperf3", "-J", "-c", server, "-t", seconds, *arguments,
-                     check=False, timeout=seconds + 15)
+def iperf3(space, there, server, *arguments, seconds=1):
+    """The "end" part of iperf3's report. Each run has a server of its own in
+    `there`: one that serves on is still busy with the end of a test when its
+    client is done, and then refuses the next."""
+    with there.running("iperf3", "-s", "-1", "-B", server):
+        there.wait_listener(5201)
+        done = space.run("iperf3", "-J", "-c", server, "-t", seconds,
+                         *arguments, check=False, timeout=seconds + 15)
     report = json.loads(done.stdout)
     assert "error" not in report, f"iperf3: {report['error']}"
     return report["end"]
