@@ -61,9 +61,8 @@ static bool may_be_answered(const struct nat_work *work)
 	       work->p.class == NAT_CLASS_QUERY;
 }
 
-uint32_t nat_build_unreachable(struct nat *nat, uint32_t src, uint32_t dst,
-			       uint8_t code, const uint8_t *packet,
-			       uint32_t quote)
+uint32_t nat_build_error(struct nat *nat, uint32_t src, uint32_t dst,
+			 uint16_t kind, const uint8_t *packet, uint32_t quote)
 {
 	uint8_t *ip = nat->answer;
 	uint8_t *icmp = ip + IPV4_HEADER;
@@ -80,8 +79,7 @@ uint32_t nat_build_unreachable(struct nat *nat, uint32_t src, uint32_t dst,
 	ip[IP_PROTO] = NAT_PROTO_ICMP;
 	nat_store32(ip + IP_SRC, src);
 	nat_store32(ip + IP_DST, dst);
-	icmp[ICMP_TYPE] = ICMP_UNREACHABLE;
-	icmp[ICMP_CODE] = code;
+	nat_store16(icmp + ICMP_TYPE, kind);
 	memcpy(icmp + ICMP_QUOTE, packet, quote);
 	nat_store16(icmp + ICMP_CHECKSUM,
 		    (uint16_t)~nat_checksum_sum(icmp, length - IPV4_HEADER));
@@ -90,21 +88,38 @@ uint32_t nat_build_unreachable(struct nat *nat, uint32_t src, uint32_t dst,
 	return length;
 }
 
+/* Tells the sender, an inside host, quoting the packet as it came, up to 576
+ * bytes in all (RFC 1812 4.3.2.3). */
+static void tell(struct nat_work *work, uint16_t kind,
+		 struct nat_result *result)
+{
+	struct nat *nat = work->nat;
+
+	if (!may_be_answered(work) ||
+	    !nat_may_answer(nat, nat_find_host(nat, work->p.src), work->now_ms))
+		return;
+	result->answer_length = nat_build_error(nat, 0, work->p.src, kind,
+						work->p.ip, work->p.length);
+	result->answer = nat->answer;
+}
+
 struct nat_result nat_refuse(struct nat_work *work, enum nat_drop drop)
 {
 	struct nat *nat = work->nat;
 	struct nat_result result = nat_drop(nat, drop);
 
 	/* A stray TCP segment is met with silence (RFC 6887 10.4). */
-	if (drop == NAT_DROP_NO_SESSION || drop == NAT_DROP_BAD_CHECKSUM ||
-	    !may_be_answered(work) ||
-	    !nat_may_answer(nat, nat_find_host(nat, work->p.src), work->now_ms))
-		return result;
-	/* The packet as it came, up to 576 bytes in all (RFC 1812 4.3.2.3). */
-	result.answer_length = nat_build_unreachable(nat, 0, work->p.src,
-						     nat->config->refuse_code,
-						     work->p.ip,
-						     work->p.length);
-	result.answer = nat->answer;
+	if (drop != NAT_DROP_NO_SESSION && drop != NAT_DROP_BAD_CHECKSUM)
+		tell(work,
+		     ICMP_KIND(ICMP_UNREACHABLE, nat->config->refuse_code),
+		     &result);
+	return result;
+}
+
+struct nat_result nat_hop_ended(struct nat_work *work)
+{
+	struct nat_result result = { .verdict = NAT_CONSUMED };
+
+	tell(work, ICMP_KIND(ICMP_TIME_EXCEEDED, 0), &result);
 	return result;
 }

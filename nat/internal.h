@@ -348,16 +348,17 @@ struct nat_result nat_untouched(struct nat *nat);
 struct nat_result nat_translated(enum nat_mark mark);
 /* False when the transport checksum is certainly wrong. */
 bool nat_l4_checksum_good(const struct nat_work *work);
-/* Writes an ICMP 3 about `quote` bytes of packet to nat->answer; returns its
- * length. src 0: filled in by the kernel. */
-uint32_t nat_build_unreachable(struct nat *nat, uint32_t src, uint32_t dst,
-			       uint8_t code, const uint8_t *packet,
-			       uint32_t quote);
+/* Writes an ICMP error, of an ICMP_KIND(), about `quote` bytes of packet to
+ * nat->answer; returns its length. src 0: filled in by the kernel. */
+uint32_t nat_build_error(struct nat *nat, uint32_t src, uint32_t dst,
+			 uint16_t kind, const uint8_t *packet, uint32_t quote);
 /* May one more ICMP be made now (RFC 1812 4.3.2.8)? host: the inside host that
  * it is for, 0: another. Takes what it grants, counts what it does not. */
 bool nat_may_answer(struct nat *nat, uint32_t host, uint64_t now_ms);
 /* Drops and tells the sender, an inside host, by ICMP 3 (RFC 5508 REQ-8). */
 struct nat_result nat_refuse(struct nat_work *work, enum nat_drop drop);
+/* Ends a packet from inside whose TTL is over and tells its sender. */
+struct nat_result nat_hop_ended(struct nat_work *work);
 
 struct nat_result nat_outbound(struct nat_work *work);
 struct nat_result nat_inbound(struct nat_work *work);

@@ -85,10 +85,10 @@ const uint8_t *nat_late_output(struct nat *nat, uint64_t now_ms,
 		    !nat->config->icmp_after_6s ||
 		    !nat_may_answer(nat, 0, now_ms))
 			continue;
-		*length = nat_build_unreachable(nat, nat->uplink,
-						late->peer_addr,
-						PORT_UNREACHABLE, late->quote,
-						late->length);
+		*length = nat_build_error(nat, nat->uplink, late->peer_addr,
+					  ICMP_KIND(ICMP_UNREACHABLE,
+						    PORT_UNREACHABLE),
+					  late->quote, late->length);
 		return nat->answer;
 	}
 	return NULL;

@@ -75,6 +75,9 @@ enum {
 	ICMP_TIMESTAMP_REPLY = 14
 };
 
+/* Type and code as they stand in the packet. */
+#define ICMP_KIND(type, code) ((uint16_t)((type) << 8 | (code)))
+
 enum nat_class {
 	NAT_CLASS_ICMP, /* any ICMP that is none of the following */
 	NAT_CLASS_PORTS, /* TCP, UDP, DCCP, UDP-Lite: sport, dport are set */

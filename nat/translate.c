@@ -183,7 +183,7 @@ struct nat_result nat_inbound(struct nat_work *work)
  * packet leaves by the raw socket. */
 static struct nat_result send_back(struct nat_work *work, uint16_t source_port)
 {
-	/* No kernel counts its hops on this way; a TTL of 1 may arrive. */
+	/* No kernel counts its hops on this way. */
 	nat_rewrite_hop(work->p.ip);
 	nat_rewrite_source(work, work->nat->uplink, source_port);
 	/* No kernel segments it on this way: nothing may be left partial. */
@@ -209,6 +209,9 @@ static struct nat_result turn_back(struct nat_work *work)
 
 	if (!target || !nat->config->hairpin)
 		return not_mapped(work);
+	/* Routing would tell the sender of a destination it does not know. */
+	if (p->ip[IP_TTL] <= 1)
+		return nat_hop_ended(work);
 	drop = nat_open_outbound(work, p->dst, p->dport, &mapping, &session);
 	if (drop)
 		return nat_refuse(work, drop);

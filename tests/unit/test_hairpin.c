@@ -441,6 +441,32 @@ static void test_target_makes_room(void)
 	engine_free(&engine);
 }
 
+/* RFC 1812 4.3.2.3: the sender finds quoted what it sent, not where the packet
+ * was going. */
+static void test_last_hop(void)
+{
+	struct engine engine;
+	struct packet sent;
+	struct nat_result result;
+
+	make(&engine);
+	packet_udp(&engine.packet, flow_of(INSIDE_1, 5000, UPLINK, 40001), NULL,
+		   11);
+	engine.packet.data[8] = 1;
+	packet_fix_ip(&engine.packet);
+	sent = engine.packet;
+	result = engine_run(&engine, NAT_PATH_HAIRPIN_IN);
+	CU_ASSERT_EQUAL(result.verdict, NAT_CONSUMED);
+	CU_ASSERT_EQUAL_FATAL(result.answer_length, QUOTE + sent.length);
+	CU_ASSERT_EQUAL(result.answer[PACKET_IP], 11);
+	CU_ASSERT_EQUAL(result.answer[PACKET_IP + 1], 0);
+	CU_ASSERT_EQUAL(memcmp(result.answer + QUOTE, sent.data, sent.length),
+			0);
+	/* It opened nothing. */
+	CU_ASSERT_EQUAL(engine_stats(&engine).mappings, 1);
+	engine_free(&engine);
+}
+
 static const struct test tests[] = {
 	{ "a datagram reaches the other host from our address, and back",
 	  test_udp },
@@ -459,6 +485,7 @@ static const struct test tests[] = {
 	{ "what may not pass is refused", test_refused },
 	{ "hairpinning can be switched off", test_switched_off },
 	{ "a second pass without a first is refused", test_second_pass_alone },
+	{ "a hop that is the last is told with what was sent", test_last_hop },
 	{ "an uplink lost between the passes sends nothing",
 	  test_uplink_lost_between },
 	{ "a target that made room for the sender is gone",
