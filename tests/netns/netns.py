@@ -22,6 +22,7 @@ SO_ATTACH_FILTER = 26
 SO_RCVBUFFORCE = 33
 ETH_P_ALL = 3
 ETH_P_IP = 0x0800
+PACKET_OUTGOING = 4
 _libc = ctypes.CDLL(None, use_errno=True)
 _home = os.open("/proc/self/ns/net", os.O_RDONLY)
 
@@ -199,8 +200,8 @@ class Namespace:
         wait_for(f"a listener on port {port} in {self.name}",
                  lambda: self.has_listener(port, kind), seconds)
 
-    def capture(self, expression, device=None):
-        return Capture(self, expression, device)
+    def capture(self, expression, device=None, sent=True):
+        return Capture(self, expression, device, sent=sent)
 
     def link_socket(self, device):
         """A packet socket that sends whole Ethernet frames."""
@@ -240,9 +241,12 @@ def _attach(sock, expression):
 class Capture:
     """IPv4 packets seen by a namespace from now on, from the IP header on.
     The kernel filters and keeps them until they are asked for. Without a
-    device it sees what every device receives, with one also what is sent."""
+    device it sees what every device receives, with one also what is sent,
+    unless sent=False."""
 
-    def __init__(self, namespace, expression, device=None, room=8 << 20):
+    def __init__(self, namespace, expression, device=None, room=8 << 20,
+                 sent=True):
+        self.sent = sent
         protocol = 0 if device else socket.htons(ETH_P_IP)
         with namespace.entered():
             self.sock = socket.socket(socket.AF_PACKET, socket.SOCK_DGRAM,
@@ -260,7 +264,9 @@ class Capture:
         with contextlib.suppress(BlockingIOError):
             while True:
                 try:
-                    packets.append(self.sock.recv(65535))
+                    packet, where = self.sock.recvfrom(65535)
+                    if self.sent or where[2] != PACKET_OUTGOING:
+                        packets.append(packet)
                 except OSError as error:  # a device went down
                     if isinstance(error, BlockingIOError):
                         raise

@@ -5,31 +5,14 @@ import contextlib
 import os
 
 from lab import E, L1, L2, R1
-from tools import Who, ask, download, httpd, limit, pattern, random_file, \
-    upload
+from tools import EVERY_OFFLOAD, Who, ask, download, httpd, limit, offload, \
+    pattern, random_file, upload, usual_offloads
 
 MB = 1000 * 1000
 UDP_SEGMENT = 103
 SOL_UDP = 17
-OFF = ["gro", "gso", "tso", "tx", "rx", "sg", "rx-gro-list",
-       "rx-udp-gro-forwarding"]
 FORWARDS = [{"name": "media", "proto": "udp", "outside": 7777,
              "to": f"{L1}:7777"}]
-
-
-def offload(lab, *features):
-    """Switches features ("gro on") on every device a packet meets."""
-    for space, devices in ((lab.lan1, ["eth0"]), (lab.lan2, ["eth0"]),
-                           (lab.gw, ["p1", "p2", "wan0"]),
-                           (lab.wan, ["up0"])):
-        for device in devices:
-            words = [word for f in features for word in f.split()]
-            space.run("ethtool", "-K", device, *words)
-
-
-def usual(lab):
-    offload(lab, "rx-gro-list off", "rx-udp-gro-forwarding off", "gro off",
-            "rx on", "tx on", "sg on", "gso on", "tso on")
 
 
 def collect(sock, count):
@@ -102,7 +85,7 @@ def check_all(lab, **config):
 def merging(lab, *features):
     """Senders send single packets; the gateway's devices merge them, which
     is checked to happen."""
-    usual(lab)
+    usual_offloads(lab)
     for space, device in ((lab.lan1, "eth0"), (lab.lan2, "eth0"),
                           (lab.wan, "up0")):
         space.run("ethtool", "-K", device, "tso", "off",
@@ -120,12 +103,12 @@ def merging(lab, *features):
         for space, device in ((lab.lan1, "eth0"), (lab.lan2, "eth0"),
                               (lab.wan, "up0")):
             space.run("ethtool", "-K", device, "tx-udp-segmentation", "on")
-        usual(lab)
+        usual_offloads(lab)
 
 
 @limit(90)
 def test_with_the_usual_offloads(lab):
-    usual(lab)
+    usual_offloads(lab)
     check_all(lab)
 
 
@@ -149,16 +132,16 @@ def test_with_fraglist_gro(lab):
 
 @limit(90)
 def test_with_every_offload_switched_off(lab):
-    offload(lab, *[f"{feature} off" for feature in OFF])
+    offload(lab, *[f"{feature} off" for feature in EVERY_OFFLOAD])
     try:
         check_all(lab)
     finally:
-        usual(lab)
+        usual_offloads(lab)
 
 
 @limit(90)
 def test_with_the_queue_told_not_to_use_gso(lab):
     lab.need_portico()
-    usual(lab)
+    usual_offloads(lab)
     check_all(lab, queue={"gso": "off"})
     assert not lab.portico("status")["queue"]["gso"]

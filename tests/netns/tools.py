@@ -215,6 +215,25 @@ def frame(packet, destination):
             + bytes.fromhex("0200000000ee0800") + bytes(packet))
 
 
+EVERY_OFFLOAD = ["gro", "gso", "tso", "tx", "rx", "sg", "rx-gro-list",
+                 "rx-udp-gro-forwarding"]
+
+
+def offload(lab, *features):
+    """Switches features ("gro on") on every device a packet meets."""
+    for space, devices in ((lab.lan1, ["eth0"]), (lab.lan2, ["eth0"]),
+                           (lab.gw, ["p1", "p2", "wan0"]),
+                           (lab.wan, ["up0"])):
+        for device in devices:
+            words = [word for f in features for word in f.split()]
+            space.run("ethtool", "-K", device, *words)
+
+
+def usual_offloads(lab):
+    offload(lab, "rx-gro-list off", "rx-udp-gro-forwarding off", "gro off",
+            "rx on", "tx on", "sg on", "gso on", "tso on")
+
+
 def neighbours_fail_fast(space, device):
     """An address nobody answers for is given up after 0.2 s, not 3 s."""
     for key, value in (("mcast_solicit", 2), ("retrans_time_ms", 100)):
