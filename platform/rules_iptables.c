@@ -156,6 +156,8 @@ static void chain_hairpin(FILE *out, const struct rules_spec *spec)
 	queue_all_ports(out, spec, "PORTICO-HAIRPIN");
 	queue_icmp(out, spec, "PORTICO-HAIRPIN", errors_icmp,
 		   COUNT(errors_icmp));
+	fputs("-A PORTICO-HAIRPIN -f", out);
+	queue(out, spec, false);
 }
 
 /* What an inside device sends: unicast that is routed neither inside nor

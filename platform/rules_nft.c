@@ -128,7 +128,8 @@ static void queue_ports(FILE *out, const struct rules_spec *spec)
 }
 
 /* What comes to the uplink's address: pool and forward ports, and the ICMP
- * that may belong to a mapping. With reassembly the last rule meets nothing. */
+ * that may belong to a mapping. With reassembly the last rule meets nothing, as
+ * that of the hairpin. */
 static void chain_inbound(FILE *out, const struct rules_spec *spec)
 {
 	unsigned number = spec->queue_number;
@@ -159,8 +160,9 @@ static void chain_hairpin(FILE *out, const struct rules_spec *spec)
 	queue_ports(out, spec);
 	fprintf(out,
 		"\t\ticmp type %s queue num %u bypass\n"
+		"\t\tip frag-off & 0x1fff != 0 queue num %u\n"
 		"\t}\n",
-		errors_text, number);
+		errors_text, number, number);
 }
 
 static void rules_to_address(FILE *out, const struct rules_spec *spec)
