@@ -29,7 +29,7 @@ SOL_UDP, UDP_SEGMENT = 17, 103
 SEGMENT, SEGMENTS = 1200, 20
 
 
-# --- super-packets beside the probe --------------------------------------------
+# --- super-packets beside the probe ------------------------------------------
 
 class Bulk:
     """Super-packets of UDP and TCP in both directions, one after the other,
@@ -105,7 +105,7 @@ class Bulk:
             assert new > old, f"no super-packet of {kind} was queued"
 
 
-# --- manners ---------------------------------------------------------------------
+# --- manners -----------------------------------------------------------------
 
 def small_packets(lab):
     usual_offloads(lab)

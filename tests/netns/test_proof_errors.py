@@ -48,7 +48,7 @@ def check_error(got, source, target, kind, quoted):
         kind, inner.hex(), quoted.hex())
 
 
-# --- errors from outside ---------------------------------------------------------
+# --- errors from outside -----------------------------------------------------
 
 @proof()
 def rfc5508_req4a_4b_4c_the_host_finds_quoted_what_it_sent(probe):
@@ -163,7 +163,7 @@ def rfc5508_4_redirect_and_source_quench_do_not_come_in(probe):
             probe.send("wan", error(ROUTER, E, kind, code, 0x01020304, out))
 
 
-# --- errors from inside -------------------------------------------------------------
+# --- errors from inside ------------------------------------------------------
 
 def delivered(probe, packet):
     """What H1 gets of an answer that P1 sends to what left."""
@@ -207,7 +207,7 @@ def rfc5508_req5_an_error_from_inside_about_nothing_ends(probe):
         probe.send("lan1", error(H1, P1, 3, 3, 0, got[:24]))
 
 
-# --- errors by hairpin -----------------------------------------------------------------
+# --- errors by hairpin -------------------------------------------------------
 
 @proof()
 def rfc5508_req7_and_7a_a_hairpinned_error_shows_the_outside(probe):

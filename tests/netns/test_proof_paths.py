@@ -58,7 +58,7 @@ def rfc5382_req8_and_8a_hairpin_shows_the_outside_source(probe):
         assert (address(got, 16), port(got, 2)) == (H1, 5003), got.hex()
 
 
-# --- path MTU ------------------------------------------------------------------
+# --- path MTU ----------------------------------------------------------------
 
 def narrow_uplink(probe, mtu):
     for space, device in ((probe.lab.gw, "wan0"), (probe.lab.wan, "up0")):
@@ -101,7 +101,7 @@ def rfc4787_req13a_without_df_it_leaves_in_fragments_in_order(probe):
     assert wire.payload(datagram)[8:] == data
 
 
-# --- TTL -------------------------------------------------------------------------
+# --- TTL ---------------------------------------------------------------------
 
 def check_time_exceeded(got, source, target, packet):
     kind, code, got_source, got_target, inner, _ = quote(got)
@@ -176,7 +176,7 @@ def rfc1812_4_3_2_7_no_error_about_errors_and_broadcasts(probe):
         probe.send("wan", udp("240.0.0.1", 7000, E, outside, ttl=1))
 
 
-# --- what stays as it is ------------------------------------------------------------
+# --- what stays as it is -----------------------------------------------------
 
 @proof()
 def rfc7857_dscp_ecn_and_df_are_left_as_they_are(probe):
@@ -221,7 +221,7 @@ def rfc768_a_udp_checksum_of_zero_stays_zero_and_none_becomes_zero(probe):
     assert wire.payload(got)[6:8] == b"\xff\xff", got.hex()
 
 
-# --- IP ids -------------------------------------------------------------------------
+# --- IP ids ------------------------------------------------------------------
 
 @proof()
 def rfc6864_what_may_be_fragmented_gets_an_id_of_its_own(probe):
@@ -246,7 +246,7 @@ def rfc6864_the_id_of_a_packet_with_df_is_left_alone(probe):
         assert wire.identity(got) == number and wire.dont_fragment(got)
 
 
-# --- IP options ------------------------------------------------------------------------
+# --- IP options --------------------------------------------------------------
 
 OPTIONS = {
     "record route": b"\x07\x07\x04\0\0\0\0\0",
@@ -298,7 +298,7 @@ def rfc791_ports_are_found_behind_harmless_options(probe):
     assert (address(got, 16), port(got, 2)) == (H1, 5052), got.hex()
 
 
-# --- addresses that may not cross -------------------------------------------------------
+# --- addresses that may not cross --------------------------------------------
 
 NOBODY = ("0.0.0.0", "0.1.2.3", "127.0.0.1", "127.9.9.9", "169.254.7.7",
           "224.0.0.1", "239.255.255.250", "240.0.0.1", "255.255.255.255")
