@@ -150,7 +150,9 @@ def rfc5508_req4_an_error_about_nothing_we_sent_ends(probe):
 @proof()
 def rfc6146_3_4_an_error_about_an_error_ends(probe):
     out = opened(probe, flows(5107)["udp"])
-    inner = bytes(error(E, P1, 3, 3, 0, out))
+    query = opened(probe, flows(5109)["echo"])
+    # Its second word would be taken for the query's id.
+    inner = bytes(error(E, P1, 3, 4, port(query, 4) << 16, out))
     with probe.silence():
         probe.send("wan", error(ROUTER, E, 3, 1, 0, inner))
 

@@ -69,8 +69,9 @@ def everything(probe):
 
 def check_million(probe, kind, ports):
     """The flood arrives, and leaves nothing behind."""
+    before = everything(probe)
     flood(probe, kind, ports, 20000, RATE)  # the batch's buffers
-    before, memory = everything(probe), resident_kb(probe)
+    memory = resident_kb(probe)
     judged, dropped = queue(probe)
     flood(probe, kind, ports, MILLION, RATE)
     now_judged, now_dropped = queue(probe)

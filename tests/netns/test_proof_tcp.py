@@ -139,17 +139,16 @@ def rfc5382_req4_an_unsolicited_syn_hears_nothing_for_6_seconds(probe):
         late.send("wan", segment(P1, 6003, E, 8003, "S", 99))
         views = {"silent": probe.watch("wan"), "late": late.watch("wan")}
         opened = again = False
-        for now, seen in collect(views, 8.5):
-            if now > 1 and not again:  # repeated, as hosts do
+        # 6 s, then two of the daemon's ticks: one for the SYN, and one for
+        # its repetition, had that been kept, too.
+        for now, seen in collect(views, 8):
+            if now > 0.2 and not again:  # repeated, as hosts do
                 again = True
                 probe.send("wan", *syns)
                 late.send("wan", *syns)
             if now > 3 and not opened:
                 opened = True
                 late.send("lan1", segment(H1, 8003, P1, 6003, "S", 1))
-            if now > 6.2 and len(seen["late"]) >= 3:
-                break
-        time.sleep(0.2)
         assert views["silent"].read() == [], views["silent"].read()
         (when, syn), *answers = seen["late"]
         assert 3 <= when < 6 and (port(syn, 0), syn[33]) == (8003, 2), syn
