@@ -171,10 +171,10 @@ def check_orphans(probe, packets):
     with Flow(probe, 5410) as flow:
         flood(probe, "orphan", [1], packets, ORPHANS)
     _, now_dropped = queue(probe)
-    assert flow.sent > 100, flow.sent
+    assert flow.sent > 30, flow.sent
     # On a busy machine the daemon may not run for as long as it takes to
     # fill the queue; that loses packets, but no other does.
-    few = flow.sent // 50 if now_dropped > dropped else 0
+    few = 1 + flow.sent // 20 if now_dropped > dropped else 0
     assert flow.lost <= few, (flow.lost, flow.sent, now_dropped - dropped)
 
 
