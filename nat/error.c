@@ -182,6 +182,26 @@ struct nat_result nat_error_hairpin(struct nat_work *work)
 	return nat_translated(NAT_MARK_HAIRPIN);
 }
 
+/* The mapping whose packet an error quotes that was raised behind both passes
+ * of a hairpin: our address and an inside socket. *target: the mapping by
+ * which its sender knows the other end. */
+static uint32_t quoted_hairpin(struct nat_work *work,
+			       const struct nat_quote *quote, uint32_t *target)
+{
+	struct nat *nat = work->nat;
+	uint32_t mapping = nat_find_outside(
+		nat, nat_socket(quote->proto, quote->src, quote->sport));
+
+	*target = nat_find_inside(nat, nat_socket(quote->proto, quote->dst,
+						  quote->dport));
+	for (; mapping && *target; *target = nat->mappings[*target].alias)
+		if (nat_find_session(nat, mapping, nat->uplink,
+				     nat->mappings[*target].outside.port,
+				     work->now_ms))
+			return mapping;
+	return 0;
+}
+
 /* An error the kernel raised about a packet after we had rewritten its source
  * (dead next hop, tunnel MTU) goes to ourselves over lo. The host that sent
  * the packet gets it instead, in a packet of its own. */
@@ -192,13 +212,15 @@ struct nat_result nat_error_loopback(struct nat_work *work)
 	struct nat_packet answer = *work->packet;
 	const struct nat_socket *inside;
 	struct nat_quote quote;
-	uint32_t mapping;
+	uint32_t mapping, target = 0;
 
 	if (work->p.class != NAT_CLASS_ERROR || work->p.dst != nat->uplink ||
 	    work->p.length > sizeof(nat->answer) ||
 	    nat_parse_quote(&work->p, &quote))
 		return nat_untouched(nat);
 	mapping = quoted_outside(work, &quote);
+	if (!mapping)
+		mapping = quoted_hairpin(work, &quote, &target);
 	if (!mapping)
 		return nat_untouched(nat);
 	inside = &nat->mappings[mapping].inside;
@@ -208,6 +230,10 @@ struct nat_result nat_error_loopback(struct nat_work *work)
 	copy.packet = &answer;
 	if (nat_parse(&answer, &copy.p) || nat_parse_quote(&copy.p, &quote))
 		return nat_untouched(nat);
+	if (target)
+		nat_rewrite_quote_destination(
+			&copy.p, &quote, nat->uplink,
+			nat->mappings[target].outside.port);
 	nat_rewrite_quote_source(&copy.p, &quote, inside->addr, inside->port);
 	nat_rewrite_outer(copy.p.ip, 0, inside->addr);
 	return (struct nat_result){ .verdict = NAT_CONSUMED,

@@ -219,6 +219,20 @@ def test_a_dead_inside_host_is_told_to_the_outside_peer(lab):
         check_quotes(errors.wait(1), 3, 1, 9999)
 
 
+def test_a_dead_host_behind_a_hairpin_is_told_to_the_other_host(lab):
+    """What the sender gets quotes its own packet, not where that went."""
+    gateway(lab)
+    neighbours_fail_fast(lab.gw, "lan0")
+    with lab.lan1.capture("icmp[0] = 3", "eth0") as errors:
+        sock = lab.lan1.socket(bind=(L1, 5045), connect=(E, 9999))
+        no_route_within(sock)
+        sock.close()
+        kind, code, _, target, inner, _ = quote(errors.wait(1)[0])
+    assert (kind, code, target) == (3, 1, L1), (kind, code, target)
+    assert (address(inner, 12), port(inner, 0)) == (L1, 5045)
+    assert (address(inner, 16), port(inner, 2)) == (E, 9999)
+
+
 def test_an_error_about_nothing_we_sent_is_not_passed_on(lab):
     gateway(lab)
     from scapy.layers.inet import ICMP, IP, UDP

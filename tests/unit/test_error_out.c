@@ -176,6 +176,41 @@ static void test_loopback(void)
 	}
 }
 
+/* Both passes of a hairpin are behind the packet that the error quotes; the
+ * sender knows neither what it became nor where it went. */
+static void test_loopback_hairpin(void)
+{
+	struct error error = {
+		.src = UPLINK, .dst = UPLINK, .type = 3, .code = 1
+	};
+	struct engine engine;
+	struct packet sent, delivered, told;
+	struct nat_result result;
+	uint16_t other;
+
+	engine_make(&engine);
+	other = engine_open(&engine, NAT_PROTO_UDP,
+			    flow_of(INSIDE_2, 6000, PEER_1, 9));
+	packet_udp(&engine.packet, flow_of(INSIDE_1, 5000, UPLINK, other), NULL,
+		   40);
+	sent = engine.packet;
+	ASSERT_TRANSLATED(engine_run(&engine, NAT_PATH_HAIRPIN_IN));
+	ASSERT_TRANSLATED(engine_run(&engine, NAT_PATH_HAIRPIN_OUT));
+	delivered = engine.packet;
+	packet_error(&engine.packet, error, &delivered);
+	result = engine_run(&engine, NAT_PATH_LOOPBACK);
+	CU_ASSERT_EQUAL_FATAL(result.verdict, NAT_CONSUMED);
+	CU_ASSERT_PTR_NOT_NULL_FATAL(result.answer);
+	memcpy(told.data, result.answer, result.answer_length);
+	CU_ASSERT_EQUAL(packet_get32(told.data + 16), INSIDE_1);
+	CU_ASSERT_EQUAL(memcmp(told.data + QUOTE + 12, sent.data + 12, 12), 0);
+	/* About a hairpin that nobody made: the router's own. */
+	packet_put16(delivered.data + PACKET_IP, 5001);
+	packet_error(&engine.packet, error, &delivered);
+	ASSERT_UNTOUCHED(engine_run(&engine, NAT_PATH_LOOPBACK));
+	engine_free(&engine);
+}
+
 static void test_loopback_others(void)
 {
 	struct error error = {
@@ -219,6 +254,8 @@ static const struct test tests[] = {
 	  test_error_out_others },
 	{ "no inside address leaves in a quote", test_error_out_leak },
 	{ "an error to ourselves becomes one to the host", test_loopback },
+	{ "an error about a hairpinned packet reaches its sender",
+	  test_loopback_hairpin },
 	{ "other packets on lo are left alone", test_loopback_others },
 };
 
