@@ -3,6 +3,8 @@
 
 #include <string.h>
 
+#include "packets_other.h"
+
 enum { UDP_BYTES = 8, TCP_BYTES = 20, ICMP_BYTES = 8 };
 
 /* --- bytes -------------------------------------------------------------- */
@@ -56,6 +58,8 @@ static uint32_t checksum_offset(uint8_t proto)
 {
 	switch (proto) {
 	case NAT_PROTO_UDP:
+	case NAT_PROTO_UDPLITE:
+	case NAT_PROTO_DCCP:
 		return 6;
 	case NAT_PROTO_TCP:
 		return 16;
@@ -297,8 +301,9 @@ const char *packet_wrong(const uint8_t *data, uint32_t length)
 	if (packet_get16(data + 6) & 0x3fff) /* covers the whole datagram */
 		return NULL;
 	field = checksum_offset(data[9]);
-	if (!field)
-		return NULL;
+	if (!field || data[9] == NAT_PROTO_UDPLITE || data[9] == NAT_PROTO_DCCP)
+		return packet_other_wrong(data[9], pseudo_sum(data, bytes), l4,
+					  bytes);
 	if (bytes < field + 2)
 		return "the transport header is cut";
 	if (data[9] == NAT_PROTO_UDP && !packet_get16(l4 + field))

@@ -87,8 +87,9 @@ void packet_make_partial(struct packet *packet);
 void packet_fix_ip(struct packet *packet);
 void packet_fix_icmp(struct packet *packet);
 
-/* NULL when the header checksum, the transport checksum (UDP 0: none) and, in
- * an ICMP error, the quoted header checksum are right; else what is wrong. */
+/* NULL when the header checksum, the transport checksum (UDP 0: none; SCTP's
+ * CRC32c) and, in an ICMP error, the quoted header checksum are right; else what
+ * is wrong. */
 const char *packet_wrong(const uint8_t *data, uint32_t length);
 bool packet_ip_good(const uint8_t *data, uint32_t length);
 
