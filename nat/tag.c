@@ -21,6 +21,12 @@ enum { CHUNK_TYPE = 0, CHUNK_FLAGS = 1, CHUNK_LENGTH = 2, CHUNK_HEADER = 4 };
 enum { INIT_TAG = 4, INIT_BYTES = 20 };
 #define PARAMETER_NO_RESTART 0xc007U
 
+/* Chunks and parameters begin at multiples of 4 (RFC 9260 3.2, 3.2.1). */
+static uint32_t padded(uint32_t length)
+{
+	return (length + 3) & ~3U;
+}
+
 /* Looks for Disable-Restart among the parameters of an INIT. */
 static bool has_no_restart(struct nat_cursor cursor)
 {
@@ -31,27 +37,30 @@ static bool has_no_restart(struct nat_cursor cursor)
 		length = nat_load16(parameter + 2);
 		if (nat_load16(parameter) == PARAMETER_NO_RESTART)
 			return true;
-		if (length < 4 || !nat_cursor_take(&cursor, (length + 3) & ~3U))
+		if (length < 4 || !nat_cursor_take(&cursor, padded(length)))
 			return false;
 	}
 	return false;
 }
 
-/* An INIT stands alone in its packet, and its packet's tag is 0 (RFC 9260
- * 8.5.1); a declared tag is never 0 (3.3.2). */
+/* INIT and INIT-ACK stand alone in their packet (RFC 9260 6.10); an INIT's tag
+ * is 0, and no other's (8.5.1); a declared tag is never 0 (3.3.2). */
 static enum nat_tag_outcome read_init(struct nat_cursor chunk,
 				      struct nat_tag *tag)
 {
 	const uint8_t *init = nat_cursor_peek(&chunk, INIT_BYTES);
+	uint32_t length;
 
 	if (!init)
 		return NAT_TAG_SHORT;
+	length = nat_load16(init + CHUNK_LENGTH);
 	tag->initiates = init[CHUNK_TYPE] == CHUNK_INIT;
 	tag->declares = true;
 	tag->declared = nat_load32(init + INIT_TAG);
-	if (!tag->declared || (tag->initiates && tag->value))
+	if (!tag->declared || tag->initiates == (tag->value != 0) ||
+	    padded(length) < chunk.left)
 		return NAT_TAG_BAD;
-	nat_cursor_limit(&chunk, nat_load16(init + CHUNK_LENGTH));
+	nat_cursor_limit(&chunk, length);
 	if (!nat_cursor_take(&chunk, INIT_BYTES))
 		return NAT_TAG_BAD;
 	tag->no_restart = has_no_restart(chunk);
