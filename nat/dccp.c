@@ -2,9 +2,10 @@
  *
  * DCCP's connections (RFC 4340, RFC 5597): opened by a Request, or by the
  * Listen of a server behind a translator (RFC 5596), established with the first
- * answer, closing after a Close or Reset. A closing connection that goes on is
- * established again, so that a forged Reset costs nothing while there is
- * traffic; sequence windows are not followed. The timers are TCP's (RFC 5597
+ * answer (one end alone, whatever it says, opens nothing), closing after a Close
+ * or Reset. A closing connection that goes on is established again, so that a
+ * forged Reset costs nothing while there is traffic; sequence windows are not
+ * followed. The timers are TCP's (RFC 5597
  * REQ-5 asks for the same 124 and 4 minutes).
  */
 #include "internal.h"
@@ -42,6 +43,7 @@ void nat_dccp_step(struct nat *nat, uint32_t slot,
 {
 	uint8_t state = nat->sessions[slot].state, type = type_of(packet);
 	bool closes = type == DCCP_CLOSE || type == DCCP_RESET;
+	const uint8_t both = NAT_SESSION_OUT | NAT_SESSION_IN;
 
 	if (nat_dccp_is_first(packet)) {
 		/* On a closing pair of sockets: a new connection. */
@@ -52,7 +54,7 @@ void nat_dccp_step(struct nat *nat, uint32_t slot,
 	}
 	if (closes && state == NAT_STATE_ESTABLISHED)
 		move(nat, slot, NAT_STATE_TRANS, NAT_TIMER_TCP_CLOSING, now_ms);
-	else if (!closes)
+	else if (!closes && (nat->sessions[slot].flags & both) == both)
 		move(nat, slot, NAT_STATE_ESTABLISHED,
 		     NAT_TIMER_TCP_ESTABLISHED, now_ms);
 }
