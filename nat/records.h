@@ -81,23 +81,28 @@ struct nat_peer_key {
 	uint8_t zero[3];
 };
 
+/* The tags of one direction: while keys change, both are in use; and one that
+ * nobody has proved yet must not push out the other. */
+struct nat_tags {
+	uint32_t value[2]; /* the one last used comes first */
+	uint32_t count;
+};
+
 /* What a tagged session has beside the others. */
 struct nat_tagged {
 	struct nat_peer_key key;
 	uint32_t session;
-	uint32_t in; /* tag of the packets to the inside host */
-	uint32_t out; /* tag of the packets from it */
+	struct nat_tags in; /* of the packets to the inside host */
+	struct nat_tags out; /* of the packets from it */
 	uint8_t flags;
 	uint8_t live; /* 0: this slot is free */
 	uint8_t zero[2];
 };
 
 enum {
-	NAT_TAGGED_IN = 1, /* `in` is known */
-	NAT_TAGGED_OUT = 2, /* `out` is known */
 	/* SCTP: this side wants no restart by others of the same ports. */
-	NAT_TAGGED_FREE_IN = 4,
-	NAT_TAGGED_FREE_OUT = 8,
+	NAT_TAGGED_FREE_IN = 1,
+	NAT_TAGGED_FREE_OUT = 2,
 };
 
 enum {

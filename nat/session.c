@@ -196,13 +196,17 @@ enum nat_drop nat_open_tagged(struct nat_work *work,
 {
 	struct nat *nat = work->nat;
 	enum nat_drop drop;
+	uint32_t host;
 
 	if (!nat_l4_checksum_good(work))
 		return NAT_DROP_BAD_CHECKSUM;
 	if (!nat_slots_left(&nat->tagged_slots))
 		nat_expire(nat, work->now_ms, 64);
-	if (!nat_slots_left(&nat->tagged_slots))
-		return NAT_DROP_TABLE_FULL;
+	if (!nat_slots_left(&nat->tagged_slots)) {
+		host = nat_host_get(nat, work->p.src, work->now_ms);
+		return host ? refuse_host(nat, host, NAT_DROP_TABLE_FULL) :
+			      NAT_DROP_TABLE_FULL;
+	}
 	*mapping = nat_find_inside(nat, nat_socket(work->p.proto, work->p.src,
 						   work->p.sport));
 	drop = *mapping ? widen_mapping(work, mapping) :

@@ -17,6 +17,10 @@
  *          confused. A tag that nobody waits for, at a peer with one host only,
  *          is that host's (the peer has changed keys first).
  *
+ * Each direction has room for two tags: the old one goes on while keys change,
+ * and what anybody could have sent (an INIT, an unknown SPI) only ever replaces
+ * the one that is less in use.
+ *
  * Whoever was first keeps what it has (behave 19.30): a newcomer is refused
  * with no_port, and never gets what another host's session would. Outsiders
  * open nothing, and a peer that no host speaks to is left to the router.
@@ -43,10 +47,29 @@ static uint32_t mapping_of(const struct nat *nat, uint32_t slot)
 	return nat->sessions[nat->tagged[slot].session].key.mapping;
 }
 
-static bool knows(const struct nat_tagged *tagged, uint8_t flag, uint32_t mine,
-		  uint32_t value)
+static bool knows(const struct nat_tags *tags, uint32_t value)
 {
-	return tagged->flags & flag && mine == value;
+	return (tags->count > 0 && tags->value[0] == value) ||
+	       (tags->count > 1 && tags->value[1] == value);
+}
+
+/* A tag that is certainly right comes first. */
+static void use(struct nat_tags *tags, uint32_t value)
+{
+	if (tags->count && tags->value[0] == value)
+		return;
+	tags->value[1] = tags->value[0];
+	tags->value[0] = value;
+	tags->count = tags->count ? 2 : 1;
+}
+
+/* One that may be wrong stands behind the one in use. */
+static void consider(struct nat_tags *tags, uint32_t value)
+{
+	if (knows(tags, value))
+		return;
+	tags->value[tags->count ? 1 : 0] = value;
+	tags->count = tags->count ? 2 : 1;
 }
 
 /* --- looking at a peer's sessions --------------------------------------------- */
@@ -55,30 +78,28 @@ static bool knows(const struct nat_tagged *tagged, uint8_t flag, uint32_t mine,
 static bool is_out(const struct nat_tagged *t, const struct nat_tag *tag)
 {
 	if (tag->initiates)
-		return knows(t, NAT_TAGGED_IN, t->in, tag->declared);
+		return knows(&t->in, tag->declared);
 	if (tag->reflected)
-		return knows(t, NAT_TAGGED_IN, t->in, tag->value);
+		return knows(&t->in, tag->value);
 	if (!tag->present)
-		return t->key.kind == NAT_TAG_GRE &&
-		       !(t->flags & NAT_TAGGED_OUT);
-	return knows(t, NAT_TAGGED_OUT, t->out, tag->value);
+		return t->key.kind == NAT_TAG_GRE && !t->out.count;
+	return knows(&t->out, tag->value);
 }
 
 static bool is_in(const struct nat_tagged *t, const struct nat_tag *tag)
 {
 	if (tag->initiates)
-		return knows(t, NAT_TAGGED_OUT, t->out, tag->declared);
+		return knows(&t->out, tag->declared);
 	if (tag->reflected)
-		return knows(t, NAT_TAGGED_OUT, t->out, tag->value);
+		return knows(&t->out, tag->value);
 	if (!tag->present)
-		return t->key.kind == NAT_TAG_GRE &&
-		       !(t->flags & NAT_TAGGED_IN);
-	return knows(t, NAT_TAGGED_IN, t->in, tag->value);
+		return t->key.kind == NAT_TAG_GRE && !t->in.count;
+	return knows(&t->in, tag->value);
 }
 
 static bool waits(const struct nat_tagged *t)
 {
-	return learnt[t->key.kind] && !(t->flags & NAT_TAGGED_IN);
+	return learnt[t->key.kind] && !t->in.count;
 }
 
 /* May a host of the same ports come beside it? */
@@ -175,6 +196,17 @@ static bool taken(struct nat_work *work, const struct nat_peer_key *key,
 	return false;
 }
 
+/* Counted among what the host was refused (nat_host_view). */
+static enum nat_drop refuse_sender(struct nat_work *work, enum nat_drop drop)
+{
+	struct nat *nat = work->nat;
+	uint32_t host = nat_host_get(nat, work->p.src, work->now_ms);
+
+	if (host)
+		nat->hosts[host].refused++;
+	return drop;
+}
+
 /* May this host open one more session with the peer? */
 static enum nat_drop may_open(struct nat_work *work,
 			      const struct nat_peer_key *key,
@@ -187,12 +219,14 @@ static enum nat_drop may_open(struct nat_work *work,
 	if (!sight->others)
 		return NAT_DROP_NONE;
 	if (learnt[key->kind])
-		return sight->others_wait ? NAT_DROP_NO_PORT : NAT_DROP_NONE;
+		return sight->others_wait ?
+			       refuse_sender(work, NAT_DROP_NO_PORT) :
+			       NAT_DROP_NONE;
 	if (taken(work, key, tag))
-		return NAT_DROP_NO_PORT;
+		return refuse_sender(work, NAT_DROP_NO_PORT);
 	if (key->kind == NAT_TAG_SCTP &&
 	    !(tag->no_restart && sight->others_bear))
-		return NAT_DROP_NO_PORT;
+		return refuse_sender(work, NAT_DROP_NO_PORT);
 	return NAT_DROP_NONE;
 }
 
@@ -200,20 +234,17 @@ static enum nat_drop may_open(struct nat_work *work,
 static void learn_out(struct nat_tagged *t, const struct nat_tag *tag)
 {
 	if (tag->declares) {
-		t->in = tag->declared;
-		t->flags |= NAT_TAGGED_IN;
+		/* An INIT-ACK may answer an INIT that nobody meant. */
+		consider(&t->in, tag->declared);
 		if (tag->no_restart)
 			t->flags |= NAT_TAGGED_FREE_OUT;
 		return;
 	}
-	if (t->key.kind == NAT_TAG_SCTP || !tag->present)
+	if (tag->reflected || !tag->present)
 		return;
-	t->out = tag->value;
-	t->flags |= NAT_TAGGED_OUT;
-	if (t->key.kind == NAT_TAG_GRE) {
-		t->in = tag->value;
-		t->flags |= NAT_TAGGED_IN;
-	}
+	use(&t->out, tag->value);
+	if (t->key.kind == NAT_TAG_GRE)
+		use(&t->in, tag->value);
 }
 
 /* The session of a packet from inside, found or made. A host that changes keys
@@ -275,14 +306,17 @@ struct nat_result nat_tagged_outbound(struct nat_work *work)
 /* What a packet from outside tells of its session. */
 static void learn_in(struct nat_tagged *t, const struct nat_tag *tag)
 {
-	if (tag->declares) {
-		t->out = tag->declared;
-		t->flags |= NAT_TAGGED_OUT;
+	if (tag->initiates) { /* by anybody (RFC 9260 5.2.2) */
+		consider(&t->out, tag->declared);
+	} else if (tag->declares) {
+		use(&t->out, tag->declared);
 		if (tag->no_restart)
 			t->flags |= NAT_TAGGED_FREE_IN;
+	} else if (knows(&t->in, tag->value)) {
+		if (tag->present && !tag->reflected)
+			use(&t->in, tag->value);
 	} else if (learnt[t->key.kind]) {
-		t->in = tag->value;
-		t->flags |= NAT_TAGGED_IN;
+		consider(&t->in, tag->value);
 	}
 }
 
@@ -326,7 +360,14 @@ struct nat_result nat_tagged_inbound(struct nat_work *work)
 
 /* --- ICMP errors -------------------------------------------------------------- */
 
-/* The quote is of a packet from inside as it left. A quote too short for its
+/* Of one moment: the one that the index names last, which was added first. */
+static uint32_t older(const struct nat *nat, uint32_t a, uint32_t b)
+{
+	return a && newer(nat, a, b) == b ? a : b;
+}
+
+/* The quote is of a packet from inside as it left. Of two hosts with one tag the
+ * first keeps it. A quote too short for its
  * tag, or of an INIT, tells whose it is where the peer has one host only. */
 uint32_t nat_tagged_quoted_outside(struct nat_work *work,
 				   const struct nat_quote *quote)
@@ -334,7 +375,7 @@ uint32_t nat_tagged_quoted_outside(struct nat_work *work,
 	struct nat *nat = work->nat;
 	struct nat_peer_key key =
 		peer_key(&quote->tag, quote->dst, quote->dport, quote->sport);
-	uint32_t slot = 0, only = 0;
+	uint32_t slot = 0, match = 0, only = 0;
 	bool several = false;
 
 	while ((slot = nat_next_tagged(nat, &key, slot))) {
@@ -344,10 +385,12 @@ uint32_t nat_tagged_quoted_outside(struct nat_work *work,
 			continue;
 		if (quote->tag.present &&
 		    is_out(&nat->tagged[slot], &quote->tag))
-			return mapping_of(nat, slot);
+			match = older(nat, match, slot);
 		several |= only && only != mapping_of(nat, slot);
 		only = mapping_of(nat, slot);
 	}
+	if (match)
+		return mapping_of(nat, match);
 	return several ? 0 : only;
 }
 
