@@ -341,6 +341,7 @@ enum nat_drop nat_parse_quote(const struct nat_parsed *error,
 {
 	struct nat_cursor cursor = nat_cursor(error->l4, error->l4_length);
 
+	*quote = (struct nat_quote){ 0 };
 	nat_cursor_take(&cursor, ICMP_QUOTE);
 	quote->ip = take_ip(&cursor);
 	if (!quote->ip)
