@@ -10,9 +10,10 @@
 
 #include "tests/unit/dice.h"
 #include "tests/unit/engine.h"
+#include "tests/unit/packets_other.h"
 #include "tests/unit/suite.h"
 
-#define PACKETS 20000
+#define PACKETS 40000
 #define LONGEST 100U /* bytes, for garbage */
 
 static const struct nat_forward forwards[] = {
@@ -35,6 +36,9 @@ struct run {
 	struct dice dice;
 };
 
+/* Whole packets by protocol: how many left, how many came in. */
+static uint32_t crossed[256][2];
+
 static uint32_t roll(struct run *run, uint32_t below)
 {
 	return dice_roll(&run->dice, below);
@@ -52,9 +56,18 @@ static void make(struct run *run, uint64_t seed)
 	engine_configure(&run->engine);
 }
 
+/* Every other time the way that such a packet goes, else any. */
 static enum nat_path any_path(struct run *run)
 {
-	return (enum nat_path)roll(run, NAT_PATHS);
+	const uint8_t *ip = run->engine.packet.data;
+	bool inside = packet_get32(ip + 12) >> 8 == INSIDE_1 >> 8;
+	bool ours = packet_get32(ip + 16) == UPLINK;
+
+	if (roll(run, 2) || (!inside && !ours))
+		return (enum nat_path)roll(run, NAT_PATHS);
+	return !inside ? NAT_PATH_INBOUND :
+	       ours    ? NAT_PATH_HAIRPIN_IN :
+			 NAT_PATH_OUTBOUND;
 }
 
 /* --- whole packets --------------------------------------------------------- */
@@ -77,13 +90,113 @@ static uint16_t any_port(struct run *run)
 			       (uint16_t)dice_next(&run->dice);
 }
 
+/* Two times of three between few sockets that have something to say to each
+ * other, by ports that are kept; else between any. */
+static struct flow any_flow(struct run *run)
+{
+	struct flow flow = flow_of(INSIDE_1 + roll(run, 2),
+				   (uint16_t)(5000 + roll(run, 2)),
+				   PEER_1 + roll(run, 2),
+				   (uint16_t)(5000 + roll(run, 2)));
+
+	if (!roll(run, 3))
+		return flow_of(any_addr(run), any_port(run), any_addr(run),
+			       any_port(run));
+	if (roll(run, 2))
+		return flow;
+	flow.src = UPLINK;
+	return flow_back(flow);
+}
+
+/* Few values, so that sessions meet. */
+static uint32_t any_tag(struct run *run)
+{
+	return roll(run, 20) ? roll(run, 5) : (uint32_t)dice_next(&run->dice);
+}
+
+/* SCTP has no tag 0, and declares what it uses. */
+static uint32_t some_tag(struct run *run)
+{
+	return roll(run, 20) ? 1 + roll(run, 2) : any_tag(run);
+}
+
+static void build_sctp(struct run *run, struct packet *packet, struct flow flow)
+{
+	static const uint8_t types[] = { 0, 0, 2, 4, 6, 14 };
+	struct sctp_init init = { .ack = roll(run, 2),
+				  .declared = some_tag(run),
+				  .no_restart = roll(run, 2) };
+
+	if (roll(run, 2)) {
+		init.tag = init.ack || !roll(run, 9) ? some_tag(run) : 0;
+		packet_sctp_init(packet, flow, init);
+		return;
+	}
+	packet_sctp(packet, flow,
+		    (struct sctp){ .tag = some_tag(run),
+				   .type = types[roll(run, 6)],
+				   .flags = (uint8_t)roll(run, 2),
+				   .bytes = (uint16_t)roll(run, 40) });
+}
+
+static void build_gre(struct run *run, struct packet *packet, struct flow flow)
+{
+	static const uint16_t protocols[] = { 0, 0x0800, 0x86dd, 0x880b };
+
+	if (roll(run, 2))
+		packet_pptp(packet, flow.src, flow.dst, (uint16_t)any_tag(run),
+			    roll(run, 40));
+	else
+		packet_gre(packet, flow.src, flow.dst,
+			   (struct gre){ .checksum = roll(run, 2),
+					 .keyed = roll(run, 3),
+					 .sequenced = roll(run, 2),
+					 .key = any_tag(run),
+					 .protocol = protocols[roll(run, 4)],
+					 .bytes = roll(run, 60) });
+}
+
+static void build_other(struct run *run, struct packet *packet,
+			struct flow flow)
+{
+	uint32_t bytes = roll(run, 40);
+
+	switch (roll(run, 5)) {
+	case 0:
+		packet_udplite(
+			packet, flow,
+			(uint16_t)(roll(run, 2) ? 8 + roll(run, bytes + 1) : 0),
+			bytes);
+		break;
+	case 1:
+		packet_dccp(
+			packet, flow,
+			(struct dccp){ .type = (uint8_t)roll(run, DCCP_T_TYPES),
+				       .is_short = !roll(run, 4),
+				       .coverage = (uint8_t)roll(run, 4),
+				       .bytes = (uint16_t)bytes });
+		break;
+	case 2:
+		build_sctp(run, packet, flow);
+		break;
+	case 3:
+		build_gre(run, packet, flow);
+		break;
+	default:
+		packet_esp(packet, flow.src, flow.dst, any_tag(run), bytes);
+	}
+}
+
 static void build_plain(struct run *run, struct packet *packet)
 {
 	static const uint8_t types[] = { 8, 0, 13, 14, 5, 40 };
-	struct flow flow = flow_of(any_addr(run), any_port(run), any_addr(run),
-				   any_port(run));
+	struct flow flow = any_flow(run);
 
-	switch (roll(run, 4)) {
+	switch (roll(run, 6)) {
+	case 4:
+	case 5:
+		build_other(run, packet, flow);
+		break;
 	case 0:
 		packet_udp(packet, flow, NULL, roll(run, 40));
 		break;
@@ -192,6 +305,15 @@ static bool healthy(const struct run *run, uint64_t seed, int step)
 	return false;
 }
 
+static void cross(struct run *run)
+{
+	enum nat_path path = any_path(run);
+	struct nat_result result = engine_run(&run->engine, path);
+
+	if (result.verdict == NAT_TRANSLATED && path <= NAT_PATH_OUTBOUND)
+		crossed[run->engine.packet.data[9]][path == NAT_PATH_INBOUND]++;
+}
+
 /* Feeds PACKETS packets; the tables are proved now and then. */
 static void feed(uint64_t seed, void (*next)(struct run *, struct packet *))
 {
@@ -203,7 +325,7 @@ static void feed(uint64_t seed, void (*next)(struct run *, struct packet *))
 		run.engine.checksum =
 			(enum nat_checksum)(roll(&run, 4) ? 0 : roll(&run, 3));
 		next(&run, &run.engine.packet);
-		engine_run(&run.engine, any_path(&run));
+		cross(&run);
 		run.engine.now += roll(&run, 2000);
 		if (i % 64 == 0 && !healthy(&run, seed, i))
 			break;
@@ -224,6 +346,9 @@ static void next_damaged(struct run *run, struct packet *packet)
 
 static void next_garbage(struct run *run, struct packet *packet)
 {
+	static const uint8_t protos[] = { 1,  1,  1,  6,   17,	33,
+					  47, 47, 50, 132, 132, 136 };
+
 	packet->length = roll(run, LONGEST + 1);
 	for (uint32_t i = 0; i < packet->length; i++)
 		packet->data[i] = (uint8_t)dice_next(&run->dice);
@@ -234,8 +359,7 @@ static void next_garbage(struct run *run, struct packet *packet)
 	if (packet->length >= PACKET_IP && roll(run, 4)) {
 		packet_put16(packet->data + 2, (uint16_t)packet->length);
 		packet_put16(packet->data + 6, 0x4000);
-		packet->data[9] =
-			(uint8_t)(roll(run, 2) ? 1 : 6 + 11 * roll(run, 2));
+		packet->data[9] = protos[roll(run, sizeof(protos))];
 		packet_put32(packet->data + 12, any_addr(run));
 		packet_put32(packet->data + 16, any_addr(run));
 		mend(run, packet);
@@ -244,8 +368,20 @@ static void next_garbage(struct run *run, struct packet *packet)
 
 static void test_whole(void)
 {
+	static const uint8_t protos[] = { 1, 6, 17, 33, 47, 50, 132, 136 };
+
+	memset(crossed, 0, sizeof(crossed));
 	for (uint64_t seed = 1; seed <= 3; seed++)
 		feed(seed, next_whole);
+	/* All protocols met their sessions, both ways: else this proves
+	 * little. */
+	for (size_t i = 0; i < sizeof(protos); i++) {
+		CU_ASSERT_TRUE(crossed[protos[i]][0] >= 50);
+		CU_ASSERT_TRUE(crossed[protos[i]][1] >= 20);
+		if (crossed[protos[i]][1] < 20)
+			printf("protocol %u: %u left, %u came in\n", protos[i],
+			       crossed[protos[i]][0], crossed[protos[i]][1]);
+	}
 }
 
 static void test_damaged(void)
