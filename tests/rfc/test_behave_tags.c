@@ -264,10 +264,36 @@ static void test_plain_gre(void)
 	engine_free(&engine);
 }
 
+/* RFC 6864 4.3, RFC 7857 10: what may be fragmented gets an id of ours, or the
+ * fragments of two hosts could be taken for one datagram's. */
+static void test_ids(void)
+{
+	for (int kind = 0; kind < KINDS; kind++) {
+		uint16_t ids[2];
+		struct engine engine;
+
+		engine_make(&engine);
+		open_n(&engine, kind, INSIDE_1, PEER_1, 1);
+		for (int i = 0; i < 2; i++) {
+			kind_packet(&engine.packet, kind,
+				    kind_flow(INSIDE_1, PEER_1), OUT_TAG(1));
+			packet_set_fragment(&engine.packet, 0);
+			ASSERT_TRANSLATED(
+				engine_run(&engine, NAT_PATH_OUTBOUND));
+			ids[i] = packet_get16(engine.packet.data + 4);
+		}
+		CU_ASSERT_NOT_EQUAL(ids[0], ids[1]);
+		engine_free(&engine);
+	}
+}
+
 static const struct requirement table[] = {
 	{ "BEHAVE 16 address", "MUST",
 	  "SCTP, GRE and ESP cross with nothing changed but the address",
 	  test_address_only, NULL },
+	{ "RFC6864 4.3 tagged", "MUST",
+	  "what may be fragmented leaves with an id of its own", test_ids,
+	  NULL },
 	{ "BEHAVE 16 SCTP life", "MUST",
 	  "an association passes from INIT to SHUTDOWN COMPLETE",
 	  test_sctp_life, NULL },

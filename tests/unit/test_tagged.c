@@ -141,6 +141,23 @@ static void test_full(void)
 	}
 }
 
+/* More has ended at once than a packet sweeps away, and the table's own dead
+ * are not among the first. */
+static void test_full_of_dead(void)
+{
+	struct engine engine;
+
+	engine_make(&engine);
+	for (uint32_t i = 0; i < engine.limits.tagged; i++)
+		open_n(&engine, ESP, INSIDE_1, PEER_1 + i, 1);
+	for (uint16_t i = 0; i < 60; i++)
+		engine_open(&engine, NAT_PROTO_UDP,
+			    flow_of(INSIDE_1, 5000, PEER_1, 1 + i));
+	engine.now += OTHER;
+	open_n(&engine, ESP, INSIDE_2, PEER_3, 1);
+	engine_free(&engine);
+}
+
 static void test_none(void)
 {
 	for (int kind = 0; kind < KINDS; kind++) {
@@ -361,6 +378,7 @@ static const struct test tests[] = {
 	{ "a session that is over is over without a sweep", test_ends_unswept },
 	{ "inbound traffic keeps a session as configured", test_refresh },
 	{ "a full table refuses the newcomer and tells it", test_full },
+	{ "a table full of dead sessions is not full", test_full_of_dead },
 	{ "a limit of 0 refuses all", test_none },
 	{ "a host's and a mapping's sessions are limited", test_quotas },
 	{ "a protocol is one mapping of a host", test_mapping_quota },
