@@ -14,8 +14,10 @@
  *   PPTP   the call id, ESP the SPI: each end chooses its own and tells it
  *          where we cannot read, so it is learnt from the peer's answer. While
  *          one host waits for its answer a second one is refused: two might be
- *          confused. A tag that nobody waits for, at a peer with one host only,
- *          is that host's (the peer has changed keys first).
+ *          confused. It waits for WAIT_MS at most, and not again before it was
+ *          answered, so that it keeps the peer from others no longer. A tag
+ *          that nobody waits for, at a peer with one host only, is that host's
+ *          (the peer has changed keys first).
  *
  * Each direction has room for two tags: the old one goes on while keys change,
  * and what anybody could have sent (an INIT, an unknown SPI) only ever replaces
@@ -26,6 +28,10 @@
  * open nothing, and a peer that no host speaks to is left to the router.
  */
 #include "internal.h"
+
+/* How long a host has the next unknown tag of a peer for itself. A key exchange
+ * that came to its end is followed by traffic at once. */
+#define WAIT_MS 30000U
 
 /* Kinds whose inward tag shows in an answer only. */
 static const bool learnt[NAT_TAG_KINDS] = {
@@ -97,9 +103,16 @@ static bool is_in(const struct nat_tagged *t, const struct nat_tag *tag)
 	return knows(&t->in, tag->value);
 }
 
-static bool waits(const struct nat_tagged *t)
+static bool unanswered(const struct nat_tagged *t)
 {
 	return learnt[t->key.kind] && !t->in.count;
+}
+
+static bool waits(const struct nat *nat, const struct nat_tagged *t,
+		  uint64_t now_ms)
+{
+	return unanswered(t) &&
+	       now_ms < nat->sessions[t->session].created_ms + WAIT_MS;
 }
 
 /* May a host of the same ports come beside it? */
@@ -117,7 +130,7 @@ struct sight {
 	uint32_t newest;
 	bool several; /* they are of several mappings */
 	uint32_t own; /* newest of the sender's mapping, and so on */
-	uint32_t own_waiting;
+	uint32_t own_unanswered;
 	bool others; /* of other mappings */
 	bool others_wait;
 	bool others_bear; /* all of them bear one more */
@@ -137,24 +150,25 @@ static uint32_t newer(const struct nat *nat, uint32_t a, uint32_t b)
 }
 
 static void see(const struct nat *nat, struct sight *sight, uint32_t slot,
-		uint32_t mapping)
+		uint32_t mapping, uint64_t now_ms)
 {
 	const struct nat_tagged *t = &nat->tagged[slot];
+	bool waiting = waits(nat, t, now_ms);
 
 	if (sight->newest &&
 	    mapping_of(nat, slot) != mapping_of(nat, sight->newest))
 		sight->several = true;
 	sight->newest = newer(nat, sight->newest, slot);
-	if (waits(t))
+	if (waiting)
 		sight->waiting = slot;
 	if (mapping_of(nat, slot) == mapping) {
 		sight->own = newer(nat, sight->own, slot);
-		if (waits(t))
-			sight->own_waiting = slot;
+		if (unanswered(t))
+			sight->own_unanswered = slot;
 		return;
 	}
 	sight->others = true;
-	sight->others_wait |= waits(t);
+	sight->others_wait |= waiting;
 	sight->others_bear &= bears_others(t);
 }
 
@@ -174,7 +188,7 @@ static struct sight look(struct nat_work *work, const struct nat_peer_key *key,
 		if (!nat_session_check(nat, nat->tagged[slot].session,
 				       work->now_ms))
 			continue;
-		see(nat, &sight, slot, mapping);
+		see(nat, &sight, slot, mapping, work->now_ms);
 		if (belongs(&nat->tagged[slot], tag) &&
 		    (!inside || mapping_of(nat, slot) == mapping))
 			sight.match = slot;
@@ -262,7 +276,7 @@ static enum nat_drop session_out(struct nat_work *work,
 
 	*slot = sight.match;
 	if (!*slot && learnt[key->kind])
-		*slot = sight.own_waiting;
+		*slot = sight.own_unanswered;
 	if (*slot) {
 		learn_out(&nat->tagged[*slot], tag);
 		return NAT_DROP_NONE;

@@ -51,11 +51,37 @@ static void test_wait_ends(void)
 
 		engine_make(&engine);
 		begin_n(&engine, learnt[i], INSIDE_1, PEER_1, 1);
-		engine.now += 240 * SECOND - 1;
+		engine.now += 30 * SECOND - 1;
 		ASSERT_DROPPED(begin_n(&engine, learnt[i], INSIDE_2, PEER_1, 2),
 			       NAT_DROP_NO_PORT);
 		engine.now += 1;
 		open_n(&engine, learnt[i], INSIDE_2, PEER_1, 2);
+		engine_free(&engine);
+	}
+}
+
+/* Nor by going on: with old tags and new ones it waits no second time, and what
+ * it gets is nothing of the others'. */
+static void test_wait_once(void)
+{
+	for (int i = 0; i < 2; i++) {
+		enum kind kind = learnt[i];
+		struct engine engine;
+
+		engine_make(&engine);
+		open_n(&engine, kind, INSIDE_1, PEER_1, 1);
+		begin_n(&engine, kind, INSIDE_2, PEER_1, 2);
+		for (uint32_t n = 3; n < 40; n++) {
+			engine.now += SECOND;
+			ASSERT_TRANSLATED(
+				begin_n(&engine, kind, INSIDE_2, PEER_1, n));
+		}
+		CU_ASSERT_EQUAL(engine_stats(&engine).tagged, 2);
+		/* The peer of the first one changes keys. */
+		CU_ASSERT_EQUAL(receive_n(&engine, kind, PEER_1, 50), NOBODY);
+		open_n(&engine, kind, INSIDE_3, PEER_1, 60);
+		CU_ASSERT_TRUE(works(&engine, kind, INSIDE_1, PEER_1, 1));
+		CU_ASSERT_TRUE(works(&engine, kind, INSIDE_3, PEER_1, 60));
 		engine_free(&engine);
 	}
 }
@@ -332,6 +358,7 @@ static void test_error_is_the_first_ones(void)
 }
 
 static const struct test tests[] = {
+	{ "who is never answered waits once, for 30 s", test_wait_once },
 	{ "a newcomer is refused while one waits, and admitted afterwards",
 	  test_newcomer_waits },
 	{ "one that is never answered makes room after 240 s", test_wait_ends },
