@@ -13,27 +13,17 @@
 #include <signal.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/syscall.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include "process.h"
+
 #define END "END\n"
 #define REPORT_MAX (1U << 20)
-#define DESCRIPTORS_MAX 65536
 /* The child's life at most, in seconds: then SIGALRM ends it. */
 #define LIFE_S 60
 
 /* --- the child ----------------------------------------------------------- */
-
-static void close_above(int first)
-{
-#ifdef SYS_close_range
-	if (!syscall(SYS_close_range, (unsigned)first, ~0U, 0U))
-		return;
-#endif
-	for (int fd = first; fd < DESCRIPTORS_MAX; fd++)
-		close(fd);
-}
 
 static void write_field(const char *text, FILE *out)
 {
@@ -70,7 +60,7 @@ static int examine_and_write(const struct doctor_context *context, int fd)
 	alarm(LIFE_S);
 	if (fd != 3 && dup3(fd, 3, O_CLOEXEC) < 0)
 		return 1;
-	close_above(4);
+	process_close_from(4);
 	out = fdopen(3, "w");
 	if (!out || doctor_examine(context, &report))
 		return 1;

@@ -26,19 +26,18 @@
 #include <sys/mman.h>
 #include <sys/mount.h>
 #include <sys/prctl.h>
-#include <sys/syscall.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
 #include "client.h"
 #include "loop.h"
 #include "probe.h"
+#include "process.h"
 #include "sysctl.h"
 
 /* The daemon's three standard descriptors and its configuration. */
 #define CONFIG_FD 3
 #define CONFIG_PATH "/proc/self/fd/3"
-#define DESCRIPTORS_MAX 65536
 /* On a small router nft takes its time. */
 #define READY_MS 30000
 #define READY_PAUSE_MS 30
@@ -57,16 +56,6 @@ static struct kernel_way *kernel_of(struct probe_way *way)
 }
 
 /* --- the daemon's process -------------------------------------------------- */
-
-static void close_above(int first)
-{
-#ifdef SYS_close_range
-	if (!syscall(SYS_close_range, (unsigned)first, ~0U, 0U))
-		return;
-#endif
-	for (int fd = first; fd < DESCRIPTORS_MAX; fd++)
-		close(fd);
-}
 
 static void fail(const char *what)
 {
@@ -97,7 +86,7 @@ static void arrange(int log, int config)
 	    dup2(log, STDOUT_FILENO) < 0 || dup2(log, STDERR_FILENO) < 0 ||
 	    dup2(config, CONFIG_FD) < 0)
 		_exit(126);
-	close_above(CONFIG_FD + 1);
+	process_close_from(CONFIG_FD + 1);
 }
 
 /* go: a byte comes when everything is there, its end when the parent died

@@ -110,7 +110,7 @@ static int open_input(const char *input)
 	return fd;
 }
 
-static void close_above(int first)
+void process_close_from(int first)
 {
 #ifdef SYS_close_range
 	if (!syscall(SYS_close_range, (unsigned)first, ~0U, 0U))
@@ -139,7 +139,7 @@ static void become(const char *path, const char *const argv[],
 	for (int fd = 0; fd < 3; fd++)
 		if (safe[fd] < 0 || dup2(safe[fd], fd) < 0)
 			_exit(127);
-	close_above(3);
+	process_close_from(3);
 	/* execve() takes arrays of char * for old times' sake only. */
 	execve(path, (char *const *)(uintptr_t)argv,
 	       (char *const *)(uintptr_t)environment);

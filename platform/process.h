@@ -16,4 +16,7 @@ int process_run(const char *const argv[], const char *input, char *output,
 		size_t output_size, char *error, size_t error_size,
 		int timeout_ms);
 
+/* Closes every descriptor from first on: for children. */
+void process_close_from(int first);
+
 #endif

@@ -104,34 +104,31 @@ static void probe_not(void)
 	engine_free(&engine);
 }
 
+/* So many connections, all idle from one moment on. */
+static void idle_crowd(struct engine *engine, uint16_t count)
+{
+	engine_make(engine);
+	engine->unproven = true;
+	for (uint16_t i = 0; i < count; i++) {
+		struct flow flow =
+			flow_of(INSIDE_1, 5000, PEER_1, (uint16_t)(1000 + i));
+
+		engine_open(engine, NAT_PROTO_TCP, flow);
+		engine_answer(engine, NAT_PROTO_TCP, PEER_1, flow.dport, 5000);
+	}
+	bench_later(engine, ESTABLISHED_MS);
+}
+
 /* 64 at a time; the others are counted. */
 static void probe_many(void)
 {
 	struct engine engine;
 
-	engine_make(&engine);
-	engine.unproven = true;
-	for (uint16_t i = 0; i < 64; i++) {
-		struct flow flow =
-			flow_of(INSIDE_1, 5000, PEER_1, (uint16_t)(1000 + i));
-
-		engine_open(&engine, NAT_PROTO_TCP, flow);
-		engine_answer(&engine, NAT_PROTO_TCP, PEER_1, flow.dport, 5000);
-	}
-	bench_later(&engine, ESTABLISHED_MS);
+	idle_crowd(&engine, 64);
 	CU_ASSERT_EQUAL(engine_stats(&engine).idle_unprobed, 0);
 	CU_ASSERT_EQUAL(bench_outputs(&engine, NULL), 64);
 	engine_free(&engine);
-	engine_make(&engine);
-	engine.unproven = true;
-	for (uint16_t i = 0; i < 65; i++) {
-		struct flow flow =
-			flow_of(INSIDE_1, 5000, PEER_1, (uint16_t)(1000 + i));
-
-		engine_open(&engine, NAT_PROTO_TCP, flow);
-		engine_answer(&engine, NAT_PROTO_TCP, PEER_1, flow.dport, 5000);
-	}
-	bench_later(&engine, ESTABLISHED_MS);
+	idle_crowd(&engine, 65);
 	CU_ASSERT_EQUAL(engine_stats(&engine).idle_unprobed, 1);
 	CU_ASSERT_EQUAL(bench_outputs(&engine, NULL), 64);
 	CU_ASSERT_EQUAL(engine_stats(&engine).idle_probes, 64);

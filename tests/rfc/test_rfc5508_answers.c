@@ -264,37 +264,32 @@ static uint32_t answers(struct engine *engine, uint32_t hosts, uint32_t packets)
 	return count;
 }
 
-static void req_10f(void)
+/* `rate` a second, as many at once, asked for by so many hosts. */
+static void limited(uint32_t hosts, uint32_t rate, uint32_t host_rate)
 {
 	struct engine engine;
 
 	engine_make(&engine);
 	engine.config.host_mappings = 0;
-	engine.config.host_icmp_per_second = 1000;
-	CU_ASSERT_EQUAL(answers(&engine, 8, 100), 100);
-	engine.now += 9;
-	CU_ASSERT_EQUAL(answers(&engine, 8, 2), 0);
+	engine.config.host_icmp_per_second = host_rate;
+	CU_ASSERT_EQUAL(answers(&engine, hosts, 100), rate);
+	engine.now += 1000 / rate - 1;
+	CU_ASSERT_EQUAL(answers(&engine, hosts, 2), 0);
 	engine.now += 1;
-	CU_ASSERT_EQUAL(answers(&engine, 8, 2), 1);
+	CU_ASSERT_EQUAL(answers(&engine, hosts, 2), 1);
 	engine.now += SECOND;
-	CU_ASSERT_EQUAL(answers(&engine, 8, 100), 100);
+	CU_ASSERT_EQUAL(answers(&engine, hosts, 100), rate);
 	engine_free(&engine);
+}
+
+static void req_10f(void)
+{
+	limited(8, 100, 1000);
 }
 
 static void req_10f_host(void)
 {
-	struct engine engine;
-
-	engine_make(&engine);
-	engine.config.host_mappings = 0;
-	CU_ASSERT_EQUAL(answers(&engine, 1, 100), 10);
-	engine.now += 99;
-	CU_ASSERT_EQUAL(answers(&engine, 1, 5), 0);
-	engine.now += 1;
-	CU_ASSERT_EQUAL(answers(&engine, 1, 5), 1);
-	engine.now += SECOND;
-	CU_ASSERT_EQUAL(answers(&engine, 4, 100), 40);
-	engine_free(&engine);
+	limited(1, 10, 10);
 }
 
 /* REQ-9: the operator may want none. */
