@@ -3,6 +3,7 @@
  * The report and the order of the examination.
  */
 #include "doctor.h"
+#include "rules_text.h"
 
 #include <errno.h>
 #include <stdarg.h>
@@ -94,7 +95,8 @@ static void examine_firewall(const struct doctor_context *context,
 			     struct doctor_report *report)
 {
 	char error[256] = "";
-	struct firewall *firewall = firewall_read(error, sizeof(error));
+	struct firewall *firewall =
+		firewall_read(RULES_PATIENT_TIMEOUT_MS, error, sizeof(error));
 
 	if (!firewall) {
 		doctor_add(report, DOCTOR_WARN, NULL,

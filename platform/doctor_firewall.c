@@ -6,6 +6,7 @@
  */
 #include "doctor.h"
 
+#include <errno.h>
 #include <inttypes.h>
 #include <string.h>
 
@@ -206,10 +207,47 @@ static void examine_chain(const struct doctor_context *context,
 						  "has rules that may refuse");
 }
 
+/* Rules that could not be read may refuse. A flavour that is not installed has
+ * none, and one whose program refuses is one that the kernel does not have,
+ * but for the one in use. */
+static bool is_unknown(const struct doctor_context *context,
+		       const struct firewall *firewall,
+		       enum rules_backend backend)
+{
+	int why = firewall->failed[backend];
+
+	return why && why != -ENOENT &&
+	       (why != -EIO ||
+		(context->daemon_runs && backend == context->backend));
+}
+
+static bool examine_unknown(const struct doctor_context *context,
+			    const struct firewall *firewall,
+			    struct doctor_report *report)
+{
+	size_t before = report->count;
+
+	for (int i = 0; i < RULES_BACKENDS; i++) {
+		enum rules_backend backend = (enum rules_backend)i;
+
+		if (is_unknown(context, firewall, backend))
+			doctor_add(report, DOCTOR_WARN, NULL,
+				   "the %s rules could not be read (%s): "
+				   "whether they refuse translated packets is "
+				   "not known",
+				   rules_backend_name(backend),
+				   firewall->failed[i] == -EIO ?
+					   "the program refused" :
+					   strerror(-firewall->failed[i]));
+	}
+	return report->count != before;
+}
+
 static void examine_forward(const struct doctor_context *context,
 			    const struct firewall *firewall,
 			    struct doctor_report *report)
 {
+	bool unknown = examine_unknown(context, firewall, report);
 	size_t before = report->count;
 
 	for (size_t i = 0; i < firewall->chain_count; i++) {
@@ -219,7 +257,7 @@ static void examine_forward(const struct doctor_context *context,
 		if (place.chain->forward)
 			examine_chain(context, &place, report);
 	}
-	if (report->count == before)
+	if (report->count == before && !unknown)
 		doctor_add(report, DOCTOR_OK, NULL,
 			   "no forward chain refuses translated packets");
 }

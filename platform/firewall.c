@@ -4,6 +4,7 @@
  */
 #include "firewall.h"
 
+#include <assert.h>
 #include <errno.h>
 #include <stdlib.h>
 #include <string.h>
@@ -136,24 +137,39 @@ bool firewall_has_prefix(const struct firewall *firewall, const char *prefix)
 	return false;
 }
 
-struct firewall *firewall_read(char *error, size_t error_size)
+static int read_one(struct firewall *firewall, enum rules_backend backend,
+		    int timeout_ms, char *error, size_t error_size)
+{
+	bool nft = backend == RULES_NFTABLES;
+	char *text = NULL;
+	int result;
+
+	if (nft)
+		result = rules_run_list(&text, timeout_ms, error, error_size);
+	else
+		result = rules_run_save(backend, &text, timeout_ms, error,
+					error_size);
+	if (!result)
+		result = nft ? firewall_add_nft(firewall, text) :
+			       firewall_add_iptables(firewall, backend, text);
+	free(text);
+	firewall->failed[backend] = result;
+	return result;
+}
+
+struct firewall *firewall_read(int timeout_ms, char *error, size_t error_size)
 {
 	static const enum rules_backend flavours[] = { RULES_IPTABLES_NFT,
-						       RULES_IPTABLES_LEGACY };
+						       RULES_IPTABLES_LEGACY,
+						       RULES_NFTABLES };
 	struct firewall *firewall = firewall_new();
 	bool any = false;
-	char *text;
 
-	for (size_t i = 0; firewall && i < 2; i++) {
-		if (rules_run_save(flavours[i], &text, error, error_size))
-			continue;
-		any |= !firewall_add_iptables(firewall, flavours[i], text);
-		free(text);
-	}
-	if (firewall && !rules_run_list(&text, error, error_size)) {
-		any |= !firewall_add_nft(firewall, text);
-		free(text);
-	}
+	static_assert(sizeof(flavours) / sizeof(flavours[0]) == RULES_BACKENDS,
+		      "each of them is read");
+	for (size_t i = 0; firewall && i < RULES_BACKENDS; i++)
+		any |= !read_one(firewall, flavours[i], timeout_ms, error,
+				 error_size);
 	if (any)
 		return firewall;
 	firewall_free(firewall);

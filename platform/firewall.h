@@ -61,6 +61,8 @@ struct firewall {
 	struct firewall_chain *chains;
 	size_t chain_count;
 	bool read[RULES_BACKENDS]; /* its text was understood */
+	/* Else why: -ENOENT not installed, -EIO its program refused, ... */
+	int failed[RULES_BACKENDS];
 	bool ours[RULES_BACKENDS]; /* our rules are in force there */
 	bool flowtable; /* established flows may bypass every hook */
 	bool masquerade; /* some rule translates sources in the kernel */
@@ -77,9 +79,10 @@ int firewall_add_iptables(struct firewall *firewall, enum rules_backend backend,
 			  const char *save);
 int firewall_add_nft(struct firewall *firewall, const char *json);
 
-/* Reads all three from the system; what is not installed is left out.
+/* Reads all three from the system, each for timeout_ms at most; those that
+ * cannot be read are left out, `failed` says why.
  * NULL with a sentence in error when nothing could be read. */
-struct firewall *firewall_read(char *error, size_t error_size);
+struct firewall *firewall_read(int timeout_ms, char *error, size_t error_size);
 
 struct firewall_packet {
 	const char *in, *out; /* NULL: unknown */

@@ -205,7 +205,8 @@ static int apply_iptables(const struct rules_spec *spec,
 			  size_t error_size)
 {
 	char *save;
-	int result = rules_run_save(backend, &save, error, error_size);
+	int result = rules_run_save(backend, &save, RULES_LOOK_TIMEOUT_MS,
+				    error, error_size);
 
 	for (int table = 0; !result && table < RULES_TABLES; table++)
 		result = apply_table(spec, features, backend, save,
@@ -262,7 +263,8 @@ static int remove_iptables(enum rules_backend backend, char *error,
 			   size_t error_size)
 {
 	char *save;
-	int result = rules_run_save(backend, &save, error, error_size);
+	int result = rules_run_save(backend, &save, RULES_LOOK_TIMEOUT_MS,
+				    error, error_size);
 
 	if (result == -ENOENT || (result == -EIO && says_nothing_there(error)))
 		return 0;

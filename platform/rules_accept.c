@@ -157,7 +157,8 @@ static int change(const struct firewall *firewall, uint32_t mark, char *error,
 
 int rules_insert_accept(uint32_t mark, char *error, size_t error_size)
 {
-	struct firewall *firewall = firewall_read(error, error_size);
+	struct firewall *firewall =
+		firewall_read(RULES_LOOK_TIMEOUT_MS, error, error_size);
 	int result;
 
 	if (!firewall)
@@ -171,7 +172,8 @@ int rules_insert_accept(uint32_t mark, char *error, size_t error_size)
 int rules_remove_accept(char *error, size_t error_size)
 {
 	char why[128];
-	struct firewall *firewall = firewall_read(why, sizeof(why));
+	struct firewall *firewall =
+		firewall_read(RULES_LOOK_TIMEOUT_MS, why, sizeof(why));
 	int result;
 
 	if (!firewall)

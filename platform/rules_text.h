@@ -88,6 +88,9 @@ struct mnl_socket *rules_netlink(void);
 /* Loading may have to wait for another program's lock; looking may not. */
 #define RULES_TIMEOUT_MS 20000
 #define RULES_LOOK_TIMEOUT_MS 5000
+/* For who waits for nothing else meanwhile: nft takes seconds for the rules of
+ * a busy host, or on a slow one. */
+#define RULES_PATIENT_TIMEOUT_MS 15000
 
 /* Loads text by nft -f, with check only tries. 0, or -errno with a sentence
  * in error: -EIO when nft refused it. */
@@ -97,10 +100,10 @@ int rules_run_restore(enum rules_backend backend, const char *text, char *error,
 		      size_t error_size);
 /* The flavour's iptables-save in a buffer to be freed. 0 or -errno (-ENOENT:
  * the flavour is not installed). */
-int rules_run_save(enum rules_backend backend, char **text, char *error,
-		   size_t error_size);
+int rules_run_save(enum rules_backend backend, char **text, int timeout_ms,
+		   char *error, size_t error_size);
 /* `nft -j list ruleset` in a buffer to be freed. 0 or -errno (-EIO: refused,
  * as by an nft built without JSON). */
-int rules_run_list(char **text, char *error, size_t error_size);
+int rules_run_list(char **text, int timeout_ms, char *error, size_t error_size);
 
 #endif

@@ -50,14 +50,14 @@ static int describe(const char *program, int result, char *complaint,
 }
 
 static int run(const char *const argv[], const char *input, char *output,
-	       size_t output_size, char *error, size_t error_size)
+	       size_t output_size, int timeout_ms, char *error,
+	       size_t error_size)
 {
 	char complaint[COMPLAINT_MAX] = "";
 	int result;
 
 	result = process_run(argv, input, output, output_size, complaint,
-			     sizeof(complaint),
-			     output ? RULES_LOOK_TIMEOUT_MS : RULES_TIMEOUT_MS);
+			     sizeof(complaint), timeout_ms);
 	return describe(argv[0], result, complaint, error, error_size);
 }
 
@@ -79,15 +79,18 @@ static bool plain_is(enum rules_backend backend)
 /* Runs argv, or where the flavour's name is missing the plain one. */
 static int run_flavour(enum rules_backend backend, const char *plain,
 		       const char *argv[], const char *input, char *output,
-		       size_t output_size, char *error, size_t error_size)
+		       size_t output_size, int timeout_ms, char *error,
+		       size_t error_size)
 {
 	int result;
 
-	result = run(argv, input, output, output_size, error, error_size);
+	result = run(argv, input, output, output_size, timeout_ms, error,
+		     error_size);
 	if (result != -ENOENT || !plain_is(backend))
 		return result;
 	argv[0] = plain;
-	return run(argv, input, output, output_size, error, error_size);
+	return run(argv, input, output, output_size, timeout_ms, error,
+		   error_size);
 }
 
 int rules_run_nft(const char *text, bool check, char *error, size_t error_size)
@@ -95,7 +98,8 @@ int rules_run_nft(const char *text, bool check, char *error, size_t error_size)
 	const char *const load[] = { "nft", "-f", "-", NULL };
 	const char *const try[] = { "nft", "-c", "-f", "-", NULL };
 
-	return run(check ? try : load, text, NULL, 0, error, error_size);
+	return run(check ? try : load, text, NULL, 0, RULES_TIMEOUT_MS, error,
+		   error_size);
 }
 
 int rules_run_restore(enum rules_backend backend, const char *text, char *error,
@@ -105,11 +109,11 @@ int rules_run_restore(enum rules_backend backend, const char *text, char *error,
 			       NULL };
 
 	return run_flavour(backend, "iptables-restore", argv, text, NULL, 0,
-			   error, error_size);
+			   RULES_TIMEOUT_MS, error, error_size);
 }
 
-int rules_run_save(enum rules_backend backend, char **text, char *error,
-		   size_t error_size)
+int rules_run_save(enum rules_backend backend, char **text, int timeout_ms,
+		   char *error, size_t error_size)
 {
 	const char *argv[] = { save_names[backend], NULL };
 	int result;
@@ -118,7 +122,7 @@ int rules_run_save(enum rules_backend backend, char **text, char *error,
 	if (!*text)
 		return -ENOMEM;
 	result = run_flavour(backend, "iptables-save", argv, NULL, *text,
-			     LISTING_MAX, error, error_size);
+			     LISTING_MAX, timeout_ms, error, error_size);
 	if (result) {
 		free(*text);
 		*text = NULL;
@@ -126,7 +130,7 @@ int rules_run_save(enum rules_backend backend, char **text, char *error,
 	return result;
 }
 
-int rules_run_list(char **text, char *error, size_t error_size)
+int rules_run_list(char **text, int timeout_ms, char *error, size_t error_size)
 {
 	const char *const argv[] = { "nft", "-j", "list", "ruleset", NULL };
 	int result;
@@ -134,7 +138,8 @@ int rules_run_list(char **text, char *error, size_t error_size)
 	*text = malloc(LISTING_MAX);
 	if (!*text)
 		return -ENOMEM;
-	result = run(argv, NULL, *text, LISTING_MAX, error, error_size);
+	result = run(argv, NULL, *text, LISTING_MAX, timeout_ms, error,
+		     error_size);
 	if (result) {
 		free(*text);
 		*text = NULL;

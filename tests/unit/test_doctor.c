@@ -4,6 +4,7 @@
  */
 #include "platform/doctor.h"
 
+#include <errno.h>
 #include <poll.h>
 #include <sched.h>
 #include <stdlib.h>
@@ -140,6 +141,48 @@ static void examine_save(const struct doctor_context *context, const char *save,
 			0);
 	doctor_firewall(context, firewall, report);
 	firewall_free(firewall);
+}
+
+static enum doctor_level level_of(const struct doctor_context *context, int why,
+				  const char *one, const char *two)
+{
+	struct firewall *firewall = firewall_new();
+	const struct doctor_finding *finding;
+	struct doctor_report report = { 0 };
+	enum doctor_level level = DOCTOR_OK;
+
+	firewall->failed[RULES_NFTABLES] = why;
+	doctor_firewall(context, firewall, &report);
+	finding = find(&report, one, two);
+	if (!finding)
+		doctor_print(&report, stdout);
+	CU_ASSERT_PTR_NOT_NULL(finding);
+	/* What is not known is not called right. */
+	CU_ASSERT_EQUAL(report.count, 1);
+	if (finding)
+		level = finding->level;
+	doctor_report_free(&report);
+	firewall_free(firewall);
+	return level;
+}
+
+static void test_unread(void)
+{
+	static const char unknown[] = "nftables rules could not be read";
+	struct doctor_context context = context_for("wan0", 0);
+
+	CU_ASSERT_EQUAL(level_of(&context, -ETIMEDOUT, unknown, "timed out"),
+			DOCTOR_WARN);
+	CU_ASSERT_EQUAL(level_of(&context, -EIO, unknown, "refused"),
+			DOCTOR_WARN);
+	context.backend = RULES_IPTABLES_LEGACY;
+	CU_ASSERT_EQUAL(level_of(&context, -ETIMEDOUT, unknown, "timed out"),
+			DOCTOR_WARN);
+	/* The kernel has no nftables, or nobody the program. */
+	CU_ASSERT_EQUAL(level_of(&context, -EIO, "no forward chain", ""),
+			DOCTOR_OK);
+	CU_ASSERT_EQUAL(level_of(&context, -ENOENT, "no forward chain", ""),
+			DOCTOR_OK);
 }
 
 static void test_plain_iptables(void)
@@ -457,6 +500,7 @@ static const struct test tests[] = {
 	{ "firewalld: the rule for its table", test_firewalld },
 	{ "docker: the rule for DOCKER-USER", test_docker },
 	{ "ufw: the line for before.rules", test_ufw },
+	{ "rules that cannot be read are not called harmless", test_unread },
 	{ "plain iptables: the rule for its table", test_plain_iptables },
 	{ "an accept of our mark is enough", test_nothing_refuses },
 	{ "an accept of one mark is not", test_half_accepted },
