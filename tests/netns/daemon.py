@@ -14,6 +14,8 @@ BUILD = os.path.abspath(os.environ.get("PORTICO_BUILD",
                                        os.path.join(ROOT, "build")))
 PORTICOD = os.path.join(BUILD, "porticod")
 PORTICO = os.path.join(BUILD, "portico")
+# The kind of rules that "auto" must choose here, where that is known.
+BACKEND = os.environ.get("PORTICO_TEST_BACKEND")
 
 
 def merge(base, changes):
@@ -71,6 +73,8 @@ class Daemon:
             if done.returncode != 0:
                 return False
             status = json.loads(done.stdout)
+            if BACKEND and not self.wrap and "rules" not in self.config:
+                assert status["backend"] == BACKEND, status
             return not address or status["uplink"]["address"]
 
         wait_for("porticod's status answers", answers, seconds, 0.03)

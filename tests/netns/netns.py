@@ -23,6 +23,8 @@ SO_RCVBUFFORCE = 33
 ETH_P_ALL = 3
 ETH_P_IP = 0x0800
 PACKET_OUTGOING = 4
+# Every time limit is multiplied by this; on an emulated machine above 1.
+SLOW = float(os.environ.get("PORTICO_TEST_SLOW", "1"))
 _libc = ctypes.CDLL(None, use_errno=True)
 _home = os.open("/proc/self/ns/net", os.O_RDONLY)
 
@@ -36,11 +38,12 @@ def ip_batch(lines, namespace=None):
     """Runs many `ip` commands in one process; any failure is an error."""
     argv = ["ip"] + (["-n", namespace] if namespace else []) + ["-batch", "-"]
     subprocess.run(argv, input="\n".join(lines) + "\n", text=True, check=True,
-                   timeout=30)
+                   timeout=30 * SLOW)
 
 
 def wait_for(what, condition, seconds=10.0, pause=0.02):
     """Waits until condition() is true and returns its value."""
+    seconds *= SLOW
     end = time.monotonic() + seconds
     while True:
         value = condition()
@@ -76,17 +79,17 @@ class Process:
         """The exit status; a program that does not end in time is killed
         and is an error."""
         try:
-            return self.popen.wait(seconds)
+            return self.popen.wait(seconds * SLOW)
         except subprocess.TimeoutExpired:
             self.stop(signal.SIGKILL)
             raise AssertionError(f"{self.argv[-1]}: still running after "
-                                 f"{seconds} s") from None
+                                 f"{seconds * SLOW:g} s") from None
 
     def stop(self, number=signal.SIGTERM, seconds=5.0):
         if self.alive():
             self.popen.send_signal(number)
             try:
-                self.popen.wait(seconds)
+                self.popen.wait(seconds * SLOW)
             except subprocess.TimeoutExpired:
                 self.popen.kill()
                 self.popen.wait()
@@ -118,6 +121,7 @@ class Namespace:
 
     def run(self, *argv, check=True, timeout=20, input=None, **options):
         """Runs a program to its end; stdout and stderr as text."""
+        timeout *= SLOW
         try:
             done = subprocess.run(
                 self._argv(argv), input=input, text=True, timeout=timeout,
@@ -125,7 +129,7 @@ class Namespace:
         except subprocess.TimeoutExpired as error:
             said = str(error.stdout or "") + str(error.stderr or "")
             raise AssertionError(
-                f"{' '.join(map(str, argv))}: still running after {timeout} "
+                f"{' '.join(map(str, argv))}: still running after {timeout:g} "
                 f"s: {said[-300:]}") from None
         if check and done.returncode != 0:
             raise AssertionError(
@@ -159,7 +163,7 @@ class Namespace:
         with self.entered():
             made = socket.socket(family, kind, proto)
         try:
-            made.settimeout(timeout)
+            made.settimeout(timeout * SLOW)
             made.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
             if bind:
                 made.bind(bind)
@@ -275,7 +279,7 @@ class Capture:
     def wait(self, count=1, seconds=3.0):
         """Waits for at least count packets; returns those that came."""
         packets = []
-        end = time.monotonic() + seconds
+        end = time.monotonic() + seconds * SLOW
         while len(packets) < count and time.monotonic() < end:
             packets += self.read()
             time.sleep(0.005)

@@ -8,6 +8,7 @@ import stat
 import time
 
 from lab import E, L1, R1
+from netns import SLOW
 from tools import Who, ask, limit
 
 IDLE_S = 30  # a silent client is cut off then
@@ -146,7 +147,7 @@ def test_a_slow_reader_delays_no_packet(lab):
         assert time.monotonic() - began < 5, "packets waited for a reader"
         assert len(lab.portico("mappings")["mappings"]) >= 2900
         # The slow ones get the whole answer in the end.
-        slow[0].settimeout(5)
+        slow[0].settimeout(5 * SLOW)
         text = b""
         while not text.endswith(b"\n"):
             text += slow[0].recv(65536)

@@ -3,6 +3,7 @@
 import contextlib
 
 from lab import E, L1, L2, R1, R2
+from netns import SLOW
 from tools import Who, ask, limit, quiet
 
 ENDPOINT_INDEPENDENT = "Endpoint Independent"
@@ -108,7 +109,7 @@ def test_filtering_admits_exactly_who_it_should(lab):
             for peer, welcome in zip(who.sockets + others, admitted):
                 peer.sendto(b"knock", outside)
                 if welcome:
-                    sock.settimeout(2)
+                    sock.settimeout(2 * SLOW)
                     assert sock.recv(100) == b"knock", kind
                 else:
                     quiet(sock)

@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
 """Configured forwards, from outside and by hairpin."""
 from lab import E, L1, L2, R1, R2
-from netns import wait_for
+from netns import SLOW, wait_for
 from tools import Who, ask, ask_tcp, download, httpd, quiet, refuses_tcp
 
 MB = 1000 * 1000
@@ -101,10 +101,10 @@ def test_a_peer_the_host_itself_contacted_is_admitted(lab):
     peer.sendto(b"too early", (E, 8090))
     quiet(host)
     host.sendto(b"hello", (R2, 7100))
-    peer.settimeout(2)
+    peer.settimeout(2 * SLOW)
     assert peer.recvfrom(100) == (b"hello", (E, 8090))
     peer.sendto(b"welcome", (E, 8090))
-    host.settimeout(2)
+    host.settimeout(2 * SLOW)
     assert host.recvfrom(100) == (b"welcome", (R2, 7100))
     host.close()
     peer.close()

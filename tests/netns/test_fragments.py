@@ -3,6 +3,7 @@
 import socket
 
 from lab import E, GW, L1, L2, MAC_LAN0, MAC_WAN0, R1, R2
+from netns import SLOW
 from tools import Who, ask, frame, limit, pattern
 
 FORWARDS = [{"name": "files", "proto": "udp", "outside": 7777,
@@ -127,7 +128,7 @@ def test_a_datagram_of_the_largest_size_crosses_or_is_counted(lab):
     for size in (65507, 65400):
         data = pattern(size)
         sock.sendto(data, (R1, 7065))
-        server.settimeout(1)
+        server.settimeout(1 * SLOW)
         try:
             assert server.recv(65536) == data
         except socket.timeout:

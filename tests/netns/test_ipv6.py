@@ -5,7 +5,7 @@ import socket
 import struct
 
 from lab import E6, GW, GW6, L1_6, R6
-from netns import wait_for
+from netns import SLOW, wait_for
 from test_router import each_life
 
 
@@ -28,7 +28,7 @@ def check_ipv6(lab, life):
     served, peer = server.accept()
     assert peer[0] == L1_6, (life, peer)
     client.sendall(b"hello")
-    served.settimeout(3)
+    served.settimeout(3 * SLOW)
     assert served.recv(100) == b"hello", life
     datagram = lab.lan1.socket(family=socket.AF_INET6, bind=(L1_6, 5120))
     receiver = lab.wan.socket(family=socket.AF_INET6, bind=(R6, 7121))

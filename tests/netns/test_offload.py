@@ -5,6 +5,7 @@ import contextlib
 import os
 
 from lab import E, L1, L2, R1
+from netns import SLOW
 from tools import EVERY_OFFLOAD, Who, ask, download, httpd, limit, offload, \
     pattern, random_file, upload, usual_offloads
 
@@ -18,7 +19,7 @@ FORWARDS = [{"name": "media", "proto": "udp", "outside": 7777,
 def collect(sock, count):
     """count datagrams, or those that come within a second of each other."""
     got = []
-    sock.settimeout(1)
+    sock.settimeout(1 * SLOW)
     while len(got) < count:
         try:
             got.append(sock.recv(65536))

@@ -6,6 +6,7 @@ import sys
 import threading
 
 from lab import E, L1, L2, R1, R2
+from netns import SLOW
 from tools import (HERE, Who, ask, ask_tcp, curl, dns_server, download, httpd,
                    iperf3, limit, random_file, upload)
 
@@ -168,7 +169,7 @@ def test_a_half_closed_connection_still_brings_the_answer(lab):
     client.sendall(b"question")
     client.shutdown(1)
     served, _ = server.accept()
-    served.settimeout(5)
+    served.settimeout(5 * SLOW)
     assert served.recv(100) == b"question" and served.recv(100) == b""
     served.sendall(b"answer")
     served.close()

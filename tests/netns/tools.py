@@ -10,6 +10,8 @@ import socket
 import sys
 import threading
 
+from netns import SLOW
+
 HERE = os.path.dirname(os.path.abspath(__file__))
 
 
@@ -57,7 +59,7 @@ class Who:
     def _turn(self, sock):
         if sock in self.listeners:
             client, _ = sock.accept()
-            client.settimeout(5)
+            client.settimeout(5 * SLOW)
             self.clients.append(client)
         elif sock in self.clients:
             data = b""
@@ -91,7 +93,7 @@ def name(pair):
 def ask(sock, peer, data=b"hello", tries=3):
     """Sends a datagram to a Who and returns how it saw us; a datagram may be
     lost, an answer with other bytes may not be."""
-    sock.settimeout(1)
+    sock.settimeout(1 * SLOW)
     for _ in range(tries):
         sock.sendto(data, peer)
         with contextlib.suppress(socket.timeout):
@@ -116,7 +118,7 @@ def ask_tcp(sock, data=b"hello"):
 
 def quiet(sock, seconds=0.3):
     """Nothing arrives for a while."""
-    sock.settimeout(seconds)
+    sock.settimeout(seconds * SLOW)
     try:
         data = sock.recvfrom(65536)
     except socket.timeout:
@@ -147,8 +149,9 @@ def httpd(space, address, port=80):
 
 
 def curl(space, *arguments, timeout=60, check=True):
-    return space.run("curl", "-sS", "--connect-timeout", "5", "--max-time",
-                     timeout, *arguments, timeout=timeout + 5, check=check)
+    return space.run("curl", "-sS", "--connect-timeout", 5 * SLOW,
+                     "--max-time", timeout * SLOW, *arguments,
+                     timeout=timeout + 5, check=check)
 
 
 def download(space, url, count, where, timeout=60):
