@@ -398,7 +398,6 @@ struct gateway *gateway_open(struct loop *loop, struct config *config,
 	return g;
 }
 
-/* fallback "kernel": the rules stay and run out by themselves (design 4.7). */
 void gateway_close(struct gateway *g)
 {
 	gateway_withdraw_rules(g, g->plan);

@@ -108,11 +108,9 @@ void gateway_withdraw_rules(struct gateway *g, const struct gateway_plan *plan)
 	const struct rules_spec *spec = &plan->spec.rules;
 	char error[512];
 
-	if (!spec->fallback_kernel) {
-		if (rules_apply_guard(spec, g->backend, error, sizeof(error)))
-			log_error("rules", "the guard: %s", error);
-		rules_remove_others(g->backend);
-	}
+	if (rules_apply_guard(spec, g->backend, error, sizeof(error)))
+		log_error("rules", "the guard: %s", error);
+	rules_remove_others(g->backend);
 	if (rules_remove_accept(error, sizeof(error)))
 		log_warning("rules", "forward_accept: %s", error);
 }

@@ -55,7 +55,8 @@ struct rules_spec {
  * --noflush` takes. 0 or -errno (the stream's error). */
 int rules_render(const struct rules_spec *spec, enum rules_backend backend,
 		 FILE *out);
-/* The guard alone (what stays after an orderly stop). */
+/* What stays after an orderly stop: the guard, with fallback "kernel" beside
+ * the masquerade that it lets pass. */
 int rules_render_guard(const struct rules_spec *spec,
 		       enum rules_backend backend, FILE *out);
 

@@ -271,7 +271,8 @@ static void chain_guard(FILE *out, const struct rules_spec *spec)
 	chain_close(out);
 }
 
-/* Sees tracked packets only, so none while the daemon lives. */
+/* Sees tracked packets only, so none while the daemon lives. What it cannot
+ * translate, as conntrack calls it invalid, is left to the guard. */
 static void chain_fallback(FILE *out, const struct rules_spec *spec)
 {
 	chain_open(out, "fallback", "nat", "postrouting", "srcnat - 10");
@@ -341,5 +342,7 @@ void rules_nft_guard(const struct rules_spec *spec, FILE *out)
 {
 	table_open(out, spec);
 	chain_guard(out, spec);
+	if (spec->fallback_kernel)
+		chain_fallback(out, spec);
 	fputs("}\n", out);
 }

@@ -76,12 +76,15 @@ static void test_iptables(void)
 static void test_guards(void)
 {
 	struct fixture *f = fixture_new();
+	char *nft = render_with(rules_render_guard, &f->spec, RULES_NFTABLES);
 
-	expect_golden("guard.nft", render_with(rules_render_guard, &f->spec,
-					       RULES_NFTABLES));
+	expect_golden("guard.nft", nft);
 	expect_golden("guard.iptables",
 		      render_with(rules_render_guard, &f->spec,
 				  RULES_IPTABLES_NFT));
+	f->spec.fallback_kernel = true;
+	nft = render_with(rules_render_guard, &f->spec, RULES_NFTABLES);
+	expect_golden("guard-fallback.nft", nft);
 	free(f);
 }
 
