@@ -129,6 +129,8 @@ PACKAGES := gcc libc6-dev make pkg-config libmnl-dev libnetfilter-queue-dev \
 	conntrack busybox
 # For lint and format only.
 LINT_PACKAGES := binutils clang-format cppcheck
+# For check-vm only.
+VM_PACKAGES := qemu-system-x86 cpio kmod xz-utils
 
 # Where the network tests find the programs.
 export PORTICO_BUILD = $(abspath $(BUILD))
@@ -139,6 +141,11 @@ deps: ## install the Debian packages that are missing (as root)
 check: deps ## build, run every test
 	+@$(MAKE) --no-print-directory all tests
 	@tests/run $(UNIT)
+
+check-vm: deps ## run the network tests on Debian's kernel in qemu (as root)
+	@tests/deps $(VM_PACKAGES)
+	+@$(MAKE) --no-print-directory all tests
+	@tests/vm/run
 
 unit: $(UNIT) ## run the unit and property tests only
 	@PORTICO_NETNS=no tests/run $(UNIT)
@@ -203,10 +210,10 @@ clean: ## remove everything that was built
 	rm -rf $(BUILD)
 
 help: ## list the targets
-	@sed -n 's/^\([a-z]*\):.*## \(.*\)/\1\t\2/p' Makefile | \
+	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/\1\t\2/p' Makefile | \
 		awk -F '\t' '{ printf "  make %-11s %s\n", $$1, $$2 }'
 
-.PHONY: all always bench check clean conformance demo deps format help install \
-	lint tests uninstall unit
+.PHONY: all always bench check check-vm clean conformance demo deps format help \
+	install lint tests uninstall unit
 .SECONDARY:
 .DELETE_ON_ERROR:
