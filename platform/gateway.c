@@ -13,6 +13,7 @@
 #include <sys/mman.h>
 #include <sys/random.h>
 #include <sys/timerfd.h>
+#include <sys/utsname.h>
 #include <unistd.h>
 
 #include "gateway_private.h"
@@ -93,6 +94,20 @@ static uint32_t lowest_bit(uint32_t mask)
 	return shift;
 }
 
+/* After a rewrite the kernel holds a packet's checksum for complete. Before
+ * 6.11 it segments a super-datagram by the features of the device all the same:
+ * one that segments UDP gets it whole, one that computes checksums gets
+ * segments without. (TCP puts its checksum right by itself.) */
+static bool kernel_segments_datagrams(void)
+{
+	unsigned major, minor;
+	struct utsname name;
+
+	return !uname(&name) &&
+	       sscanf(name.release, "%u.%u", &major, &minor) == 2 &&
+	       (major > 6 || (major == 6 && minor >= 11));
+}
+
 static int open_queue(struct gateway *g, char *error, size_t size)
 {
 	const struct config *config = g->config;
@@ -103,6 +118,7 @@ static int open_queue(struct gateway *g, char *error, size_t size)
 		.batch = config->queue.batch,
 		.length = QUEUE_LENGTH,
 		.gso = config->queue.gso != CONFIG_GSO_OFF,
+		.gso_udp = kernel_segments_datagrams(),
 		.repeat = false,
 		.mark_shift = lowest_bit(config->queue.mark),
 	};

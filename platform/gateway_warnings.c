@@ -114,6 +114,11 @@ static void warn_losses(struct gateway *g)
 		     "queue was full and %" PRIu64
 		     " because its socket was: the gateway is overloaded",
 		     queue.dropped, queue.user_dropped);
+	if (g->queue_config.gso && !queue.gso)
+		warn(g,
+		     "UDP packets come merged (by GRO, or from a virtual "
+		     "machine or container), which kernels before 6.11 cannot "
+		     "rewrite: segmentation offload is off, TCP is slower");
 	if (stats.held_overflow)
 		warn(g,
 		     "%" PRIu64 " ports were given free before their hold time "

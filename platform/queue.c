@@ -307,6 +307,29 @@ int queue_start(struct queue *queue, struct loop *loop)
 	return error;
 }
 
+/* Without ACK, which would come among packets: a failure is told by the reader.
+ * What waits in the queue stays as it is. */
+void queue_without_gso(struct queue *queue)
+{
+	uint32_t room[CONFIG_BYTES / sizeof(uint32_t)];
+	struct nlmsghdr *message = config_message(queue, room);
+
+	message->nlmsg_flags = NLM_F_REQUEST;
+	mnl_attr_put_u32(message, NFQA_CFG_FLAGS, 0);
+	mnl_attr_put_u32(message, NFQA_CFG_MASK, htonl(NFQA_CFG_F_GSO));
+	queue->config.gso = false;
+	if (mnl_socket_sendto(queue->socket, message, message->nlmsg_len) < 0)
+		log_error("queue", "segmentation offload stays on: %s",
+			  strerror(errno));
+	else
+		log_warning(
+			"queue",
+			"UDP packets come here merged, and a kernel before "
+			"6.11 damages those that are rewritten: it segments "
+			"all packets before they are queued from now on, "
+			"which is slower");
+}
+
 void queue_set_devices(struct queue *queue, unsigned uplink_index)
 {
 	queue->roles.uplink = uplink_index;

@@ -20,6 +20,7 @@ struct queue_config {
 	uint32_t batch; /* 1..64 */
 	uint32_t length; /* queue_maxlen, packets */
 	bool gso; /* NFQA_CFG_F_GSO */
+	bool gso_udp; /* super-datagrams survive being rewritten, too */
 	bool repeat; /* iptables: NF_REPEAT for packets met before routing */
 	uint32_t mark_shift; /* where the two mark bits of nat_mark lie */
 };
@@ -29,7 +30,7 @@ struct queue_stats {
 	uint64_t waiting; /* packets in the queue now */
 	uint64_t dropped; /* kernel: queue was full */
 	uint64_t user_dropped; /* kernel: socket buffer was full */
-	bool gso;
+	bool gso; /* in force now */
 	uint64_t gso_packets, gso_udp_packets, partial_packets;
 	uint64_t truncated_packets;
 	uint64_t batches, packets;

@@ -57,6 +57,9 @@ struct queue {
 	uint32_t kernel_dropped, kernel_user_dropped;
 };
 
+/* Has the kernel segment what it queues, from its next packet on. */
+void queue_without_gso(struct queue *queue);
+
 /* The loop's handler: reads and answers what waits, a bounded number of
  * batches. */
 void queue_read(struct watch *watch, uint32_t events);

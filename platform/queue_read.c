@@ -86,14 +86,19 @@ static void answer(struct queue *queue, uint32_t id, struct iovec verdict)
 	out->last_id = id;
 }
 
+static bool is_super_datagram(const struct queue_packet *packet)
+{
+	return packet->skb_info & NFQA_SKB_GSO && packet->length >= 20 &&
+	       packet->data[9] == IPPROTO_UDP;
+}
+
 static void count_kind(struct queue_stats *stats,
 		       const struct queue_packet *packet)
 {
 	stats->packets++;
 	if (packet->skb_info & NFQA_SKB_GSO) {
 		stats->gso_packets++;
-		if (packet->length >= 20 && packet->data[9] == IPPROTO_UDP)
-			stats->gso_udp_packets++;
+		stats->gso_udp_packets += is_super_datagram(packet);
 	} else if (packet->skb_info & NFQA_SKB_CSUMNOTREADY) {
 		stats->partial_packets++;
 	}
@@ -107,6 +112,12 @@ static enum nat_drop refuse(struct queue *queue,
 	if (packet->truncated) {
 		queue->stats.truncated_packets++;
 		return NAT_DROP_TRUNCATED;
+	}
+	/* Its segments would leave with wrong checksums, or it as a whole. */
+	if (is_super_datagram(packet) && !queue->config.gso_udp) {
+		if (queue->config.gso)
+			queue_without_gso(queue);
+		return NAT_DROP_UNSUPPORTED;
 	}
 	/* Which side a packet comes from is not known without an uplink. */
 	if (!queue->roles.uplink && path == NAT_PATH_HAIRPIN_IN)
