@@ -1,0 +1,114 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later
+ *
+ * What the doctor says of an uplink behind another NAT.
+ */
+#include "doctor_lab.h"
+#include "suite.h"
+
+/* An uplink 10.1.2.3/24 behind another NAT. */
+static const char uplink_routes[] =
+	"Iface\tDestination\tGateway \tFlags\tRefCnt\tUse\tMetric\tMask\n"
+	"wan0\t00000000\t0102010A\t0003\t0\t0\t0\t00000000\n"
+	"wan0\t0002010A\t00000000\t0001\t0\t0\t0\t00FFFFFF\n"
+	"lan0\t0000000A\t0101A8C0\t0003\t0\t0\t0\t000000FF\n";
+
+/* Findings of an uplink address and one inside network. */
+static struct doctor_report overlap_of(uint32_t uplink_addr,
+				       struct nat_prefix net)
+{
+	struct network_state network = {
+		.uplink = { .name = "wan0", .index = 2 },
+		.uplink_addr = uplink_addr,
+		.inside_nets = &net,
+		.inside_net_count = 1,
+	};
+	struct doctor_context context = { .network = &network };
+	struct doctor_report report = { 0 };
+
+	doctor_overlap(&context, uplink_routes, &report);
+	return report;
+}
+
+/* The kernel prints network-order words as this machine's numbers: the text
+ * above is a little-endian one's. */
+static bool little_endian(void)
+{
+	const uint16_t one = 1;
+
+	return *(const uint8_t *)&one == 1;
+}
+
+static void test_overlap(void)
+{
+	struct doctor_report report;
+	const struct doctor_finding *finding;
+
+	report = overlap_of(0x0a010203, (struct nat_prefix){ 0x0a000000, 8 });
+	finding = find(&report, "uplink's address 10.1.2.3", "10.0.0.0/8");
+	CU_ASSERT_PTR_NOT_NULL_FATAL(finding);
+	CU_ASSERT_EQUAL(finding->level, DOCTOR_FAIL);
+	CU_ASSERT_PTR_NOT_NULL(finding->remedy);
+	if (little_endian()) {
+		CU_ASSERT_EQUAL(report.count, 3);
+		CU_ASSERT_PTR_NOT_NULL(
+			find(&report, "network 10.1.2.0/24 at", "10.0.0.0/8"));
+	}
+	doctor_report_free(&report);
+	/* A narrow inside beside it is a usual double NAT; so is none. */
+	report = overlap_of(0x0a010203, (struct nat_prefix){ 0x0a010300, 24 });
+	CU_ASSERT_EQUAL(report.count, 1);
+	CU_ASSERT_EQUAL(report.worst, DOCTOR_WARN);
+	doctor_report_free(&report);
+	report = overlap_of(0, (struct nat_prefix){ 0xc0a80000, 16 });
+	CU_ASSERT_EQUAL(report.count, 0);
+	doctor_report_free(&report);
+}
+
+/* Both sides of the edge of every network that is not public. */
+static void test_carrier(void)
+{
+	static const struct {
+		uint32_t addr;
+		const char *found; /* NULL: nothing */
+	} cases[] = {
+		{ 0x09ffffff, NULL },
+		{ 0x0a000000, "10.0.0.0 is not a public one" },
+		{ 0x0affffff, "10.255.255.255 is not a public one" },
+		{ 0x0b000000, NULL },
+		{ 0x643fffff, NULL },
+		{ 0x64400000, "100.64.0.0 is not a public one: behind another "
+			      "NAT of the provider (CGN)" },
+		{ 0x647fffff, "NAT of the provider (CGN)" },
+		{ 0x64800000, NULL },
+		{ 0xac0fffff, NULL },
+		{ 0xac100000, "behind another NAT, forwards" },
+		{ 0xac1fffff, "behind another NAT, forwards" },
+		{ 0xac200000, NULL },
+		{ 0xc0a7ffff, NULL },
+		{ 0xc0a80000, "behind another NAT, forwards" },
+		{ 0xc0a8ffff, "behind another NAT, forwards" },
+		{ 0xc0a90000, NULL },
+	};
+
+	for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
+		struct doctor_report report = overlap_of(
+			cases[i].addr, (struct nat_prefix){ 0xc6120000, 24 });
+
+		CU_ASSERT_EQUAL(report.count, cases[i].found ? 1 : 0);
+		if (cases[i].found)
+			CU_ASSERT_PTR_NOT_NULL(
+				find(&report, cases[i].found, "there"));
+		doctor_report_free(&report);
+	}
+}
+
+static const struct test tests[] = {
+	{ "networks both inside and at the uplink", test_overlap },
+	{ "an uplink address that is not public is told", test_carrier },
+};
+
+int main(int argc, char **argv)
+{
+	return suite_run("doctor overlap", tests,
+			 sizeof(tests) / sizeof(tests[0]), argc, argv);
+}
