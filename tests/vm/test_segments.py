@@ -6,15 +6,15 @@ import os
 
 from lab import L1, R1, Skip
 from netns import wait_for
-from test_offload import send, segments, usual
-from tools import pattern
+from test_offload import send, segments
+from tools import pattern, usual_offloads
 
 
 def test_the_first_super_datagram_ends_segmentation_offload(lab):
     version = tuple(map(int, os.uname().release.split(".")[:2]))
     if version >= (6, 11):
         raise Skip("this kernel segments them well")
-    usual(lab)
+    usual_offloads(lab)
     lab.start(fresh=True)
     assert lab.portico("status")["queue"]["gso"]
     server = lab.wan.udp(R1, 7360)
