@@ -118,8 +118,10 @@ static bool found_by_peer(const struct nat *nat, uint32_t slot)
 
 static const char *check_tagged(const struct nat *nat)
 {
-	uint32_t live = 0, sessions = 0;
+	uint32_t live = 0, sessions = 0, of_hosts = 0;
 
+	for (uint32_t slot = 1; slot <= nat->host_slots.top; slot++)
+		of_hosts += nat->hosts[slot].live ? nat->hosts[slot].tagged : 0;
 	for (uint32_t slot = 1; slot <= nat->tagged_slots.top; slot++) {
 		const struct nat_tagged *t = &nat->tagged[slot];
 
@@ -137,7 +139,8 @@ static const char *check_tagged(const struct nat *nat)
 			    nat_is_tagged(
 				    nat->mappings[s->key.mapping].inside.proto);
 	}
-	if (live != sessions || live != nat_index_count(&nat->by_peer) ||
+	if (live != sessions || live != of_hosts ||
+	    live != nat_index_count(&nat->by_peer) ||
 	    live + nat->tagged_slots.free.count != nat->tagged_slots.top)
 		return "tagged sessions do not add up";
 	return NULL;

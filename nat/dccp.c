@@ -5,8 +5,8 @@
  * answer (one end alone, whatever it says, opens nothing), closing after a Close
  * or Reset. A closing connection that goes on is established again, so that a
  * forged Reset costs nothing while there is traffic; sequence windows are not
- * followed. The timers are TCP's (RFC 5597
- * REQ-5 asks for the same 124 and 4 minutes).
+ * followed. The timers are TCP's (RFC 5597 REQ-5 asks for the same 124 and 4
+ * minutes).
  */
 #include "internal.h"
 
@@ -39,13 +39,18 @@ static void move(struct nat *nat, uint32_t slot, enum nat_state state,
 }
 
 void nat_dccp_step(struct nat *nat, uint32_t slot,
-		   const struct nat_parsed *packet, uint64_t now_ms)
+		   const struct nat_parsed *packet, enum nat_side from,
+		   uint64_t now_ms)
 {
 	uint8_t state = nat->sessions[slot].state, type = type_of(packet);
 	bool closes = type == DCCP_CLOSE || type == DCCP_RESET;
 	const uint8_t both = NAT_SESSION_OUT | NAT_SESSION_IN;
 
 	if (nat_dccp_is_first(packet)) {
+		/* A stranger keeps nothing alive by repeating it. */
+		if (from == NAT_OUTSIDE &&
+		    !(nat->sessions[slot].flags & NAT_SESSION_OUT))
+			return;
 		/* On a closing pair of sockets: a new connection. */
 		if (state != NAT_STATE_ESTABLISHED)
 			move(nat, slot, NAT_STATE_INIT, NAT_TIMER_TCP_OPENING,

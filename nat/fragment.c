@@ -180,6 +180,21 @@ void nat_fragment_clear(struct nat *nat)
 		forget(nat, nat->fragments.waiting.head);
 }
 
+void nat_fragment_forget(struct nat *nat, uint32_t addr)
+{
+	struct nat_fragments *f = &nat->fragments;
+	const struct nat_list *lists[] = { &f->known, &f->waiting };
+	uint32_t slot, next;
+
+	for (int i = 0; i < 2; i++)
+		for (slot = lists[i]->head; slot; slot = next) {
+			next = f->links[slot].next;
+			if (f->datagrams[slot].key.src == addr ||
+			    (i == 0 && f->datagrams[slot].dst == addr))
+				forget(nat, slot);
+		}
+}
+
 static uint32_t find(const struct nat *nat, const struct nat_fragment_key *key)
 {
 	return nat_index_find(&nat->fragments.by_key, hash_key(nat, key), key);

@@ -240,6 +240,8 @@ void nat_fragment_first(struct nat_work *work,
 const uint8_t *nat_fragment_output(struct nat *nat, uint32_t *length);
 void nat_fragment_expire(struct nat *nat, uint64_t now_ms);
 void nat_fragment_clear(struct nat *nat);
+/* Forgets the datagrams from and to an inside address. */
+void nat_fragment_forget(struct nat *nat, uint32_t addr);
 
 /* --- late.c ----------------------------------------------------------------- */
 
@@ -291,7 +293,8 @@ bool nat_tcp_is_reset(const struct nat_parsed *segment);
 
 /* Lets one DCCP packet of the session act on its state and timer. */
 void nat_dccp_step(struct nat *nat, uint32_t session,
-		   const struct nat_parsed *packet, uint64_t now_ms);
+		   const struct nat_parsed *packet, enum nat_side from,
+		   uint64_t now_ms);
 bool nat_dccp_is_first(const struct nat_parsed *packet); /* Request, Listen */
 bool nat_dccp_is_request(const struct nat_parsed *packet);
 bool nat_dccp_is_reset(const struct nat_parsed *packet);

@@ -350,6 +350,7 @@ uint32_t nat_flush_host(struct nat *nat, uint32_t addr, uint64_t now_ms)
 {
 	uint32_t slot, next, ended = 0;
 
+	nat_fragment_forget(nat, addr);
 	for (slot = nat->mapping_live.head; slot; slot = next) {
 		next = nat->mapping_links[slot].next;
 		if (nat->mappings[slot].inside.addr != addr)

@@ -121,7 +121,7 @@ struct nat_host {
 	uint32_t sessions;
 	uint32_t forwards; /* of its mappings */
 	uint32_t live;
-	uint32_t zero;
+	uint32_t tagged; /* of its sessions */
 	struct nat_bucket opens; /* new mappings */
 	struct nat_bucket answers; /* ICMP that tells it of refusals */
 	uint64_t refused;

@@ -190,25 +190,58 @@ enum nat_drop nat_open_outbound(struct nat_work *work, uint32_t peer_addr,
 	return NAT_DROP_NONE;
 }
 
+/* Every packet of a peer is compared with all sessions that it has: this bounds
+ * what one packet can cost. */
+static bool peer_full(const struct nat *nat, const struct nat_peer_key *peer)
+{
+	uint32_t slot = 0, count = 0;
+
+	while ((slot = nat_next_tagged(nat, peer, slot)))
+		if (++count >= nat->config->peer_tagged)
+			return true;
+	return false;
+}
+
+/* Room for one more tagged session: in the table, of which one host may have a
+ * quarter, and beside the peer's others. Each costs a token, as a new mapping
+ * does. */
+static enum nat_drop check_tagged_room(struct nat_work *work,
+				       const struct nat_peer_key *peer,
+				       struct nat_host *host)
+{
+	struct nat *nat = work->nat;
+
+	if (!nat_slots_left(&nat->tagged_slots))
+		nat_expire(nat, work->now_ms, 64);
+	if (!nat_slots_left(&nat->tagged_slots))
+		return NAT_DROP_TABLE_FULL;
+	if (host->tagged >= (nat->limits.tagged + 3) / 4 ||
+	    peer_full(nat, peer))
+		return NAT_DROP_HOST_QUOTA;
+	if (!host_may_open(nat, host, work->now_ms))
+		return NAT_DROP_HOST_RATE;
+	return NAT_DROP_NONE;
+}
+
 enum nat_drop nat_open_tagged(struct nat_work *work,
 			      const struct nat_peer_key *peer,
 			      uint32_t *mapping, uint32_t *session)
 {
 	struct nat *nat = work->nat;
+	uint32_t host = nat_host_get(nat, work->p.src, work->now_ms);
 	enum nat_drop drop;
-	uint32_t host;
 
 	if (!nat_l4_checksum_good(work))
 		return NAT_DROP_BAD_CHECKSUM;
-	if (!nat_slots_left(&nat->tagged_slots))
-		nat_expire(nat, work->now_ms, 64);
-	if (!nat_slots_left(&nat->tagged_slots)) {
-		host = nat_host_get(nat, work->p.src, work->now_ms);
-		return host ? refuse_host(nat, host, NAT_DROP_TABLE_FULL) :
-			      NAT_DROP_TABLE_FULL;
-	}
+	if (!host)
+		return NAT_DROP_TABLE_FULL;
+	drop = check_tagged_room(work, peer, &nat->hosts[host]);
+	if (drop)
+		return refuse_host(nat, host, drop);
 	*mapping = nat_find_inside(nat, nat_socket(work->p.proto, work->p.src,
 						   work->p.sport));
+	if (*mapping)
+		nat_bucket_take(&nat->hosts[host].opens);
 	drop = *mapping ? widen_mapping(work, mapping) :
 			  open_mapping(work, mapping);
 	if (drop)
@@ -274,8 +307,8 @@ static bool needs_session(const struct nat_work *work, uint32_t slot)
 	       nat_find_inside(nat, mapping->inside) != slot;
 }
 
-/* Sessions that outsiders open may take half of a host's quota and half of the
- * table: the rest stays for what hosts themselves begin. */
+/* Sessions that outsiders open may take half of a mapping's and of a host's
+ * quota and half of the table: the rest stays for what hosts themselves begin. */
 static enum nat_drop check_outsider_room(struct nat_work *work,
 					 uint32_t mapping)
 {
@@ -285,7 +318,9 @@ static enum nat_drop check_outsider_room(struct nat_work *work,
 
 	if (drop || !nat->mappings[mapping].live)
 		return drop;
-	if (nat->hosts[host].sessions >= (nat->config->host_sessions + 1) / 2)
+	if (nat->hosts[host].sessions >= (nat->config->host_sessions + 1) / 2 ||
+	    nat->mappings[mapping].sessions >=
+		    (nat->config->mapping_sessions + 1) / 2)
 		return NAT_DROP_HOST_QUOTA;
 	if (nat_index_count(&nat->by_session) >= (nat->limits.sessions + 1) / 2)
 		return NAT_DROP_TABLE_FULL;
@@ -394,7 +429,7 @@ void nat_account(struct nat_work *work, uint32_t mapping, uint32_t slot,
 	if (work->p.proto == NAT_PROTO_TCP)
 		nat_tcp_step(nat, slot, &work->p, from, work->now_ms);
 	else if (work->p.proto == NAT_PROTO_DCCP)
-		nat_dccp_step(nat, slot, &work->p, work->now_ms);
+		nat_dccp_step(nat, slot, &work->p, from, work->now_ms);
 	else
 		step_other(work, slot, from);
 	if (session->used_ms > m->used_ms)

@@ -289,9 +289,10 @@ static void give_port_back(struct nat *nat, uint32_t slot, uint64_t now_ms,
 		nat_ports_release(&nat->ports[pool], mapping->outside.port);
 }
 
-static void tagged_unlink(struct nat *nat, uint32_t slot)
+static void tagged_unlink(struct nat *nat, uint32_t slot, uint32_t host)
 {
 	nat->tagged[slot].live = 0;
+	nat->hosts[host].tagged--;
 	nat_index_remove(&nat->by_peer, slot);
 	nat_list_append(&nat->tagged_slots.free, nat->tagged_links, slot);
 }
@@ -311,7 +312,7 @@ static void session_unlink(struct nat *nat, uint32_t slot)
 	nat->hosts[mapping->host].sessions--;
 	session->live = 0;
 	if (nat_is_tagged(mapping->inside.proto))
-		tagged_unlink(nat, session->tagged);
+		tagged_unlink(nat, session->tagged, mapping->host);
 }
 
 void nat_sessions_end(struct nat *nat, uint32_t mapping)
@@ -405,6 +406,7 @@ uint32_t nat_session_add_tagged(struct nat *nat, uint32_t mapping,
 	/* Until it is answered, it lives as long as an opening connection. */
 	session = session_add(nat, key, NAT_TIMER_TCP_OPENING, now_ms);
 	nat->sessions[session].tagged = slot;
+	nat->hosts[nat->mappings[mapping].host].tagged++;
 	memset(tagged, 0, sizeof(*tagged));
 	tagged->key = *peer;
 	tagged->session = session;

@@ -14,8 +14,8 @@
  *   PPTP   the call id, ESP the SPI: each end chooses its own and tells it
  *          where we cannot read, so it is learnt from the peer's answer. While
  *          one host waits for its answer a second one is refused: two might be
- *          confused. It waits for WAIT_MS at most, and not again before it was
- *          answered, so that it keeps the peer from others no longer. A tag
+ *          confused. It waits for WAIT_MS at most, and not again while that
+ *          session lives, so that it keeps the peer from others no longer. A tag
  *          that nobody waits for, at a peer with one host only, is that host's
  *          (the peer has changed keys first).
  *
@@ -31,7 +31,7 @@
 
 /* How long a host has the next unknown tag of a peer for itself. A key exchange
  * that came to its end is followed by traffic at once. */
-#define WAIT_MS 30000U
+#define WAIT_MS 10000U
 
 /* Kinds whose inward tag shows in an answer only. */
 static const bool learnt[NAT_TAG_KINDS] = {
@@ -172,6 +172,21 @@ static void see(const struct nat *nat, struct sight *sight, uint32_t slot,
 	sight->others_bear &= bears_others(t);
 }
 
+/* A session without an answer ends with the time of an opening one, also where
+ * its host goes on: it may then wait once more. */
+static bool given_up(struct nat_work *work, uint32_t slot)
+{
+	struct nat *nat = work->nat;
+	const struct nat_tagged *t = &nat->tagged[slot];
+
+	if (!unanswered(t) ||
+	    work->now_ms < nat->sessions[t->session].created_ms +
+				   nat_timer_ms(nat, NAT_TIMER_TCP_OPENING))
+		return false;
+	nat_session_end(nat, t->session, work->now_ms);
+	return true;
+}
+
 /* mapping: the sender's, 0 where it has none or comes from outside. Of a host's
  * own sessions only those are its match. */
 static struct sight look(struct nat_work *work, const struct nat_peer_key *key,
@@ -186,7 +201,8 @@ static struct sight look(struct nat_work *work, const struct nat_peer_key *key,
 	for (slot = nat_next_tagged(nat, key, 0); slot; slot = next) {
 		next = nat_next_tagged(nat, key, slot);
 		if (!nat_session_check(nat, nat->tagged[slot].session,
-				       work->now_ms))
+				       work->now_ms) ||
+		    given_up(work, slot))
 			continue;
 		see(nat, &sight, slot, mapping, work->now_ms);
 		if (belongs(&nat->tagged[slot], tag) &&
@@ -261,6 +277,20 @@ static void learn_out(struct nat_tagged *t, const struct nat_tag *tag)
 		use(&t->in, tag->value);
 }
 
+/* Does an INIT-ACK declare what is the tag of another host's session? */
+static bool claimed(struct nat_work *work, const struct nat_peer_key *key,
+		    uint32_t own)
+{
+	struct nat *nat = work->nat;
+	uint32_t slot = 0;
+
+	while ((slot = nat_next_tagged(nat, key, slot)))
+		if (mapping_of(nat, slot) != mapping_of(nat, own) &&
+		    knows(&nat->tagged[slot].in, work->p.tag.declared))
+			return true;
+	return false;
+}
+
 /* The session of a packet from inside, found or made. A host that changes keys
  * before it was answered, or while another one waits, has no new one. */
 static enum nat_drop session_out(struct nat_work *work,
@@ -277,6 +307,8 @@ static enum nat_drop session_out(struct nat_work *work,
 	*slot = sight.match;
 	if (!*slot && learnt[key->kind])
 		*slot = sight.own_unanswered;
+	if (*slot && tag->declares && claimed(work, key, *slot))
+		return refuse_sender(work, NAT_DROP_NO_PORT);
 	if (*slot) {
 		learn_out(&nat->tagged[*slot], tag);
 		return NAT_DROP_NONE;
@@ -381,8 +413,8 @@ static uint32_t older(const struct nat *nat, uint32_t a, uint32_t b)
 }
 
 /* The quote is of a packet from inside as it left. Of two hosts with one tag the
- * first keeps it. A quote too short for its
- * tag, or of an INIT, tells whose it is where the peer has one host only. */
+ * first keeps it. A quote too short for its tag, or of an INIT, tells whose it is
+ * where the peer has one host only; any other tag may be the router's own. */
 uint32_t nat_tagged_quoted_outside(struct nat_work *work,
 				   const struct nat_quote *quote)
 {
@@ -405,7 +437,7 @@ uint32_t nat_tagged_quoted_outside(struct nat_work *work,
 	}
 	if (match)
 		return mapping_of(nat, match);
-	return several ? 0 : only;
+	return several || (quote->tag.present && quote->tag.value) ? 0 : only;
 }
 
 uint32_t nat_tagged_quoted_inside(struct nat_work *work,

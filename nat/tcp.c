@@ -236,6 +236,14 @@ static void doubt_reopening(struct nat_session *session, enum event event,
 		session->state = NAT_STATE_TRANS;
 }
 
+/* A stranger whose SYN was let in keeps nothing alive by repeating it: the
+ * inside end has not answered but by RST (RFC 7857 7.1). */
+static bool unasked(const struct nat_session *session, enum nat_side from)
+{
+	return session->state == NAT_STATE_INIT && from == NAT_OUTSIDE &&
+	       !(session->flags & NAT_SESSION_OUT);
+}
+
 void nat_tcp_step(struct nat *nat, uint32_t slot,
 		  const struct nat_parsed *segment, enum nat_side from,
 		  uint64_t now_ms)
@@ -255,7 +263,7 @@ void nat_tcp_step(struct nat *nat, uint32_t slot,
 	learn(session, segment, from);
 	edge = &edges[session->state][event];
 	session->state = edge->next;
-	if (edge->action == RESTART)
+	if (edge->action == RESTART && !unasked(session, from))
 		nat_session_refresh(nat, slot,
 				    (enum nat_timer)state_timer[edge->next],
 				    now_ms);

@@ -54,7 +54,7 @@ static const struct {
 			     "rules: for nftables or iptables" },
 	[OPTION_HOST] = { "host", "ADDRESS", "only this inside host" },
 	[OPTION_PROTO] = { "proto", "PROTO",
-			   "only udp, tcp, icmp or a number" },
+			   "only this protocol, by name or number" },
 	[OPTION_PORT] = { "port", "PORT", "only this port, on either side" },
 	[OPTION_PEER] = { "peer", "ADDRESS", "only what talks to this peer" },
 	[OPTION_HELP] = { "help", NULL, "this text" },

@@ -26,16 +26,23 @@ struct collector {
 	struct nat_portset *set;
 };
 
-/* One table of sockets, under both names. */
+/* One table of sockets, under both names. UDP-Lite takes its ports from the
+ * pool of UDP, DCCP (which has no such file) from that of TCP. */
 static const struct source {
 	uint8_t family;
 	uint8_t protocol;
+	bool tcp; /* the set that it counts in */
+	bool optional; /* many kernels come without */
 	const char *file;
 } sources[] = {
-	{ AF_INET, IPPROTO_UDP, "/proc/net/udp" },
-	{ AF_INET6, IPPROTO_UDP, "/proc/net/udp6" },
-	{ AF_INET, IPPROTO_TCP, "/proc/net/tcp" },
-	{ AF_INET6, IPPROTO_TCP, "/proc/net/tcp6" },
+	{ AF_INET, IPPROTO_UDP, false, false, "/proc/net/udp" },
+	{ AF_INET6, IPPROTO_UDP, false, true, "/proc/net/udp6" },
+	{ AF_INET, IPPROTO_TCP, true, false, "/proc/net/tcp" },
+	{ AF_INET6, IPPROTO_TCP, true, true, "/proc/net/tcp6" },
+	{ AF_INET, NAT_PROTO_UDPLITE, false, true, "/proc/net/udplite" },
+	{ AF_INET6, NAT_PROTO_UDPLITE, false, true, "/proc/net/udplite6" },
+	{ AF_INET, NAT_PROTO_DCCP, true, true, "/proc/net/dccp" },
+	{ AF_INET6, NAT_PROTO_DCCP, true, true, "/proc/net/dccp6" },
 };
 
 #define SOURCES (sizeof(sources) / sizeof(*sources))
@@ -175,10 +182,8 @@ static int read_proc(const struct source *source, struct collector *collector)
 	size_t size = 0;
 	FILE *file = fopen(source->file, "re");
 
-	/* Without IPv6 its files are missing. */
 	if (!file)
-		return source->family == AF_INET6 && errno == ENOENT ? 0 :
-								       -errno;
+		return source->optional && errno == ENOENT ? 0 : -errno;
 	while (getline(&line, &size, file) > 0)
 		take_line(collector, source->family, line);
 	free(line);
@@ -198,7 +203,7 @@ int sockets_read(uint32_t uplink_addr, struct nat_portset *udp,
 		const struct source *source = &sources[i];
 		struct collector collector = {
 			.uplink_addr = uplink_addr,
-			.set = source->protocol == IPPROTO_UDP ? udp : tcp,
+			.set = source->tcp ? tcp : udp,
 		};
 
 		/* What a broken-off dump has added is true all the same. */

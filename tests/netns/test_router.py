@@ -3,8 +3,9 @@
 stopped and killed."""
 import contextlib
 import os
+import socket
 
-from lab import E, GW, L1, R1, R2
+from lab import E, GW, L1, R1, R2, Skip
 from netns import wait_for
 from tools import (Who, ask, ask_tcp, curl, httpd, limit, refuses_tcp)
 
@@ -175,3 +176,20 @@ def test_an_unused_port_of_the_pool_is_silent(lab):
         sock.sendto(b"hello", (E, 5555))
         assert not errors.wait(1, 0.4), "the kernel answered"
         sock.close()
+
+
+def test_a_udplite_service_bound_in_the_pool_before_the_start_works(lab):
+    """It takes its port from the pool that UDP has."""
+    lab.need_portico()
+    lab.start()
+    lab.stop()
+    try:
+        own = lab.gw.socket(socket.SOCK_DGRAM, bind=(E, 40123), proto=136)
+    except OSError as error:
+        raise Skip(f"no UDP-Lite: {error}") from None
+    lab.start(fresh=True)
+    peer = lab.wan.socket(socket.SOCK_DGRAM, bind=(R1, 7140), proto=136)
+    peer.sendto(b"hello", (E, 40123))
+    assert own.recvfrom(100)[0] == b"hello"
+    own.close()
+    peer.close()

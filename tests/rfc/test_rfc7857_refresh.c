@@ -3,6 +3,7 @@
  * RFC 7857 7 and 7.1: what must not keep a mapping alive.
  */
 #include "bench.h"
+#include "tests/unit/packets_other.h"
 
 #define T NAT_PROTO_TCP
 #define U NAT_PROTO_UDP
@@ -127,7 +128,66 @@ static void test_7_1_rst(void)
 	engine_free(&e);
 }
 
+/* A host's own SYN again is use; a stranger's that was not answered is not. */
+static void test_init_again(void)
+{
+	struct nat_session_view view;
+	struct engine e;
+
+	engine_make(&e);
+	engine_open(&e, T, first_flow);
+	bench_later(&e, MINUTE);
+	engine_open(&e, T, first_flow);
+	CU_ASSERT_TRUE(engine_session(&e, 5000, PEER_1, &view));
+	CU_ASSERT_EQUAL(view.expires_ms, OPENING);
+	engine_free(&e);
+}
+
+/* A SYN or Request, or with `ends` the RST or Reset to it. */
+static struct nat_result knock(struct engine *e, uint8_t proto,
+			       enum nat_path path, struct flow flow, bool ends)
+{
+	if (proto == NAT_PROTO_TCP)
+		return engine_tcp(e, path, flow, ends ? RST | ACK : SYN);
+	packet_dccp(&e->packet, flow, (struct dccp){ .type = ends ? 7 : 0 });
+	return engine_run(e, path);
+}
+
+/* Nor is one that the host refuses, however often it is repeated. */
+static void stranger_again(uint8_t proto)
+{
+	struct engine e;
+
+	engine_make(&e);
+	bench_filter(&e, NAT_FILTER_ENDPOINT_INDEPENDENT);
+	knock(&e, proto, NAT_PATH_OUTBOUND, first_flow, false);
+	for (int minute = 0; minute < 4; minute++) {
+		bench_later(&e, minute ? MINUTE : 1);
+		ASSERT_TRANSLATED(knock(&e, proto, NAT_PATH_INBOUND,
+					flow_of(PEER_2, 9, UPLINK, 5000),
+					false));
+		knock(&e, proto, NAT_PATH_OUTBOUND,
+		      flow_of(INSIDE_1, 5000, PEER_2, 9), true);
+	}
+	bench_later(&e, MINUTE - 1);
+	CU_ASSERT_EQUAL(engine_stats(&e).mappings, 1);
+	bench_later(&e, 1);
+	CU_ASSERT_EQUAL(engine_stats(&e).mappings, 0);
+	engine_free(&e);
+}
+
+static void test_stranger_again(void)
+{
+	stranger_again(NAT_PROTO_TCP);
+	stranger_again(NAT_PROTO_DCCP);
+}
+
 static const struct requirement table[] = {
+	{ "RFC7857 2 INIT+SYN client", "SHOULD",
+	  "a host's repeated SYN restarts 240 s", test_init_again, NULL },
+	{ "RFC7857 7.1 again", "SHOULD NOT",
+	  "a stranger's repeated SYN or Request refreshes nothing",
+	  test_stranger_again, NULL },
 	{ "RFC7857 7 TCP", "SHOULD NOT", "a filtered SYN refreshes nothing",
 	  test_7_tcp, NULL },
 	{ "RFC7857 7 quota", "SHOULD NOT",

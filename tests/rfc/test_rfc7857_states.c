@@ -163,11 +163,6 @@ static void test_init_syn(void)
 	edge(NAT_STATE_INIT, SERVER, SYN, NAT_STATE_ESTABLISHED, ESTABLISHED);
 }
 
-static void test_init_again(void)
-{
-	edge(NAT_STATE_INIT, CLIENT, SYN, NAT_STATE_INIT, OPENING);
-}
-
 static void test_init_other(void)
 {
 	static const uint8_t bits[] = { ACK, FIN | ACK, RST, RST | ACK, 0 };
@@ -439,8 +434,6 @@ static const struct requirement table[] = {
 	  test_init_answer, NULL },
 	{ "RFC7857 2 INIT+SYN server", "SHOULD",
 	  "a simultaneous SYN establishes", test_init_syn, NULL },
-	{ "RFC7857 2 INIT+SYN client", "SHOULD",
-	  "a repeated SYN restarts 240 s", test_init_again, NULL },
 	{ "RFC7857 2 INIT+other", "SHOULD",
 	  "passes, changes neither state nor timer", test_init_other, NULL },
 	{ "RFC7857 2 ESTABLISHED+FIN client", "SHOULD",

@@ -18,7 +18,7 @@ const struct nat_limits engine_limits = {
 	.held_ports = 64,
 	.fragments = 4,
 	.fragment_bytes = 4096,
-	.tagged = 8,
+	.tagged = 32,
 };
 
 /* --- life --------------------------------------------------------------- */
@@ -48,6 +48,7 @@ void engine_defaults(struct nat_config *config)
 		.host_sessions = 16384,
 		.mapping_sessions = 512,
 		.host_new_per_second = 200,
+		.peer_tagged = 64,
 		.icmp_per_second = 100,
 		.host_icmp_per_second = 10,
 		.hairpin = true,

@@ -39,7 +39,8 @@ static void step_tcp(struct model *model, struct model_session *s, bool inside,
 		}
 	}
 	if (s->state == NAT_STATE_INIT) {
-		if (flags & RST || !(flags & SYN))
+		if (flags & RST || !(flags & SYN) ||
+		    (client && !inside && !s->out))
 			return;
 		if (!client)
 			s->state = NAT_STATE_ESTABLISHED;
@@ -267,6 +268,10 @@ static uint32_t admit(struct model *model, const struct model_event *event,
 	/* Half of what there is belongs to what hosts begin themselves. */
 	if (model_host_sessions(model, m->inside_addr) * 2 >=
 	    model->config->host_sessions + model->config->host_sessions % 2)
+		reasons |= BIT(HOST_QUOTA);
+	if (model_sessions_of(model, m->id) * 2 >=
+	    model->config->mapping_sessions +
+		    model->config->mapping_sessions % 2)
 		reasons |= BIT(HOST_QUOTA);
 	if (model->session_count * 2 >=
 	    model->limits.sessions + model->limits.sessions % 2)

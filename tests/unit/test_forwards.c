@@ -204,7 +204,7 @@ static void test_quota(void)
 	struct engine engine;
 
 	make(&engine, &web, 1);
-	engine.config.mapping_sessions = 2;
+	engine.config.mapping_sessions = 4;
 	ASSERT_TRANSLATED(syn_in(&engine, PEER_1, 80));
 	ASSERT_TRANSLATED(syn_in(&engine, PEER_2, 80));
 	/* Nobody closes a forward by filling it up: more peers go without. */

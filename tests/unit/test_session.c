@@ -342,11 +342,14 @@ static void test_mapping_sessions(void)
 	struct engine engine;
 
 	filtering(&engine, NAT_FILTER_ENDPOINT_INDEPENDENT);
-	engine.config.mapping_sessions = 2;
+	engine.config.mapping_sessions = 4;
 	ASSERT_TRANSLATED(knock(&engine, NAT_PROTO_TCP, PEER_2, 1));
-	/* Outsiders cannot make a mapping's sessions grow without bound. */
+	/* Outsiders cannot make a mapping's sessions grow without bound: half
+	 * of them are the host's own. */
 	ASSERT_DROPPED(knock(&engine, NAT_PROTO_TCP, PEER_2, 2),
 		       NAT_DROP_HOST_QUOTA);
+	CU_ASSERT_TRUE(tcp(&engine, INSIDE_1, 5000, PEER_2, 4));
+	CU_ASSERT_TRUE(tcp(&engine, INSIDE_1, 5000, PEER_2, 5));
 	CU_ASSERT_FALSE(tcp(&engine, INSIDE_1, 5000, PEER_2, 3));
 	CU_ASSERT_TRUE(tcp(&engine, INSIDE_1, 5001, PEER_2, 3));
 	engine_free(&engine);

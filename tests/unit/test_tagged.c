@@ -45,7 +45,7 @@ static void test_view(void)
 		CU_ASSERT_TRUE(engine_mapping(&engine, port, &mapping));
 		CU_ASSERT_EQUAL(mapping.sessions, 1);
 		CU_ASSERT_EQUAL(engine_stats(&engine).tagged, 1);
-		CU_ASSERT_EQUAL(engine_stats(&engine).tagged_limit, 8);
+		CU_ASSERT_EQUAL(engine_stats(&engine).tagged_limit, 32);
 		engine_free(&engine);
 	}
 }
@@ -114,6 +114,15 @@ static void test_refresh(void)
 
 /* --- limits ------------------------------------------------------------- */
 
+#define AWAY 0xc6336499U /* a peer of no other host */
+
+/* Four hosts, each with its quarter. */
+static void fill(struct engine *engine, enum kind kind)
+{
+	for (uint32_t i = 0; i < engine->limits.tagged; i++)
+		open_n(engine, kind, INSIDE_1 + i / 8, PEER_1 + i, 1);
+}
+
 static void test_full(void)
 {
 	for (int kind = 0; kind < KINDS; kind++) {
@@ -122,23 +131,58 @@ static void test_full(void)
 		uint32_t cursor = 0;
 
 		engine_make(&engine);
-		for (uint32_t i = 0; i < engine.limits.tagged; i++)
-			open_n(&engine, kind, INSIDE_1, PEER_1 + i, 1);
-		CU_ASSERT_TRUE(told(begin_n(&engine, kind, INSIDE_1, PEER_3, 1),
-				    NAT_DROP_TABLE_FULL));
-		nat_next_host(engine.nat, &cursor, &host);
-		CU_ASSERT_EQUAL(host.refused, 1);
+		fill(&engine, (enum kind)kind);
+		CU_ASSERT_TRUE(
+			told(begin_n(&engine, kind, INSIDE_1 + 4, AWAY, 1),
+			     NAT_DROP_TABLE_FULL));
+		while (nat_next_host(engine.nat, &cursor, &host))
+			CU_ASSERT_EQUAL(host.refused,
+					host.addr == INSIDE_1 + 4);
 		/* Nobody lost anything, and other protocols go on. */
 		for (uint32_t i = 0; i < engine.limits.tagged; i++)
-			CU_ASSERT_TRUE(
-				works(&engine, kind, INSIDE_1, PEER_1 + i, 1));
+			CU_ASSERT_TRUE(works(&engine, kind, INSIDE_1 + i / 8,
+					     PEER_1 + i, 1));
 		CU_ASSERT_TRUE(engine_open(&engine, NAT_PROTO_UDP,
 					   flow_of(INSIDE_1, 1, PEER_3, 2)));
 		/* What has expired makes room without a sweep. */
 		engine.now += OTHER;
-		open_n(&engine, kind, INSIDE_2, PEER_3, 1);
+		open_n(&engine, kind, INSIDE_2, AWAY, 1);
 		engine_free(&engine);
 	}
+}
+
+/* One host may have a quarter of the table; the others have theirs. */
+static void test_share(void)
+{
+	for (int kind = 0; kind < KINDS; kind++) {
+		struct engine engine;
+
+		engine_make(&engine);
+		for (uint32_t i = 0; i < engine.limits.tagged / 4; i++)
+			open_n(&engine, kind, INSIDE_1, PEER_1 + i, 1);
+		CU_ASSERT_TRUE(told(begin_n(&engine, kind, INSIDE_1, AWAY, 1),
+				    NAT_DROP_HOST_QUOTA));
+		open_n(&engine, kind, INSIDE_2, AWAY, 1);
+		engine_free(&engine);
+	}
+}
+
+/* So many sessions with one peer, and each costs a token. */
+static void test_peer_and_rate(void)
+{
+	struct engine engine;
+
+	engine_make(&engine);
+	engine.config.peer_tagged = 3;
+	for (uint32_t n = 0; n < 3; n++)
+		open_n(&engine, GRE, INSIDE_1 + n % 2, PEER_1, n);
+	CU_ASSERT_TRUE(told(begin_n(&engine, GRE, INSIDE_2, PEER_1, 9),
+			    NAT_DROP_HOST_QUOTA));
+	open_n(&engine, GRE, INSIDE_2, PEER_2, 9);
+	engine.config.host_new_per_second = 0;
+	ASSERT_DROPPED(begin_n(&engine, GRE, INSIDE_2, PEER_3, 9),
+		       NAT_DROP_HOST_RATE);
+	engine_free(&engine);
 }
 
 /* More has ended at once than a packet sweeps away, and the table's own dead
@@ -148,13 +192,12 @@ static void test_full_of_dead(void)
 	struct engine engine;
 
 	engine_make(&engine);
-	for (uint32_t i = 0; i < engine.limits.tagged; i++)
-		open_n(&engine, ESP, INSIDE_1, PEER_1 + i, 1);
+	fill(&engine, ESP);
 	for (uint16_t i = 0; i < 60; i++)
 		engine_open(&engine, NAT_PROTO_UDP,
 			    flow_of(INSIDE_1, 5000, PEER_1, 1 + i));
 	engine.now += OTHER;
-	open_n(&engine, ESP, INSIDE_2, PEER_3, 1);
+	open_n(&engine, ESP, INSIDE_2, AWAY, 1);
 	engine_free(&engine);
 }
 
@@ -378,6 +421,9 @@ static const struct test tests[] = {
 	{ "a session that is over is over without a sweep", test_ends_unswept },
 	{ "inbound traffic keeps a session as configured", test_refresh },
 	{ "a full table refuses the newcomer and tells it", test_full },
+	{ "one host may have a quarter of the table", test_share },
+	{ "sessions with one peer are limited, and cost tokens",
+	  test_peer_and_rate },
 	{ "a table full of dead sessions is not full", test_full_of_dead },
 	{ "a limit of 0 refuses all", test_none },
 	{ "a host's and a mapping's sessions are limited", test_quotas },

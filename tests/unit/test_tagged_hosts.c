@@ -51,7 +51,7 @@ static void test_wait_ends(void)
 
 		engine_make(&engine);
 		begin_n(&engine, learnt[i], INSIDE_1, PEER_1, 1);
-		engine.now += 30 * SECOND - 1;
+		engine.now += 10 * SECOND - 1;
 		ASSERT_DROPPED(begin_n(&engine, learnt[i], INSIDE_2, PEER_1, 2),
 			       NAT_DROP_NO_PORT);
 		engine.now += 1;
@@ -82,6 +82,30 @@ static void test_wait_once(void)
 		open_n(&engine, kind, INSIDE_3, PEER_1, 60);
 		CU_ASSERT_TRUE(works(&engine, kind, INSIDE_1, PEER_1, 1));
 		CU_ASSERT_TRUE(works(&engine, kind, INSIDE_3, PEER_1, 60));
+		engine_free(&engine);
+	}
+}
+
+/* A slow peer loses it one wait, not all: once the unanswered session has had its
+ * time, the host may wait again although it never stopped sending. */
+static void test_wait_again(void)
+{
+	for (int i = 0; i < 2; i++) {
+		enum kind kind = learnt[i];
+		struct engine engine;
+
+		engine_make(&engine);
+		begin_n(&engine, kind, INSIDE_1, PEER_1, 1);
+		engine.now += 10 * SECOND;
+		open_n(&engine, kind, INSIDE_2, PEER_1, 2);
+		CU_ASSERT_EQUAL(receive_n(&engine, kind, PEER_1, 1), NOBODY);
+		for (int minute = 0; minute < 4; minute++) {
+			engine.now += 60 * SECOND - (minute == 3);
+			send_n(&engine, kind, INSIDE_1, PEER_1, 1);
+			send_n(&engine, kind, INSIDE_2, PEER_1, 2);
+		}
+		CU_ASSERT_EQUAL(receive_n(&engine, kind, PEER_1, 1), INSIDE_1);
+		CU_ASSERT_TRUE(works(&engine, kind, INSIDE_2, PEER_1, 2));
 		engine_free(&engine);
 	}
 }
@@ -357,8 +381,63 @@ static void test_error_is_the_first_ones(void)
 	}
 }
 
+/* A tag that no host sent may be that of the router's own tunnel. */
+static void test_error_is_the_routers(void)
+{
+	struct packet left;
+	struct engine engine;
+
+	engine_make(&engine);
+	open_n(&engine, ESP, INSIDE_1, PEER_1, 1);
+	packet_esp(&left, UPLINK, PEER_1, OUT_TAG(9), 40);
+	packet_error(&engine.packet,
+		     (struct error){ .src = PEER_2,
+				     .dst = UPLINK,
+				     .type = 3,
+				     .code = 4,
+				     .rest = 1300 },
+		     &left);
+	CU_ASSERT_EQUAL(receiver(&engine), ROUTER_ITSELF);
+	engine_free(&engine);
+}
+
+/* Of two hosts with the same ports none takes the other's verification tag by
+ * an INIT-ACK of its own. */
+static void test_init_ack_claims_nothing(void)
+{
+	struct engine engine;
+
+	engine_make(&engine);
+	for (uint32_t n = 1; n <= 2; n++) {
+		struct flow out = kind_flow(INSIDE_1 + n - 1, PEER_1);
+		struct flow in = flow_back(kind_flow(UPLINK, PEER_1));
+
+		packet_sctp_init(&engine.packet, out,
+				 (struct sctp_init){ .declared = IN_TAG(n),
+						     .no_restart = true });
+		ASSERT_TRANSLATED(engine_run(&engine, NAT_PATH_OUTBOUND));
+		packet_sctp_init(&engine.packet, in,
+				 (struct sctp_init){ .ack = true,
+						     .tag = IN_TAG(n),
+						     .declared = OUT_TAG(n),
+						     .no_restart = true });
+		CU_ASSERT_EQUAL(receiver(&engine), INSIDE_1 + n - 1);
+	}
+	packet_sctp_init(&engine.packet, kind_flow(INSIDE_1, PEER_1),
+			 (struct sctp_init){ .ack = true,
+					     .tag = OUT_TAG(1),
+					     .declared = IN_TAG(2),
+					     .no_restart = true });
+	ASSERT_DROPPED(engine_run(&engine, NAT_PATH_OUTBOUND),
+		       NAT_DROP_NO_PORT);
+	CU_ASSERT_EQUAL(receive_n(&engine, SCTP, PEER_1, 2), INSIDE_2);
+	CU_ASSERT_EQUAL(receive_n(&engine, SCTP, PEER_1, 1), INSIDE_1);
+	engine_free(&engine);
+}
+
 static const struct test tests[] = {
-	{ "who is never answered waits once, for 30 s", test_wait_once },
+	{ "who is never answered waits once, for 10 s", test_wait_once },
+	{ "and may wait again after its session's time", test_wait_again },
 	{ "a newcomer is refused while one waits, and admitted afterwards",
 	  test_newcomer_waits },
 	{ "one that is never answered makes room after 240 s", test_wait_ends },
@@ -379,6 +458,10 @@ static const struct test tests[] = {
 	{ "junk without answers is one session", test_junk_is_bounded },
 	{ "an error about a shared tag is the first one's",
 	  test_error_is_the_first_ones },
+	{ "an error about nobody's tag is left to the router",
+	  test_error_is_the_routers },
+	{ "an INIT-ACK claims no other host's tag",
+	  test_init_ack_claims_nothing },
 };
 
 int main(int argc, char **argv)
