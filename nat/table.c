@@ -1,129 +1,15 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later
  *
- * Mappings, sessions and hosts: making, finding and ending them. All that must
- * stay in step (records, indices, lists, pools, counts) is changed here and
+ * Mappings, sessions and hosts: making and ending them. All that must stay in
+ * step (records, indices, lists, pools, counts) is changed here and
  * nowhere else; whether something may be made is decided in session.c.
  */
+#include "hash.h"
 #include "internal.h"
 
 #include <string.h>
 
 #include "invariant.h"
-
-/* --- hashes ------------------------------------------------------------- */
-
-static uint32_t hash_socket(const struct nat *nat, struct nat_socket key)
-{
-	return (uint32_t)nat_siphash_8(
-		&nat->hash_key, (uint64_t)key.addr << 32 |
-					(uint32_t)key.port << 16 | key.proto);
-}
-
-static uint32_t hash_host(const struct nat *nat, uint32_t addr)
-{
-	return (uint32_t)nat_siphash_8(&nat->hash_key, addr);
-}
-
-/* Mapping and peer address alone: all sessions of a mapping with one address
- * share a bucket, so that address-dependent filtering can find them. */
-static uint32_t hash_session(const struct nat *nat, uint32_t mapping,
-			     uint32_t peer_addr)
-{
-	return (uint32_t)nat_siphash_8(&nat->hash_key,
-				       (uint64_t)mapping << 32 | peer_addr);
-}
-
-static uint32_t hash_peer(const struct nat *nat,
-			  const struct nat_peer_key *peer)
-{
-	return (uint32_t)nat_siphash_8(
-		&nat->hash_key, ((uint64_t)peer->peer_addr << 32 |
-				 (uint32_t)peer->peer_port << 16 | peer->port) ^
-					(uint64_t)(peer->kind + 1) << 60);
-}
-
-/* --- finding ------------------------------------------------------------ */
-
-uint32_t nat_find_inside(const struct nat *nat, struct nat_socket inside)
-{
-	return nat_index_find(&nat->by_inside, hash_socket(nat, inside),
-			      &inside);
-}
-
-uint32_t nat_find_outside(const struct nat *nat, struct nat_socket outside)
-{
-	return nat_index_find(&nat->by_outside, hash_socket(nat, outside),
-			      &outside);
-}
-
-uint32_t nat_find_port(const struct nat *nat, enum nat_pool pool, uint16_t port)
-{
-	static const uint8_t protos[NAT_POOLS][2] = {
-		[NAT_POOL_UDP] = { NAT_PROTO_UDP, NAT_PROTO_UDPLITE },
-		[NAT_POOL_TCP] = { NAT_PROTO_TCP, NAT_PROTO_DCCP },
-		[NAT_POOL_ICMP] = { NAT_PROTO_ICMP, NAT_PROTO_ICMP },
-	};
-	uint32_t mapping = nat_find_outside(
-		nat, nat_socket(protos[pool][0], nat->header->uplink, port));
-
-	return mapping ? mapping :
-			 nat_find_outside(nat, nat_socket(protos[pool][1],
-							  nat->header->uplink,
-							  port));
-}
-
-uint32_t nat_find_host(const struct nat *nat, uint32_t addr)
-{
-	return nat_index_find(&nat->by_host, hash_host(nat, addr), &addr);
-}
-
-uint32_t nat_find_session(struct nat *nat, uint32_t mapping, uint32_t peer_addr,
-			  uint16_t peer_port, uint64_t now_ms)
-{
-	struct nat_session_key key = { mapping, peer_addr, peer_port, 0 };
-	uint32_t session = nat_index_find(
-		&nat->by_session, hash_session(nat, mapping, peer_addr), &key);
-
-	return session && nat_session_check(nat, session, now_ms) ? session : 0;
-}
-
-uint32_t nat_find_session_alias(struct nat *nat, uint32_t *mapping,
-				uint32_t peer_addr, uint16_t peer_port,
-				uint64_t now_ms)
-{
-	struct nat_socket inside;
-	uint32_t at, next, session;
-
-	if (!*mapping)
-		return 0;
-	inside = nat->mappings[*mapping].inside;
-	for (at = *mapping; at; at = next) {
-		next = nat->mappings[at].alias;
-		session =
-			nat_find_session(nat, at, peer_addr, peer_port, now_ms);
-		if (session) {
-			*mapping = at;
-			return session;
-		}
-	}
-	*mapping = nat_find_inside(nat, inside);
-	return 0;
-}
-
-bool nat_contacted(const struct nat *nat, uint32_t mapping, uint32_t peer_addr,
-		   uint64_t now_ms)
-{
-	struct nat_session_key key = { mapping, peer_addr, 0, 0 };
-	uint32_t hash = hash_session(nat, mapping, peer_addr);
-	uint32_t at = 0;
-
-	while ((at = nat_index_next_prefix(&nat->by_session, hash, &key,
-					   NAT_SESSION_PREFIX, at)))
-		if (nat->sessions[at].flags & NAT_SESSION_OUT &&
-		    nat_session_left(nat, &nat->sessions[at], now_ms))
-			return true;
-	return false;
-}
 
 /* --- slots -------------------------------------------------------------- */
 
@@ -173,7 +59,8 @@ uint32_t nat_host_get(struct nat *nat, uint32_t addr, uint64_t now_ms)
 	host->opens = (struct nat_bucket){ UINT64_MAX, now_ms };
 	host->answers = (struct nat_bucket){ UINT64_MAX, now_ms };
 	host->live = 1;
-	nat_index_add(&nat->by_host, slot, hash_host(nat, addr), &host->addr);
+	nat_index_add(&nat->by_host, slot, nat_hash_host(nat, addr),
+		      &host->addr);
 	nat_list_append(&nat->host_idle, nat->host_links, slot);
 	nat->hosts_live++;
 	return slot;
@@ -206,8 +93,8 @@ static void index_inside(struct nat *nat, uint32_t slot)
 		nat->mappings[first].alias = slot;
 		return;
 	}
-	nat_index_add(&nat->by_inside, slot, hash_socket(nat, mapping->inside),
-		      &mapping->inside);
+	nat_index_add(&nat->by_inside, slot,
+		      nat_hash_socket(nat, mapping->inside), &mapping->inside);
 }
 
 static void unindex_inside(struct nat *nat, uint32_t slot)
@@ -225,7 +112,7 @@ static void unindex_inside(struct nat *nat, uint32_t slot)
 	nat_index_remove(&nat->by_inside, slot);
 	if (next)
 		nat_index_add(&nat->by_inside, next,
-			      hash_socket(nat, mapping->inside),
+			      nat_hash_socket(nat, mapping->inside),
 			      &nat->mappings[next].inside);
 }
 
@@ -234,7 +121,8 @@ static void index_outside(struct nat *nat, uint32_t slot)
 	struct nat_mapping *mapping = &nat->mappings[slot];
 
 	nat_index_add(&nat->by_outside, slot,
-		      hash_socket(nat, mapping->outside), &mapping->outside);
+		      nat_hash_socket(nat, mapping->outside),
+		      &mapping->outside);
 }
 
 static void take_port(struct nat *nat, uint32_t slot, enum nat_pool pool)
@@ -359,7 +247,7 @@ static uint32_t session_add(struct nat *nat, struct nat_session_key key,
 	session->live = 1;
 	session->created_ms = session->used_ms = now_ms;
 	nat_index_add(&nat->by_session, slot,
-		      hash_session(nat, key.mapping, key.peer_addr),
+		      nat_hash_session(nat, key.mapping, key.peer_addr),
 		      &session->key);
 	nat_list_append(&nat->timers[timer], nat->session_links, slot);
 	nat_list_append(&nat->siblings[key.mapping], nat->sibling_links, slot);
@@ -383,7 +271,7 @@ uint32_t nat_session_add(struct nat *nat, uint32_t mapping, uint32_t peer_addr,
 static uint16_t free_part(struct nat *nat, const struct nat_session_key *like)
 {
 	struct nat_session_key key = *like;
-	uint32_t hash = hash_session(nat, key.mapping, key.peer_addr);
+	uint32_t hash = nat_hash_session(nat, key.mapping, key.peer_addr);
 
 	do
 		key.part = ++nat->last_part;
@@ -411,15 +299,16 @@ uint32_t nat_session_add_tagged(struct nat *nat, uint32_t mapping,
 	tagged->key = *peer;
 	tagged->session = session;
 	tagged->live = 1;
-	nat_index_add(&nat->by_peer, slot, hash_peer(nat, peer), &tagged->key);
+	nat_index_add(&nat->by_peer, slot, nat_hash_peer(nat, peer),
+		      &tagged->key);
 	return session;
 }
 
 uint32_t nat_next_tagged(const struct nat *nat, const struct nat_peer_key *peer,
 			 uint32_t after)
 {
-	return nat_index_next_prefix(&nat->by_peer, hash_peer(nat, peer), peer,
-				     sizeof(*peer), after);
+	return nat_index_next_prefix(&nat->by_peer, nat_hash_peer(nat, peer),
+				     peer, sizeof(*peer), after);
 }
 
 /* RFC 6888 REQ-8a: a port whose connections were followed to their end may be

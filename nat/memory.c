@@ -1,0 +1,165 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later
+ *
+ * The two blocks of memory: what lies where in them, and an engine made in
+ * blocks that are empty. See restore.c for one that finds an earlier engine's
+ * records.
+ */
+#include "internal.h"
+
+#include <assert.h>
+
+#define ALIGN 64U /* a cache line */
+
+static void *place(uint8_t *base, size_t *offset, size_t bytes)
+{
+	void *at = base ? base + *offset : NULL;
+
+	*offset += (bytes + ALIGN - 1) & ~(size_t)(ALIGN - 1);
+	return at;
+}
+
+/* Arrays have a slot 0 that nobody uses. */
+static size_t slots(uint32_t limit, size_t bytes)
+{
+	return ((size_t)limit + 1) * bytes;
+}
+
+static size_t lay_records(struct nat *nat, const struct nat_limits *limits,
+			  uint8_t *base)
+{
+	size_t at = 0;
+
+	nat->header = place(base, &at, sizeof(*nat->header));
+	nat->mappings = place(base, &at,
+			      slots(limits->mappings, sizeof(*nat->mappings)));
+	nat->sessions = place(base, &at,
+			      slots(limits->sessions, sizeof(*nat->sessions)));
+	nat->hosts =
+		place(base, &at, slots(limits->hosts, sizeof(*nat->hosts)));
+	nat->held =
+		place(base, &at, slots(limits->held_ports, sizeof(*nat->held)));
+	nat->tagged =
+		place(base, &at, slots(limits->tagged, sizeof(*nat->tagged)));
+	return at;
+}
+
+static void lay_index(struct nat_index *index, uint32_t capacity,
+		      uint32_t key_bytes, uint8_t *base, size_t *at)
+{
+	void *memory = place(base, at, nat_index_size(capacity));
+
+	if (base)
+		nat_index_init(index, capacity, key_bytes, memory);
+}
+
+static void lay_fragments(struct nat_fragments *f,
+			  const struct nat_limits *limits, uint8_t *base,
+			  size_t *at)
+{
+	f->datagrams = place(base, at,
+			     slots(limits->fragments, sizeof(*f->datagrams)));
+	f->links = place(base, at, slots(limits->fragments, sizeof(*f->links)));
+	/* Copies start at multiples of 16 bytes. */
+	f->bytes = limits->fragment_bytes & ~15U;
+	f->ring = place(base, at, f->bytes);
+	f->slots.limit = limits->fragments;
+	lay_index(&f->by_key, limits->fragments,
+		  sizeof(struct nat_fragment_key), base, at);
+}
+
+static size_t lay_indices(struct nat *nat, const struct nat_limits *limits,
+			  uint8_t *base)
+{
+	size_t at = 0;
+
+	place(base, &at, sizeof(*nat));
+	nat->ports = place(base, &at, NAT_POOLS * sizeof(*nat->ports));
+	nat->mapping_links = place(
+		base, &at, slots(limits->mappings, sizeof(struct nat_link)));
+	nat->session_links = place(
+		base, &at, slots(limits->sessions, sizeof(struct nat_link)));
+	nat->sibling_links = place(
+		base, &at, slots(limits->sessions, sizeof(struct nat_link)));
+	nat->host_links =
+		place(base, &at, slots(limits->hosts, sizeof(struct nat_link)));
+	nat->tagged_links = place(
+		base, &at, slots(limits->tagged, sizeof(struct nat_link)));
+	nat->siblings = place(base, &at,
+			      slots(limits->mappings, sizeof(struct nat_list)));
+	lay_index(&nat->by_inside, limits->mappings, sizeof(struct nat_socket),
+		  base, &at);
+	lay_index(&nat->by_outside, limits->mappings, sizeof(struct nat_socket),
+		  base, &at);
+	lay_index(&nat->by_session, limits->sessions,
+		  sizeof(struct nat_session_key), base, &at);
+	lay_index(&nat->by_host, limits->hosts, sizeof(uint32_t), base, &at);
+	lay_index(&nat->by_peer, limits->tagged, sizeof(struct nat_peer_key),
+		  base, &at);
+	lay_fragments(&nat->fragments, limits, base, &at);
+	return at;
+}
+
+static bool limit_good(uint32_t limit)
+{
+	return limit >= 1 && limit <= NAT_LIMIT_MAX;
+}
+
+static bool limits_good(const struct nat_limits *limits)
+{
+	return limit_good(limits->mappings) && limit_good(limits->sessions) &&
+	       limit_good(limits->hosts) && limit_good(limits->held_ports) &&
+	       limit_good(limits->fragments) &&
+	       limit_good(limits->fragment_bytes) &&
+	       limits->tagged <= NAT_LIMIT_MAX;
+}
+
+size_t nat_records_size(const struct nat_limits *limits)
+{
+	struct nat sizer;
+
+	return limits_good(limits) ? lay_records(&sizer, limits, NULL) : 0;
+}
+
+size_t nat_indices_size(const struct nat_limits *limits)
+{
+	struct nat sizer;
+
+	return limits_good(limits) ? lay_indices(&sizer, limits, NULL) : 0;
+}
+
+static bool block_good(const void *block, size_t bytes, size_t needed)
+{
+	return block && (uintptr_t)block % ALIGN == 0 && bytes >= needed;
+}
+
+struct nat *nat_init(const struct nat_limits *limits,
+		     const struct nat_secrets *secrets, void *records,
+		     size_t records_bytes, void *indices, size_t indices_bytes,
+		     uint64_t now_ms)
+{
+	struct nat *nat = indices;
+
+	if (!limits_good(limits) ||
+	    !block_good(records, records_bytes, nat_records_size(limits)) ||
+	    !block_good(indices, indices_bytes, nat_indices_size(limits)))
+		return NULL;
+	nat->limits = *limits;
+	nat->hash_key = nat_siphash_key(secrets->hash_key);
+	nat->random.key = nat_siphash_key(secrets->port_key);
+	lay_records(nat, limits, records);
+	lay_indices(nat, limits, indices);
+	nat->mapping_slots.limit = limits->mappings;
+	nat->session_slots.limit = limits->sessions;
+	nat->host_slots.limit = limits->hosts;
+	nat->tagged_slots.limit = limits->tagged;
+	nat->header->layout = NAT_LAYOUT;
+	nat->header->limits = *limits;
+	nat->answers.stamp_ms = now_ms;
+	nat->swept_ms = now_ms;
+	return nat;
+}
+
+static_assert(sizeof(struct nat_socket) == 8, "a key without padding");
+static_assert(sizeof(struct nat_session_key) == 12, "a key without padding");
+static_assert(sizeof(struct nat_peer_key) == 12, "a key without padding");
+static_assert(sizeof(struct nat_header) == 64, "one cache line");
