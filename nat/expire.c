@@ -104,7 +104,7 @@ static void hold_pop(struct nat *nat)
 		nat_ports_release(&nat->ports[held->pool], held->port);
 		nat->held_ports[held->pool]--;
 	}
-	held->live = 0;
+	nat_unseal(&held->live, &held->check);
 	nat->header->held_first =
 		(nat->header->held_first + 1) % nat->limits.held_ports;
 	nat->header->held_count--;
@@ -113,7 +113,9 @@ static void hold_pop(struct nat *nat)
 void nat_hold(struct nat *nat, enum nat_pool pool, uint16_t port,
 	      uint64_t now_ms)
 {
-	if (!nat->config->port_hold_s) {
+	struct nat_held *held;
+
+	if (nat->config && !nat->config->port_hold_s) {
 		nat_ports_release(&nat->ports[pool], port);
 		return;
 	}
@@ -122,11 +124,12 @@ void nat_hold(struct nat *nat, enum nat_pool pool, uint16_t port,
 			nat->stats.held_overflow++;
 		hold_pop(nat);
 	}
-	*held_at(nat, nat->header->held_count) =
-		(struct nat_held){ .since_ms = now_ms,
+	held = held_at(nat, nat->header->held_count);
+	*held = (struct nat_held){ .since_ms = now_ms,
 				   .port = port,
-				   .pool = (uint8_t)pool,
-				   .live = 1 };
+				   .pool = (uint8_t)pool };
+	nat_seal(&held->live, &held->check,
+		 nat_seal_held(nat, (uint32_t)(held - nat->held)));
 	nat->header->held_count++;
 	nat->held_ports[pool]++;
 }
@@ -154,7 +157,7 @@ void nat_hold_cancel(struct nat *nat, enum nat_pool pool, uint16_t port)
 
 	if (!held)
 		return;
-	held->live = 0;
+	nat_unseal(&held->live, &held->check);
 	nat->held_ports[pool]--;
 }
 

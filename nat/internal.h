@@ -19,6 +19,7 @@
 #include "ports.h"
 #include "portico/nat.h"
 #include "records.h"
+#include "seal.h"
 
 /* --- the engine --------------------------------------------------------- */
 
@@ -156,6 +157,35 @@ static inline uint16_t nat_peer_port(uint8_t proto, uint16_t port)
 	return proto == NAT_PROTO_ICMP ? 0 : port;
 }
 
+/* --- memory.c ---------------------------------------------------------------- */
+
+/* Points the records of `nat` into a block of these limits (NULL: nowhere);
+ * returns how many bytes they take. */
+size_t nat_lay_records(struct nat *nat, const struct nat_limits *limits,
+		       uint8_t *records);
+/* nat_init() without a header: NULL or an engine whose indices are empty. */
+struct nat *nat_lay(const struct nat_limits *limits,
+		    const struct nat_secrets *secrets, void *records,
+		    size_t records_bytes, void *indices, size_t indices_bytes,
+		    uint64_t now_ms);
+bool nat_limits_good(const struct nat_limits *limits);
+/* Hash of the sizes of all records. */
+uint32_t nat_shape(void);
+/* Writes a fresh header over one that is all zero. */
+void nat_make_header(struct nat *nat, const uint8_t boot[16]);
+
+/* --- rebuild.c --------------------------------------------------------------- */
+
+/* Makes the indices of records that an earlier engine left in the block, whose
+ * header is good; drops what does not check. Counts into *report. */
+void nat_rebuild(struct nat *nat, uint64_t now_ms, struct nat_restored *report);
+/* Orders the lists of all timers by last use. */
+void nat_sort_timers(struct nat *nat);
+/* Finds out what of the ring of held ports is good; the ports of all mappings
+ * are taken already. */
+void nat_rebuild_held(struct nat *nat, uint64_t now_ms,
+		      struct nat_restored *report);
+
 /* --- table.c: records, indices, lists and pools stay in step here --------- */
 
 static inline struct nat_socket nat_socket(uint8_t proto, uint32_t addr,
@@ -224,6 +254,16 @@ void nat_session_refresh(struct nat *nat, uint32_t session,
 /* Moves a forward to another outside address (0: none). */
 void nat_mapping_move(struct nat *nat, uint32_t mapping, uint32_t outside_addr);
 
+/* The second halves of making: the record is there. A host begins idle; a
+ * mapping is not yet found by its inside socket (join: behind others that have
+ * it; lead: as the first of them); a session is in no timer's list. */
+void nat_host_link(struct nat *nat, uint32_t host);
+void nat_mapping_link(struct nat *nat, uint32_t mapping);
+void nat_mapping_join(struct nat *nat, uint32_t mapping);
+void nat_mapping_lead(struct nat *nat, uint32_t mapping);
+void nat_session_link(struct nat *nat, uint32_t session);
+void nat_tagged_link(struct nat *nat, uint32_t tagged);
+
 /* A free slot, 0: there is none. */
 uint32_t nat_slot_take(struct nat_slots *slots, struct nat_link *links);
 
@@ -271,7 +311,7 @@ uint64_t nat_session_left(const struct nat *nat,
 /* Brings one session up to date: true while it lives, false after ending it. */
 bool nat_session_check(struct nat *nat, uint32_t session, uint64_t now_ms);
 
-/* Holds a port that a mapping gave back (a ring). */
+/* Holds a port that is taken and that no mapping has any more (a ring). */
 void nat_hold(struct nat *nat, enum nat_pool pool, uint16_t port,
 	      uint64_t now_ms);
 /* Takes a held port out of the ring without releasing it. */

@@ -7,6 +7,8 @@
 #include "internal.h"
 
 #include <assert.h>
+#include <stddef.h>
+#include <string.h>
 
 #define ALIGN 64U /* a cache line */
 
@@ -24,8 +26,8 @@ static size_t slots(uint32_t limit, size_t bytes)
 	return ((size_t)limit + 1) * bytes;
 }
 
-static size_t lay_records(struct nat *nat, const struct nat_limits *limits,
-			  uint8_t *base)
+size_t nat_lay_records(struct nat *nat, const struct nat_limits *limits,
+		       uint8_t *base)
 {
 	size_t at = 0;
 
@@ -104,7 +106,7 @@ static bool limit_good(uint32_t limit)
 	return limit >= 1 && limit <= NAT_LIMIT_MAX;
 }
 
-static bool limits_good(const struct nat_limits *limits)
+bool nat_limits_good(const struct nat_limits *limits)
 {
 	return limit_good(limits->mappings) && limit_good(limits->sessions) &&
 	       limit_good(limits->hosts) && limit_good(limits->held_ports) &&
@@ -117,14 +119,15 @@ size_t nat_records_size(const struct nat_limits *limits)
 {
 	struct nat sizer;
 
-	return limits_good(limits) ? lay_records(&sizer, limits, NULL) : 0;
+	return nat_limits_good(limits) ? nat_lay_records(&sizer, limits, NULL) :
+					 0;
 }
 
 size_t nat_indices_size(const struct nat_limits *limits)
 {
 	struct nat sizer;
 
-	return limits_good(limits) ? lay_indices(&sizer, limits, NULL) : 0;
+	return nat_limits_good(limits) ? lay_indices(&sizer, limits, NULL) : 0;
 }
 
 static bool block_good(const void *block, size_t bytes, size_t needed)
@@ -132,34 +135,84 @@ static bool block_good(const void *block, size_t bytes, size_t needed)
 	return block && (uintptr_t)block % ALIGN == 0 && bytes >= needed;
 }
 
-struct nat *nat_init(const struct nat_limits *limits,
-		     const struct nat_secrets *secrets, void *records,
-		     size_t records_bytes, void *indices, size_t indices_bytes,
-		     uint64_t now_ms)
+uint32_t nat_shape(void)
+{
+	static const uint64_t sizes[] = {
+		sizeof(struct nat_header),
+		sizeof(struct nat_mapping),
+		sizeof(struct nat_session),
+		sizeof(struct nat_host),
+		sizeof(struct nat_held),
+		sizeof(struct nat_tagged),
+		offsetof(struct nat_mapping, check),
+		offsetof(struct nat_session, check),
+		offsetof(struct nat_session, traits),
+		offsetof(struct nat_host, counters),
+	};
+	static const struct nat_siphash_key key = { 0, 0 };
+
+	return (uint32_t)nat_siphash(&key, (const uint8_t *)sizes,
+				     sizeof(sizes), 1, 3);
+}
+
+/* A key of its own each time: what an earlier engine left behind in a block
+ * never checks by chance. */
+void nat_make_header(struct nat *nat, const uint8_t boot[16])
+{
+	struct nat_header *header = nat->header;
+
+	header->layout = NAT_LAYOUT;
+	header->shape = nat_shape();
+	memcpy(header->boot, boot, sizeof(header->boot));
+	header->key.k0 = nat_siphash_8(&nat->hash_key, 0);
+	header->key.k1 = nat_siphash_8(&nat->hash_key, 1);
+	header->limits = nat->limits;
+	header->uplink_check = nat_seal_uplink(nat);
+	header->check = nat_seal_header(nat);
+	nat_fence();
+	header->magic = NAT_MAGIC;
+}
+
+struct nat *nat_lay(const struct nat_limits *limits,
+		    const struct nat_secrets *secrets, void *records,
+		    size_t records_bytes, void *indices, size_t indices_bytes,
+		    uint64_t now_ms)
 {
 	struct nat *nat = indices;
 
-	if (!limits_good(limits) ||
+	if (!nat_limits_good(limits) ||
 	    !block_good(records, records_bytes, nat_records_size(limits)) ||
 	    !block_good(indices, indices_bytes, nat_indices_size(limits)))
 		return NULL;
 	nat->limits = *limits;
 	nat->hash_key = nat_siphash_key(secrets->hash_key);
 	nat->random.key = nat_siphash_key(secrets->port_key);
-	lay_records(nat, limits, records);
+	nat_lay_records(nat, limits, records);
 	lay_indices(nat, limits, indices);
 	nat->mapping_slots.limit = limits->mappings;
 	nat->session_slots.limit = limits->sessions;
 	nat->host_slots.limit = limits->hosts;
 	nat->tagged_slots.limit = limits->tagged;
-	nat->header->layout = NAT_LAYOUT;
-	nat->header->limits = *limits;
 	nat->answers.stamp_ms = now_ms;
 	nat->swept_ms = now_ms;
+	return nat;
+}
+
+struct nat *nat_init(const struct nat_limits *limits,
+		     const struct nat_secrets *secrets, void *records,
+		     size_t records_bytes, void *indices, size_t indices_bytes,
+		     uint64_t now_ms)
+{
+	static const uint8_t boot[16] = { 0 };
+	struct nat *nat = nat_lay(limits, secrets, records, records_bytes,
+				  indices, indices_bytes, now_ms);
+
+	if (nat)
+		nat_make_header(nat, boot);
 	return nat;
 }
 
 static_assert(sizeof(struct nat_socket) == 8, "a key without padding");
 static_assert(sizeof(struct nat_session_key) == 12, "a key without padding");
 static_assert(sizeof(struct nat_peer_key) == 12, "a key without padding");
-static_assert(sizeof(struct nat_header) == 64, "one cache line");
+static_assert(sizeof(struct nat_header) == 128, "two cache lines");

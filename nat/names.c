@@ -47,6 +47,16 @@ static const char *const pool_names[] = {
 };
 static_assert(COUNT(pool_names) == NAT_POOLS, "a name for each pool");
 
+static const char *const past_names[] = {
+	[NAT_PAST_NONE] = "there is no earlier table",
+	[NAT_PAST_KEPT] = "the earlier table goes on",
+	[NAT_PAST_REBOOT] = "the earlier table is from before a reboot",
+	[NAT_PAST_RESIZED] = "the earlier table has other limits",
+	[NAT_PAST_LAYOUT] = "the earlier table is another version's",
+	[NAT_PAST_DAMAGED] = "what is there is damaged or no table at all",
+};
+static_assert(COUNT(past_names) == NAT_PASTS, "a name for each past");
+
 const char *nat_drop_name(enum nat_drop drop)
 {
 	return drop_names[drop];
@@ -70,4 +80,9 @@ const char *nat_kind_name(enum nat_kind kind)
 const char *nat_pool_name(enum nat_pool pool)
 {
 	return pool_names[pool];
+}
+
+const char *nat_past_name(enum nat_past past)
+{
+	return past_names[past];
 }

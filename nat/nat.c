@@ -50,6 +50,13 @@
  * mappings hold no outside socket of their own; what comes from outside is told
  * apart by its peer and its tag, session by session: see tagged.c.
  *
+ * Survival. The records are all that is remembered; indices, lists, bitmaps and
+ * counts follow from them. So a process may die at any instruction, and the
+ * next one (nat_restore()) goes on with its records: each carries a check word
+ * (seal.h), written before the record counts as live and cleared after it
+ * ceased to, and is believed only if it fits. What is lost is counted, and its
+ * outside port rests as if the mapping had ended now.
+ *
  * Limits. Tables are sized once (nat_limits). Nothing unexpired is ever
  * reclaimed to make room: the newcomer is refused, told by ICMP, and counted.
  * A host record without mappings is not state that anyone relies on: it is
@@ -178,6 +185,7 @@ uint32_t nat_set_uplink(struct nat *nat, uint32_t addr, uint64_t now_ms)
 	if (!addr || addr == nat->header->uplink)
 		return 0;
 	nat->header->uplink = addr;
+	nat->header->uplink_check = nat_seal_uplink(nat);
 	nat_fragment_clear(nat);
 	nat->late_count = 0;
 	for (slot = nat->mapping_live.head; slot; slot = next) {

@@ -1,8 +1,13 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later
  *
  * The engine's records: what is remembered of mappings, sessions, hosts and
- * held ports. They hold no pointer and may lie in a file shared with the next
- * process; their indices (struct nat in internal.h) are rebuilt from them.
+ * held ports. They hold no pointer and may lie in a file that outlives the
+ * process; the next one's indices (struct nat in internal.h) are rebuilt from
+ * them (restore.c).
+ *
+ * `check` is a keyed hash of what a record is (seal.h), never of what changes
+ * with each packet. It is there before `live` becomes 1 and is cleared after
+ * `live` became 0, so a record half made or half ended is never taken for one.
  */
 #ifndef PORTICO_NAT_RECORDS_H
 #define PORTICO_NAT_RECORDS_H
@@ -11,6 +16,7 @@
 
 #include "bucket.h"
 #include "portico/nat.h"
+#include "siphash.h"
 
 /* A transport socket of one side. Eight bytes without padding: a hash key. */
 struct nat_socket {
@@ -32,7 +38,8 @@ struct nat_mapping {
 	struct nat_counters counters;
 	uint8_t kind;
 	uint8_t live; /* 0: this slot is free */
-	uint8_t zero[6];
+	uint16_t port_again; /* outside.port, to rest if that is damaged */
+	uint32_t check; /* sockets, kind, created_ms */
 };
 
 /* What the session knows of one end of a TCP connection, to judge an RST that
@@ -40,10 +47,13 @@ struct nat_mapping {
 struct nat_tcp_end {
 	uint32_t ack; /* next sequence number this end expects */
 	uint32_t window; /* bytes it accepts from there, scaled */
-	uint8_t scale; /* of its window (RFC 7323), from its SYN */
-	uint8_t scales; /* its SYN offered scaling */
-	uint8_t known; /* an ACK of it was seen */
-	uint8_t zero;
+};
+
+/* The same end's one byte. */
+struct nat_tcp_traits {
+	uint8_t scale : 4; /* of its window (RFC 7323), from its SYN */
+	uint8_t scales : 1; /* its SYN offered scaling */
+	uint8_t known : 1; /* an ACK of it was seen */
 };
 
 /* Twelve bytes without padding: a hash key. */
@@ -69,6 +79,9 @@ struct nat_session {
 		struct nat_tcp_end end[2]; /* [NAT_INSIDE], [NAT_OUTSIDE] */
 		uint32_t tagged; /* slot of its struct nat_tagged */
 	};
+	struct nat_tcp_traits traits[2]; /* of end[] */
+	uint8_t zero[2];
+	uint32_t check; /* key, created_ms */
 };
 
 /* A peer of a tagged protocol, as packets from outside name it: all sessions
@@ -97,6 +110,7 @@ struct nat_tagged {
 	uint8_t flags;
 	uint8_t live; /* 0: this slot is free */
 	uint8_t zero[2];
+	uint32_t check; /* all but live */
 };
 
 enum {
@@ -111,6 +125,7 @@ enum {
 	NAT_SESSION_SERVER = 4, /* TCP: the client is outside */
 	NAT_SESSION_REOPENED = 16, /* TCP: by an outsider's SYN in TRANS */
 	NAT_SESSION_RETIRED = 8, /* in TRANS for having been idle */
+	NAT_SESSION_FLAGS = 31, /* all of them */
 };
 
 enum nat_side { NAT_INSIDE, NAT_OUTSIDE };
@@ -121,7 +136,9 @@ struct nat_host {
 	uint32_t sessions;
 	uint32_t forwards; /* of its mappings */
 	uint32_t live;
+	uint32_t check; /* addr */
 	uint32_t tagged; /* of its sessions */
+	uint32_t zero;
 	struct nat_bucket opens; /* new mappings */
 	struct nat_bucket answers; /* ICMP that tells it of refusals */
 	uint64_t refused;
@@ -134,18 +151,29 @@ struct nat_held {
 	uint16_t port;
 	uint8_t pool;
 	uint8_t live; /* 0: a forward took the port meanwhile */
-	uint32_t zero;
+	uint32_t check; /* all but live */
 };
 
+/* The first four members stay where they are in every layout, so that one
+ * version knows another's file. */
 struct nat_header {
+	uint64_t magic; /* NAT_MAGIC, written last; another byte order shows */
 	uint32_t layout; /* NAT_LAYOUT */
+	uint32_t shape; /* hash of the sizes of all records */
+	uint8_t boot[16]; /* which run of the clock the times are of */
+	struct nat_siphash_key key; /* of every check in this block */
+	struct nat_limits limits;
+	uint32_t check; /* all above */
 	uint32_t uplink; /* the last address that was not 0 */
+	uint32_t uplink_check;
 	uint32_t held_first; /* ring: oldest entry */
 	uint32_t held_count;
-	struct nat_limits limits;
-	uint8_t zero[20];
+	uint32_t clean; /* 1: nobody was at work when the process ended */
+	uint8_t zero[28];
 };
 
-#define NAT_LAYOUT 2U
+#define NAT_MAGIC 0x4f434954524f500aULL /* a line's end and "PORTICO" */
+#define NAT_EMPTYING 0x594c504d4520500aULL /* the block is being zeroed */
+#define NAT_LAYOUT 3U
 
 #endif

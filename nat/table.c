@@ -42,6 +42,16 @@ static uint32_t host_slot(struct nat *nat)
 	return slot;
 }
 
+void nat_host_link(struct nat *nat, uint32_t slot)
+{
+	struct nat_host *host = &nat->hosts[slot];
+
+	nat_index_add(&nat->by_host, slot, nat_hash_host(nat, host->addr),
+		      &host->addr);
+	nat_list_append(&nat->host_idle, nat->host_links, slot);
+	nat->hosts_live++;
+}
+
 uint32_t nat_host_get(struct nat *nat, uint32_t addr, uint64_t now_ms)
 {
 	uint32_t slot = nat_find_host(nat, addr);
@@ -53,16 +63,17 @@ uint32_t nat_host_get(struct nat *nat, uint32_t addr, uint64_t now_ms)
 	if (!slot)
 		return 0;
 	host = &nat->hosts[slot];
+	host->live = 0;
+	nat_fence();
 	memset(host, 0, sizeof(*host));
 	host->addr = addr;
 	/* A new host starts with its whole burst: see bucket.h. */
 	host->opens = (struct nat_bucket){ UINT64_MAX, now_ms };
 	host->answers = (struct nat_bucket){ UINT64_MAX, now_ms };
+	host->check = nat_seal_host(nat, slot);
+	nat_fence();
 	host->live = 1;
-	nat_index_add(&nat->by_host, slot, nat_hash_host(nat, addr),
-		      &host->addr);
-	nat_list_append(&nat->host_idle, nat->host_links, slot);
-	nat->hosts_live++;
+	nat_host_link(nat, slot);
 	return slot;
 }
 
@@ -82,19 +93,24 @@ static void host_lose_mapping(struct nat *nat, uint32_t slot, uint8_t kind)
 
 /* --- mappings ----------------------------------------------------------- */
 
-static void index_inside(struct nat *nat, uint32_t slot)
+void nat_mapping_lead(struct nat *nat, uint32_t slot)
+{
+	struct nat_mapping *mapping = &nat->mappings[slot];
+
+	nat_index_add(&nat->by_inside, slot,
+		      nat_hash_socket(nat, mapping->inside), &mapping->inside);
+}
+
+void nat_mapping_join(struct nat *nat, uint32_t slot)
 {
 	struct nat_mapping *mapping = &nat->mappings[slot];
 	uint32_t first = nat_find_inside(nat, mapping->inside);
 
-	mapping->alias = 0;
-	if (first) {
-		mapping->alias = nat->mappings[first].alias;
+	mapping->alias = first ? nat->mappings[first].alias : 0;
+	if (first)
 		nat->mappings[first].alias = slot;
-		return;
-	}
-	nat_index_add(&nat->by_inside, slot,
-		      nat_hash_socket(nat, mapping->inside), &mapping->inside);
+	else
+		nat_mapping_lead(nat, slot);
 }
 
 static void unindex_inside(struct nat *nat, uint32_t slot)
@@ -111,9 +127,7 @@ static void unindex_inside(struct nat *nat, uint32_t slot)
 	}
 	nat_index_remove(&nat->by_inside, slot);
 	if (next)
-		nat_index_add(&nat->by_inside, next,
-			      nat_hash_socket(nat, mapping->inside),
-			      &nat->mappings[next].inside);
+		nat_mapping_lead(nat, next);
 }
 
 static void index_outside(struct nat *nat, uint32_t slot)
@@ -135,27 +149,35 @@ static void take_port(struct nat *nat, uint32_t slot, enum nat_pool pool)
 		nat->used[pool]++;
 }
 
+void nat_mapping_link(struct nat *nat, uint32_t slot)
+{
+	const struct nat_mapping *mapping = &nat->mappings[slot];
+	int pool = nat_pool_of(mapping->inside.proto);
+
+	nat_list_append(&nat->mapping_live, nat->mapping_links, slot);
+	if (pool >= 0)
+		take_port(nat, slot, (enum nat_pool)pool);
+	host_gain_mapping(nat, mapping->host, mapping->kind);
+}
+
 uint32_t nat_mapping_add(struct nat *nat, struct nat_socket inside,
 			 struct nat_socket outside, enum nat_kind kind,
 			 uint32_t host, uint64_t now_ms)
 {
 	uint32_t slot = nat_slot_take(&nat->mapping_slots, nat->mapping_links);
 	struct nat_mapping *mapping = &nat->mappings[slot];
-	int pool = nat_pool_of(inside.proto);
 
 	nat_invariant(slot);
-	nat_list_append(&nat->mapping_live, nat->mapping_links, slot);
 	memset(mapping, 0, sizeof(*mapping));
 	mapping->inside = inside;
 	mapping->outside = outside;
+	mapping->port_again = outside.port;
 	mapping->host = host;
 	mapping->created_ms = mapping->used_ms = now_ms;
 	mapping->kind = (uint8_t)kind;
-	mapping->live = 1;
-	index_inside(nat, slot);
-	if (pool >= 0)
-		take_port(nat, slot, (enum nat_pool)pool);
-	host_gain_mapping(nat, host, mapping->kind);
+	nat_seal(&mapping->live, &mapping->check, nat_seal_mapping(nat, slot));
+	nat_mapping_join(nat, slot);
+	nat_mapping_link(nat, slot);
 	return slot;
 }
 
@@ -170,7 +192,9 @@ static void give_port_back(struct nat *nat, uint32_t slot, uint64_t now_ms,
 	nat_index_remove(&nat->by_outside, slot);
 	if (mapping->kind == NAT_KIND_DYNAMIC)
 		nat->used[pool]--;
-	if (hold && nat_ports_allowed(&nat->ports[pool], mapping->outside.port))
+	/* Before there is a configuration every port may be of the pool. */
+	if (hold && (!nat->config || nat_ports_allowed(&nat->ports[pool],
+						       mapping->outside.port)))
 		nat_hold(nat, (enum nat_pool)pool, mapping->outside.port,
 			 now_ms);
 	else
@@ -179,7 +203,7 @@ static void give_port_back(struct nat *nat, uint32_t slot, uint64_t now_ms,
 
 static void tagged_unlink(struct nat *nat, uint32_t slot, uint32_t host)
 {
-	nat->tagged[slot].live = 0;
+	nat_unseal(&nat->tagged[slot].live, &nat->tagged[slot].check);
 	nat->hosts[host].tagged--;
 	nat_index_remove(&nat->by_peer, slot);
 	nat_list_append(&nat->tagged_slots.free, nat->tagged_links, slot);
@@ -198,7 +222,7 @@ static void session_unlink(struct nat *nat, uint32_t slot)
 	nat_list_append(&nat->session_slots.free, nat->session_links, slot);
 	mapping->sessions--;
 	nat->hosts[mapping->host].sessions--;
-	session->live = 0;
+	nat_unseal(&session->live, &session->check);
 	if (nat_is_tagged(mapping->inside.proto))
 		tagged_unlink(nat, session->tagged, mapping->host);
 }
@@ -217,7 +241,8 @@ void nat_mapping_end(struct nat *nat, uint32_t slot, uint64_t now_ms, bool hold)
 	unindex_inside(nat, slot);
 	give_port_back(nat, slot, now_ms, hold);
 	host_lose_mapping(nat, mapping->host, mapping->kind);
-	mapping->live = 0;
+	nat_fence(); /* its port rests before it is free */
+	nat_unseal(&mapping->live, &mapping->check);
 	nat_list_remove(&nat->mapping_live, nat->mapping_links, slot);
 	nat_list_append(&nat->mapping_slots.free, nat->mapping_links, slot);
 }
@@ -227,32 +252,42 @@ void nat_mapping_move(struct nat *nat, uint32_t slot, uint32_t outside_addr)
 	nat_sessions_end(nat, slot);
 	nat_index_remove(&nat->by_outside, slot);
 	nat->mappings[slot].outside.addr = outside_addr;
+	nat->mappings[slot].check = nat_seal_mapping(nat, slot);
 	index_outside(nat, slot);
 }
 
 /* --- sessions ----------------------------------------------------------- */
+
+void nat_session_link(struct nat *nat, uint32_t slot)
+{
+	struct nat_session *session = &nat->sessions[slot];
+	struct nat_mapping *mapping = &nat->mappings[session->key.mapping];
+
+	nat_index_add(&nat->by_session, slot,
+		      nat_hash_session(nat, session->key.mapping,
+				       session->key.peer_addr),
+		      &session->key);
+	nat_list_append(&nat->siblings[session->key.mapping],
+			nat->sibling_links, slot);
+	mapping->sessions++;
+	nat->hosts[mapping->host].sessions++;
+}
 
 static uint32_t session_add(struct nat *nat, struct nat_session_key key,
 			    enum nat_timer timer, uint64_t now_ms)
 {
 	uint32_t slot = nat_slot_take(&nat->session_slots, nat->session_links);
 	struct nat_session *session = &nat->sessions[slot];
-	struct nat_mapping *mapping = &nat->mappings[key.mapping];
 
 	nat_invariant(slot);
 	memset(session, 0, sizeof(*session));
 	session->key = key;
 	session->state = NAT_STATE_INIT;
 	session->timer = (uint8_t)timer;
-	session->live = 1;
 	session->created_ms = session->used_ms = now_ms;
-	nat_index_add(&nat->by_session, slot,
-		      nat_hash_session(nat, key.mapping, key.peer_addr),
-		      &session->key);
+	nat_seal(&session->live, &session->check, nat_seal_session(nat, slot));
 	nat_list_append(&nat->timers[timer], nat->session_links, slot);
-	nat_list_append(&nat->siblings[key.mapping], nat->sibling_links, slot);
-	mapping->sessions++;
-	nat->hosts[mapping->host].sessions++;
+	nat_session_link(nat, slot);
 	return slot;
 }
 
@@ -279,6 +314,17 @@ static uint16_t free_part(struct nat *nat, const struct nat_session_key *like)
 	return key.part;
 }
 
+void nat_tagged_link(struct nat *nat, uint32_t slot)
+{
+	struct nat_tagged *tagged = &nat->tagged[slot];
+
+	nat_index_add(&nat->by_peer, slot, nat_hash_peer(nat, &tagged->key),
+		      &tagged->key);
+	nat->hosts[nat->mappings[nat->sessions[tagged->session].key.mapping]
+			   .host]
+		.tagged++;
+}
+
 uint32_t nat_session_add_tagged(struct nat *nat, uint32_t mapping,
 				const struct nat_peer_key *peer,
 				uint64_t now_ms)
@@ -294,13 +340,11 @@ uint32_t nat_session_add_tagged(struct nat *nat, uint32_t mapping,
 	/* Until it is answered, it lives as long as an opening connection. */
 	session = session_add(nat, key, NAT_TIMER_TCP_OPENING, now_ms);
 	nat->sessions[session].tagged = slot;
-	nat->hosts[nat->mappings[mapping].host].tagged++;
 	memset(tagged, 0, sizeof(*tagged));
 	tagged->key = *peer;
 	tagged->session = session;
-	tagged->live = 1;
-	nat_index_add(&nat->by_peer, slot, nat_hash_peer(nat, peer),
-		      &tagged->key);
+	nat_seal(&tagged->live, &tagged->check, nat_seal_tagged(nat, slot));
+	nat_tagged_link(nat, slot);
 	return session;
 }
 

@@ -311,6 +311,7 @@ static enum nat_drop session_out(struct nat_work *work,
 		return refuse_sender(work, NAT_DROP_NO_PORT);
 	if (*slot) {
 		learn_out(&nat->tagged[*slot], tag);
+		nat->tagged[*slot].check = nat_seal_tagged(nat, *slot);
 		return NAT_DROP_NONE;
 	}
 	if (learnt[key->kind] && sight.others_wait && sight.own) {
@@ -324,6 +325,7 @@ static enum nat_drop session_out(struct nat_work *work,
 		return drop;
 	*slot = nat->sessions[session].tagged;
 	learn_out(&nat->tagged[*slot], tag);
+	nat->tagged[*slot].check = nat_seal_tagged(nat, *slot);
 	return NAT_DROP_NONE;
 }
 
@@ -394,6 +396,7 @@ struct nat_result nat_tagged_inbound(struct nat_work *work)
 	if (!slot)
 		return nat_drop(nat, NAT_DROP_NO_SESSION);
 	learn_in(&nat->tagged[slot], &p->tag);
+	nat->tagged[slot].check = nat_seal_tagged(nat, slot);
 	inside = &nat->mappings[mapping_of(nat, slot)].inside;
 	nat_account(work, mapping_of(nat, slot), nat->tagged[slot].session,
 		    NAT_OUTSIDE);

@@ -43,7 +43,7 @@ bool nat_next_mapping(const struct nat *nat, uint32_t *cursor, uint64_t now_ms,
 	const struct nat_mapping *m;
 
 	do {
-		if (*cursor >= nat->mapping_slots.top)
+		if (!nat->config || *cursor >= nat->mapping_slots.top)
 			return false;
 		m = &nat->mappings[++*cursor];
 	} while (!m->live);
@@ -94,7 +94,7 @@ bool nat_next_session(const struct nat *nat, uint32_t *cursor, uint64_t now_ms,
 	const struct nat_mapping *m;
 
 	do {
-		if (*cursor >= nat->session_slots.top)
+		if (!nat->config || *cursor >= nat->session_slots.top)
 			return false;
 		s = &nat->sessions[++*cursor];
 	} while (!s->live);

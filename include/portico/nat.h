@@ -223,6 +223,63 @@ struct nat *nat_init(const struct nat_limits *limits,
 		     size_t records_bytes, void *indices, size_t indices_bytes,
 		     uint64_t now_ms);
 
+/* What nat_restore() found in the block of records. */
+enum nat_past {
+	NAT_PAST_NONE, /* nothing: the block is zeroed */
+	NAT_PAST_KEPT, /* a table: it goes on */
+	NAT_PAST_REBOOT, /* a table of another run of the clock */
+	NAT_PAST_RESIZED, /* a table of other limits */
+	NAT_PAST_LAYOUT, /* the table of another version */
+	NAT_PAST_DAMAGED, /* no table, or one whose header does not check */
+	NAT_PASTS
+};
+const char *nat_past_name(enum nat_past past); /* as a half-sentence */
+
+/* Why a record was dropped. */
+enum nat_loss {
+	NAT_LOSS_NONE,
+	NAT_LOSS_DAMAGED, /* half-written, or changed since */
+	NAT_LOSS_RANGE, /* a state, timer or time that cannot be */
+	NAT_LOSS_DUPLICATE, /* another record has the same socket or peer */
+	NAT_LOSS_ORPHAN, /* it has lost what it belongs to, or all it had */
+	NAT_LOSSES
+};
+
+struct nat_restored {
+	enum nat_past past;
+	bool clean; /* nat_leave() was called */
+	uint32_t mappings, sessions, hosts; /* that go on */
+	uint32_t held; /* ports that rest, those of lost mappings included */
+	uint32_t lost[NAT_LOSSES]; /* records of any kind */
+};
+
+/* nat_init() for a block of records that may hold what an earlier engine left
+ * there, killed at whatever moment. A table of the same limits, version and
+ * run of the clock goes on: each record is checked, what does not check is
+ * dropped, the port of a lost dynamic mapping rests (RFC 6888 REQ-8). Else the
+ * table starts empty, and the ports of one that can be read rest from now on.
+ * boot: tells one run of the clock of now_ms from another. The block of
+ * indices must be zeroed, and so must records that hold nothing.
+ * Returns NULL as nat_init() does, else *restored is filled in. Nothing is
+ * shown or translated before nat_configure(); it and nat_set_uplink() then
+ * apply the difference to what was in force before. */
+struct nat *nat_restore(const struct nat_limits *limits,
+			const struct nat_secrets *secrets,
+			const uint8_t boot[16], void *records,
+			size_t records_bytes, void *indices,
+			size_t indices_bytes, uint64_t now_ms,
+			struct nat_restored *restored);
+
+/* Lets the ports of another block's table rest, whatever its limits, if it can
+ * be read; to be called before nat_configure() on an empty table. The block is
+ * aligned to 64 bytes and not changed.
+ * Returns how many ports rest. */
+uint32_t nat_rest_ports(struct nat *nat, void *records, size_t records_bytes,
+			uint64_t now_ms);
+
+/* The last call of an engine whose records shall go on: an orderly end. */
+void nat_leave(struct nat *nat);
+
 /* Puts a configuration in force and applies the difference: forwards that are
  * no longer named end with their sessions, new ones begin, dynamic mappings
  * stay as long as their port is still in the pool.

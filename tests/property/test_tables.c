@@ -2,7 +2,8 @@
  *
  * Random operations on an engine with tiny tables and pools, each compared
  * with a slow model (tests/unit/model.h): verdict, addresses, both indices,
- * sessions with states and timers, ports used, held and free.
+ * sessions with states and timers, ports used, held and free. Now and then the
+ * engine is killed and another one goes on with its records.
  */
 #include <stdio.h>
 #include <string.h>
@@ -356,6 +357,45 @@ static const char *do_expire(struct run *run)
 		       "another number of sessions expired";
 }
 
+/* Places in the ring that a forward has emptied are found again only between
+ * others. */
+static void trim_held(struct model *model)
+{
+	size_t first = 0;
+
+	while (model->held_count && !model->held[model->held_count - 1].live)
+		model->held_count--;
+	while (first < model->held_count && !model->held[first].live)
+		first++;
+	model->held_count -= first;
+	memmove(model->held, model->held + first,
+		model->held_count * sizeof(model->held[0]));
+}
+
+/* Killed and started again: all goes on, but the secrets and what counts. */
+static const char *do_restart(struct run *run)
+{
+	struct nat_restored restored = engine_restore(&run->engine);
+
+	if (restored.past != NAT_PAST_KEPT)
+		return "the table was not taken over";
+	for (int loss = 0; loss < NAT_LOSSES; loss++)
+		if (restored.lost[loss])
+			return "records were lost";
+	run->model.overflow = 0;
+	trim_held(&run->model);
+	for (int pool = 0; pool < NAT_POOLS; pool++)
+		nat_set_bound(run->engine.nat, (enum nat_pool)pool,
+			      &run->model.bound[pool]);
+	if (nat_configure(run->engine.nat, run->model.config,
+			  run->engine.now) !=
+	    model_configure(&run->model, run->model.config))
+		return "another number of forwards has no room";
+	if (nat_set_uplink(run->engine.nat, run->model.uplink, run->engine.now))
+		return "mappings ended at a restart";
+	return NULL;
+}
+
 static void pass_time(struct run *run)
 {
 	static const uint32_t steps_ms[] = {
@@ -381,6 +421,8 @@ static const char *step(struct run *run)
 		wrong = do_bound(run);
 	else if (what < 12)
 		wrong = do_expire(run);
+	else if (what < 16)
+		wrong = do_restart(run);
 	else
 		wrong = do_packet(run);
 	return wrong ? wrong :

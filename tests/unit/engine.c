@@ -94,6 +94,30 @@ void engine_bare(struct engine *engine, const struct nat_limits *limits)
 	CU_ASSERT_PTR_NOT_NULL_FATAL(engine->nat);
 }
 
+struct nat_restored engine_restore(struct engine *engine)
+{
+	static const uint8_t boot[16] = { 0 }; /* as nat_init() has it */
+	static const struct nat_secrets secrets = {
+		.hash_key = "key after crash",
+		.port_key = "ports of another",
+	};
+	size_t records = nat_records_size(&engine->limits);
+	size_t indices = nat_indices_size(&engine->limits);
+	struct nat_restored restored;
+	const char *broken;
+
+	memset(engine->indices, 0, indices);
+	engine->nat = nat_restore(&engine->limits, &secrets, boot,
+				  engine->records, records, engine->indices,
+				  indices, engine->now, &restored);
+	CU_ASSERT_PTR_NOT_NULL_FATAL(engine->nat);
+	broken = nat_check(engine->nat);
+	CU_ASSERT_PTR_NULL(broken);
+	if (broken)
+		printf("after restoring: %s\n", broken);
+	return restored;
+}
+
 void engine_make(struct engine *engine)
 {
 	engine_bare(engine, &engine_limits);

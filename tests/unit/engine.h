@@ -45,6 +45,11 @@ void engine_make(struct engine *engine);
 uint32_t engine_configure(struct engine *engine);
 void engine_free(struct engine *engine);
 
+/* The process dies and another one takes the records over, with other secrets;
+ * configuration and uplink are the caller's to put in force again. Judges what
+ * nat_check() says. */
+struct nat_restored engine_restore(struct engine *engine);
+
 /* Translates `data` in a buffer of exactly its length and copies it back.
  * Judges verdict, mark, counters, answer, that a refused packet is as it was,
  * that a translated one has the right checksums if it had them before and
