@@ -96,18 +96,36 @@ static uint32_t hold_noted(struct nat *nat, uint64_t now_ms)
 	return count;
 }
 
-uint32_t nat_rest_ports(struct nat *nat, void *records, size_t records_bytes,
-			uint64_t now_ms)
+static enum nat_past judge_other(struct nat *old, void *records,
+				 size_t records_bytes)
 {
-	struct nat old = { .header = records };
-	const struct nat_header *header = records;
+	enum nat_past past;
 
-	if (nat->config || nat->mapping_live.count || nat->header->held_count ||
-	    records_bytes < sizeof(*header) || judge(&old) != NAT_PAST_KEPT ||
-	    nat_lay_records(&old, &header->limits, records) > records_bytes)
+	if (records_bytes < sizeof(*old->header))
+		return NAT_PAST_DAMAGED;
+	old->header = records;
+	past = judge(old);
+	if (past != NAT_PAST_KEPT)
+		return past;
+	return nat_lay_records(old, &old->header->limits, records) >
+			       records_bytes ?
+		       NAT_PAST_DAMAGED :
+		       NAT_PAST_RESIZED;
+}
+
+uint32_t nat_rest_ports(struct nat *nat, void *records, size_t records_bytes,
+			uint64_t now_ms, struct nat_restored *restored)
+{
+	struct nat old = { 0 };
+
+	if (nat->config || nat->mapping_live.count || nat->header->held_count)
+		return 0;
+	restored->past = judge_other(&old, records, records_bytes);
+	if (restored->past != NAT_PAST_RESIZED)
 		return 0;
 	note_ports(nat, &old);
-	return hold_noted(nat, now_ms);
+	restored->held = hold_noted(nat, now_ms);
+	return restored->held;
 }
 
 /* --- restoring ------------------------------------------------------------------ */

@@ -86,6 +86,7 @@ static int run_status(struct control_client *client,
 	(void)request;
 	nat_stats(gateway_nat(gateway), &nat);
 	gateway_queue_stats(gateway, &queue);
+	status.restored = gateway_restored(gateway, &status.restored_ms);
 	status.warnings_count = gateway_warnings(gateway, &status.warnings);
 	err = answer(client, views_status(&status));
 	free(path);

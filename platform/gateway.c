@@ -29,18 +29,6 @@
 
 /* --- engine ------------------------------------------------------------- */
 
-static void *map_block(size_t bytes)
-{
-	void *block = mmap(NULL, bytes, PROT_READ | PROT_WRITE,
-			   MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
-
-	if (block == MAP_FAILED)
-		return NULL;
-	/* No child looks into the tables, and none shall have to copy them. */
-	(void)madvise(block, bytes, MADV_DONTFORK);
-	return block;
-}
-
 static int draw_secrets(struct nat_secrets *secrets)
 {
 	uint8_t *at = (uint8_t *)secrets;
@@ -68,18 +56,15 @@ static int open_engine(struct gateway *g, char *error, size_t size)
 	if (err)
 		return gateway_say(error, size, err, "no random bytes: %s",
 				   strerror(-err));
-	g->records_bytes = nat_records_size(limits);
 	g->indices_bytes = nat_indices_size(limits);
-	g->records = map_block(g->records_bytes);
-	g->indices = map_block(g->indices_bytes);
-	if (g->records && g->indices)
-		g->nat = nat_init(limits, &secrets, g->records,
-				  g->records_bytes, g->indices,
-				  g->indices_bytes, loop_clock_ms());
+	g->indices = state_block(g->indices_bytes);
+	if (g->indices)
+		g->nat = state_open(&g->state, g->config->state, limits,
+				    &secrets, g->indices, g->indices_bytes);
 	if (!g->nat)
 		return gateway_say(error, size, -ENOMEM,
 				   "no memory for tables of %zu bytes",
-				   g->records_bytes + g->indices_bytes);
+				   nat_records_size(limits) + g->indices_bytes);
 	return 0;
 }
 
@@ -377,8 +362,7 @@ static void free_all(struct gateway *g)
 		network_close(g->network);
 	if (g->saved)
 		restore_settings(g);
-	if (g->records)
-		munmap(g->records, g->records_bytes);
+	state_close(&g->state, g->nat);
 	if (g->indices)
 		munmap(g->indices, g->indices_bytes);
 	gateway_warnings_free(g);
@@ -402,6 +386,7 @@ struct gateway *gateway_open(struct loop *loop, struct config *config,
 	g->loop = loop;
 	g->config = config;
 	g->tick.fd = -1;
+	g->state.fd = -1;
 	g->doctor.fd = -1;
 	g->started_ms = loop_clock_ms();
 	g->config_path = config_path ? strdup(config_path) : NULL;
@@ -450,6 +435,13 @@ enum rules_backend gateway_backend(const struct gateway *g)
 void gateway_queue_stats(struct gateway *g, struct queue_stats *stats)
 {
 	queue_stats(g->queue, stats);
+}
+
+const struct nat_restored *gateway_restored(const struct gateway *g,
+					    uint64_t *ms)
+{
+	*ms = g->state.ms;
+	return &g->state.restored;
 }
 
 uint64_t gateway_uptime_s(const struct gateway *g)

@@ -44,6 +44,10 @@ void gateway_queue_stats(struct gateway *gateway, struct queue_stats *stats);
 uint64_t gateway_uptime_s(const struct gateway *gateway);
 uint64_t gateway_now_ms(const struct gateway *gateway);
 
+/* What the start found of an earlier table, and how long it took. */
+const struct nat_restored *gateway_restored(const struct gateway *gateway,
+					    uint64_t *ms);
+
 /* The current warnings, most important first; owned by the gateway, valid
  * until the next turn of the loop. */
 size_t gateway_warnings(struct gateway *gateway, const char *const **warnings);

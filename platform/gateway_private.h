@@ -11,6 +11,7 @@
 
 #include "gateway.h"
 #include "spec.h"
+#include "state.h"
 #include "sysctl.h"
 
 /* Everything that one configuration and one state of the network make
@@ -34,8 +35,9 @@ struct gateway {
 	char *config_path; /* NULL: automatic mode */
 	struct network *network;
 	struct nat *nat;
-	void *records, *indices;
-	size_t records_bytes, indices_bytes;
+	struct state state; /* the engine's records */
+	void *indices;
+	size_t indices_bytes;
 	struct queue *queue;
 	struct queue_config queue_config;
 	enum rules_backend backend;

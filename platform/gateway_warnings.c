@@ -71,6 +71,8 @@ static void warn_network(struct gateway *g)
 		warn(g, "the rules could not be loaded: see the log");
 	if (gateway_fallback_lost(g))
 		warn(g, "%s", GATEWAY_FALLBACK_LOST);
+	if (g->state.warning[0])
+		warn(g, "%s", g->state.warning);
 }
 
 static void warn_forwards(struct gateway *g)

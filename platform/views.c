@@ -213,6 +213,23 @@ static struct json_object *idle_probes(const struct nat_stats *stats)
 	return object;
 }
 
+static struct json_object *restored(const struct views_status *status)
+{
+	const struct nat_restored *what = status->restored;
+	struct json_object *object = json_object_new_object();
+	uint64_t dropped = 0;
+
+	if (!object)
+		return NULL;
+	for (int loss = 0; loss < NAT_LOSSES; loss++)
+		dropped += what->lost[loss];
+	put_number(object, "mappings", what->mappings);
+	put_number(object, "sessions", what->sessions);
+	put_number(object, "dropped", dropped);
+	put_number(object, "ms", status->restored_ms);
+	return object;
+}
+
 static struct json_object *packets(const struct nat_stats *stats)
 {
 	struct json_object *object = json_object_new_object();
@@ -305,5 +322,6 @@ struct json_object *views_status(const struct views_status *status)
 	put_number(object, "icmp_suppressed", nat->icmp_suppressed);
 	put(object, "idle_probes", idle_probes(nat));
 	put(object, "tagged_sessions", use(nat->tagged, nat->tagged_limit));
+	put(object, "restored", restored(status));
 	return object;
 }

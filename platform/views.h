@@ -24,6 +24,8 @@ struct views_status {
 	const char *config; /* path of the file in force, NULL: none */
 	const struct nat_stats *nat;
 	const struct queue_stats *queue;
+	const struct nat_restored *restored; /* by the start of the daemon */
+	uint64_t restored_ms;
 	const char *const *warnings;
 	size_t warnings_count;
 };

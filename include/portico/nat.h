@@ -272,10 +272,11 @@ struct nat *nat_restore(const struct nat_limits *limits,
 
 /* Lets the ports of another block's table rest, whatever its limits, if it can
  * be read; to be called before nat_configure() on an empty table. The block is
- * aligned to 64 bytes and not changed.
+ * aligned to 64 bytes and not changed. restored->past and ->held then tell of
+ * it (NAT_PAST_RESIZED: it could be read).
  * Returns how many ports rest. */
 uint32_t nat_rest_ports(struct nat *nat, void *records, size_t records_bytes,
-			uint64_t now_ms);
+			uint64_t now_ms, struct nat_restored *restored);
 
 /* The last call of an engine whose records shall go on: an orderly end. */
 void nat_leave(struct nat *nat);

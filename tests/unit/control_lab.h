@@ -151,6 +151,16 @@ uint64_t gateway_uptime_s(const struct gateway *gateway)
 	return gateway->now_ms / 1000;
 }
 
+const struct nat_restored *gateway_restored(const struct gateway *gateway,
+					    uint64_t *ms)
+{
+	static const struct nat_restored nothing;
+
+	(void)gateway;
+	*ms = 0;
+	return &nothing;
+}
+
 uint64_t gateway_now_ms(const struct gateway *gateway)
 {
 	return gateway->now_ms;

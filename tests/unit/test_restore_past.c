@@ -101,6 +101,7 @@ static void test_with_other_limits_ports_rest(void)
 
 static void test_ports_of_another_block_rest(void)
 {
+	struct nat_restored restored;
 	struct engine old, new;
 
 	use_ports(&old);
@@ -108,7 +109,7 @@ static void test_ports_of_another_block_rest(void)
 	new.now = old.now;
 	CU_ASSERT_EQUAL(nat_rest_ports(new.nat, old.records,
 				       nat_records_size(&engine_limits),
-				       new.now),
+				       new.now, &restored),
 			3);
 	CU_ASSERT_PTR_NULL(nat_check(new.nat));
 	engine_defaults(&new.config);
@@ -118,7 +119,7 @@ static void test_ports_of_another_block_rest(void)
 	/* Only an empty table takes them over. */
 	CU_ASSERT_EQUAL(nat_rest_ports(new.nat, old.records,
 				       nat_records_size(&engine_limits),
-				       new.now),
+				       new.now, &restored),
 			0);
 	engine_free(&old);
 	engine_free(&new);
@@ -127,6 +128,7 @@ static void test_ports_of_another_block_rest(void)
 static void test_a_cut_block_says_nothing(void)
 {
 	size_t bytes = nat_records_size(&engine_limits);
+	struct nat_restored restored;
 	struct engine old, new;
 
 	use_ports(&old);
@@ -137,7 +139,9 @@ static void test_a_cut_block_says_nothing(void)
 			abort();
 		memcpy(part, old.records, cut);
 		engine_bare(&new, &engine_limits);
-		CU_ASSERT_EQUAL(nat_rest_ports(new.nat, part, cut, new.now), 0);
+		CU_ASSERT_EQUAL(nat_rest_ports(new.nat, part, cut, new.now,
+					       &restored),
+				0);
 		engine_free(&new);
 		free(part);
 	}

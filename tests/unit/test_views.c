@@ -140,7 +140,14 @@ static struct json_object *status_of(uint32_t addr, struct nat_stats *nat,
 		.user_dropped = 7,
 		.gso = true,
 	};
+	static const struct nat_restored restored = {
+		.mappings = 31,
+		.sessions = 32,
+		.lost = { [NAT_LOSS_DAMAGED] = 2, [NAT_LOSS_ORPHAN] = 1 },
+	};
 	const struct views_status status = {
+		.restored = &restored,
+		.restored_ms = 4,
 		.uptime_s = 42,
 		.uplink_device = "wan0",
 		.uplink_addr = addr,
@@ -208,6 +215,9 @@ static void test_status(void)
 	if (strncmp(text, expected, strlen(expected)))
 		printf("found    %s\nexpected %s\n", text, expected);
 	CU_ASSERT_PTR_NOT_NULL(strstr(text, "\"warnings\":[\"one\",\"two\"]"));
+	CU_ASSERT_PTR_NOT_NULL(
+		strstr(text, ",\"restored\":{\"mappings\":31,\"sessions\":32,"
+			     "\"dropped\":3,\"ms\":4}}"));
 	json_object_put(object);
 }
 
