@@ -147,6 +147,10 @@ check-vm: deps ## run the network tests on Debian's kernel in qemu (as root)
 	+@$(MAKE) --no-print-directory all tests
 	@tests/vm/run
 
+check-long: deps ## what takes too long for check (as root)
+	+@$(MAKE) --no-print-directory all tests
+	@tests/netns/run --long -j 1
+
 unit: $(UNIT) ## run the unit and property tests only
 	@PORTICO_NETNS=no tests/run $(UNIT)
 
@@ -213,7 +217,7 @@ help: ## list the targets
 	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/\1\t\2/p' Makefile | \
 		awk -F '\t' '{ printf "  make %-11s %s\n", $$1, $$2 }'
 
-.PHONY: all always bench check check-vm clean conformance demo deps format help \
-	install lint tests uninstall unit
+.PHONY: all always bench check check-long check-vm clean conformance demo deps \
+	format help install lint tests uninstall unit
 .SECONDARY:
 .DELETE_ON_ERROR:
