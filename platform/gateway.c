@@ -362,7 +362,7 @@ static void free_all(struct gateway *g)
 		network_close(g->network);
 	if (g->saved)
 		restore_settings(g);
-	state_close(&g->state, g->nat);
+	state_close(&g->state, g->orderly ? g->nat : NULL);
 	if (g->indices)
 		munmap(g->indices, g->indices_bytes);
 	gateway_warnings_free(g);
@@ -391,17 +391,21 @@ struct gateway *gateway_open(struct loop *loop, struct config *config,
 	g->started_ms = loop_clock_ms();
 	g->config_path = config_path ? strdup(config_path) : NULL;
 	if (open_all(g, error, error_size)) {
+		/* What the last one left is as it was. */
+		g->orderly = g->state.restored.clean;
 		if (g->plan)
 			gateway_withdraw_rules(g, g->plan);
 		free_all(g);
 		return NULL;
 	}
+	state_tell(&g->state, g->config->state);
 	return g;
 }
 
 void gateway_close(struct gateway *g)
 {
 	gateway_withdraw_rules(g, g->plan);
+	g->orderly = true;
 	free_all(g);
 }
 

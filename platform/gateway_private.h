@@ -36,6 +36,7 @@ struct gateway {
 	struct network *network;
 	struct nat *nat;
 	struct state state; /* the engine's records */
+	bool orderly; /* the end is none that anything was lost by */
 	void *indices;
 	size_t indices_bytes;
 	struct queue *queue;

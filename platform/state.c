@@ -282,29 +282,6 @@ static void name_losses(const struct nat_restored *r, char *text, size_t size)
 						   r->lost[loss], names[loss]);
 }
 
-static void tell(const struct state *state, const char *path)
-{
-	const struct nat_restored *r = &state->restored;
-	char losses[192];
-
-	name_losses(r, losses, sizeof(losses));
-	if (r->past == NAT_PAST_DAMAGED || r->past == NAT_PAST_LAYOUT)
-		log_warning("state", "%s: %s; the table begins empty", path,
-			    nat_past_name(r->past));
-	else if (r->past != NAT_PAST_KEPT)
-		log_info("state", "%s: %s; %" PRIu32 " ports rest", path,
-			 nat_past_name(r->past), r->held);
-	else
-		log_info("state",
-			 "%s: the table goes on after %s: %" PRIu32
-			 " mappings, %" PRIu32 " sessions, %" PRIu32
-			 " hosts, %" PRIu32 " ports at rest; dropped: %s; "
-			 "%" PRIu64 " ms",
-			 path, r->clean ? "an orderly stop" : "a sudden end",
-			 r->mappings, r->sessions, r->hosts, r->held,
-			 losses[0] ? losses : "nothing", state->ms);
-}
-
 static struct nat *restore(struct state *state, const struct nat_limits *limits,
 			   const struct nat_secrets *secrets, void *indices,
 			   size_t indices_bytes, const struct old *old)
@@ -340,7 +317,6 @@ struct nat *state_open(struct state *state, const char *path,
 			 "state: %s cannot be used (%s): the table will not "
 			 "survive a restart",
 			 path, reason(err));
-		log_warning("state", "%s", state->warning + strlen("state: "));
 		state->records = state_block(state->bytes);
 	}
 	if (state->records)
@@ -348,11 +324,34 @@ struct nat *state_open(struct state *state, const char *path,
 			      &old);
 	if (old.block)
 		munmap(old.block, old.bytes);
-	if (nat && !err) {
-		tell(state, path);
+	if (nat && !err)
 		settle(state);
-	}
 	return nat;
+}
+
+void state_tell(const struct state *state, const char *path)
+{
+	const struct nat_restored *r = &state->restored;
+	char losses[192];
+
+	name_losses(r, losses, sizeof(losses));
+	if (state->warning[0])
+		log_warning("state", "%s", state->warning + strlen("state: "));
+	else if (r->past == NAT_PAST_DAMAGED || r->past == NAT_PAST_LAYOUT)
+		log_warning("state", "%s: %s; the table begins empty", path,
+			    nat_past_name(r->past));
+	else if (r->past != NAT_PAST_KEPT)
+		log_info("state", "%s: %s; %" PRIu32 " ports rest", path,
+			 nat_past_name(r->past), r->held);
+	else
+		log_info("state",
+			 "%s: the table goes on after %s: %" PRIu32
+			 " mappings, %" PRIu32 " sessions, %" PRIu32
+			 " hosts, %" PRIu32 " ports at rest; dropped: %s; "
+			 "%" PRIu64 " ms",
+			 path, r->clean ? "an orderly stop" : "a sudden end",
+			 r->mappings, r->sessions, r->hosts, r->held,
+			 losses[0] ? losses : "nothing", state->ms);
 }
 
 void state_close(struct state *state, struct nat *nat)

@@ -27,14 +27,17 @@ void *state_block(size_t bytes);
 /* Makes an engine whose records lie in the file `path`, taking over what is
  * there. A file that is not ours alone (a link, another owner, another daemon's)
  * is left alone, and a file system that is full is not used: then the table
- * lies in plain memory and state->warning says why. Logs what was found.
+ * lies in plain memory and state->warning says why.
  * indices: a zeroed block. Returns NULL when there is no memory. */
 struct nat *state_open(struct state *state, const char *path,
 		       const struct nat_limits *limits,
 		       const struct nat_secrets *secrets, void *indices,
 		       size_t indices_bytes);
 
-/* The file stays, for the next start. nat: NULL if there is none. */
+/* Logs what was found. */
+void state_tell(const struct state *state, const char *path);
+
+/* The file stays, for the next start. nat: NULL unless its end is orderly. */
 void state_close(struct state *state, struct nat *nat);
 
 #endif

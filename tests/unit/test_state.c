@@ -51,6 +51,7 @@ static void lab_start(struct lab *lab, const struct nat_limits *limits)
 	lab->nat = state_open(&lab->state, lab->path, limits, &secrets,
 			      lab->indices, lab->indices_bytes);
 	CU_ASSERT_PTR_NOT_NULL_FATAL(lab->nat);
+	state_tell(&lab->state, lab->path);
 	nat_configure(lab->nat, &lab->config, now_ms);
 	nat_set_uplink(lab->nat, UPLINK, now_ms);
 }
