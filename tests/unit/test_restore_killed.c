@@ -23,7 +23,8 @@ struct victim {
 	struct dice dice;
 };
 
-/* Opens, answers, ends; many mappings die while others are made. */
+/* Opens, answers, ends; many mappings die while others are made. Now and then
+ * it is the taking over itself that is broken off. */
 static void live_on(struct victim *victim)
 {
 	static const uint8_t protos[] = { NAT_PROTO_UDP, NAT_PROTO_TCP,
@@ -42,6 +43,8 @@ static void live_on(struct victim *victim)
 			open_from(engine, protos[port % 3], host, port);
 		if (dice_once_in(&victim->dice, 50))
 			engine_configure(engine);
+		if (dice_once_in(&victim->dice, 20))
+			restart(engine);
 		nat_expire(engine->nat, engine->now, 100);
 	}
 }
