@@ -63,7 +63,6 @@ static const struct change mapping_changes[] = {
 	{ M(live), 2, NAT_LOSS_DAMAGED },
 	{ M(check), 7, NAT_LOSS_DAMAGED },
 	{ M(used_ms) + 7, 1, NAT_LOSS_RANGE },
-	{ M(used_ms) + 2, 0, NAT_LOSS_RANGE },
 };
 #undef M
 
@@ -109,7 +108,6 @@ static const struct change session_changes[] = {
 	{ S(timer), NAT_TIMER_ICMP, NAT_LOSS_RANGE },
 	{ S(flags), 32, NAT_LOSS_RANGE },
 	{ S(used_ms) + 7, 1, NAT_LOSS_RANGE },
-	{ S(used_ms) + 2, 0, NAT_LOSS_RANGE },
 };
 #undef S
 
@@ -134,6 +132,28 @@ static void test_session_changed(void)
 		/* A mapping dies with its last session. */
 		CU_ASSERT_EQUAL(restored.lost[NAT_LOSS_ORPHAN], 1);
 		CU_ASSERT_EQUAL(losses(&restored), 2);
+		assert_lost(&engine, 5000);
+		engine_free(&engine);
+	}
+}
+
+/* Used before it was made, or later than now. */
+static void test_times(void)
+{
+	for (int i = 0; i < 4; i++) {
+		struct nat_restored restored;
+		struct engine engine;
+		uint64_t *used_ms;
+
+		engine_make(&engine);
+		open_from(&engine, NAT_PROTO_UDP, INSIDE_1, 5000);
+		open_from(&engine, NAT_PROTO_UDP, INSIDE_2, 5001);
+		engine.now += 5;
+		used_ms = i < 2 ? &engine.nat->mappings[1].used_ms :
+				  &engine.nat->sessions[1].used_ms;
+		*used_ms = i % 2 ? engine.now + 1 : engine.now - 6;
+		restored = restart(&engine);
+		CU_ASSERT_EQUAL(restored.lost[NAT_LOSS_RANGE], 1);
 		assert_lost(&engine, 5000);
 		engine_free(&engine);
 	}
@@ -401,6 +421,7 @@ static const struct test tests[] = {
 	{ "a mapping that was changed is lost, its port rests",
 	  test_mapping_changed },
 	{ "a session that was changed is lost", test_session_changed },
+	{ "times that cannot be are a loss", test_times },
 	{ "of several sessions the others go on", test_one_of_several },
 	{ "of two records for one thing the first stays", test_duplicates },
 	{ "protocols of one pool do not share a port",
