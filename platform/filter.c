@@ -96,8 +96,7 @@ int filter_set(struct filter *filter, enum filter_key key, const char *value,
 {
 	static const char *const expected[FILTER_KEYS] = {
 		[FILTER_HOST] = "an IPv4 address",
-		[FILTER_PROTO] = "udp, tcp, icmp, udplite, dccp, sctp, "
-				 "gre, esp or a number up to 255",
+		[FILTER_PROTO] = "a protocol by name or a number up to 255",
 		[FILTER_PORT] = "a port up to 65535",
 		[FILTER_PEER] = "an IPv4 address",
 	};
