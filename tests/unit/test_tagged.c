@@ -107,7 +107,8 @@ static void test_refresh(void)
 			later(&engine, OTHER - 1);
 			receive_n(&engine, kind, PEER_1, 1);
 			later(&engine, 1);
-			CU_ASSERT_EQUAL(engine_stats(&engine).tagged, refresh);
+			CU_ASSERT_EQUAL(engine_stats(&engine).tagged,
+					(uint32_t)refresh);
 			engine_free(&engine);
 		}
 }
