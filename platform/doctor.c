@@ -131,6 +131,7 @@ int doctor_examine(const struct doctor_context *context,
 			   "without root some of the checks cannot look");
 	examine_firewall(context, report);
 	doctor_system(context, report);
+	doctor_tunnels(context, report);
 	if (context->for_status)
 		leave_out_right(report);
 	return 0;

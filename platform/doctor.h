@@ -94,6 +94,14 @@ void doctor_queue(const struct doctor_context *context, const char *listing,
 /* Whether /proc/net/route's text has a default route by a device. */
 bool doctor_has_default_route(const char *routes, const char *device);
 
+/* Does the router end tunnels of protocols that hosts may use? esp: it has
+ * IPsec states; gre: the name of a tunnel device, "" for none. */
+void doctor_tunnels_judge(const struct doctor_context *context, bool esp,
+			  const char *gre, struct doctor_report *report);
+/* The same with what the kernel says. */
+void doctor_tunnels(const struct doctor_context *context,
+		    struct doctor_report *report);
+
 /* Networks that are inside and at the uplink as well; routes is the text of
  * /proc/net/route. */
 void doctor_overlap(const struct doctor_context *context, const char *routes,

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later
  *
- * What the doctor says of an uplink behind another NAT.
+ * What the doctor says of an uplink behind another NAT, and of tunnels that the
+ * router itself ends.
  */
 #include "doctor_lab.h"
 #include "suite.h"
@@ -102,9 +103,31 @@ static void test_carrier(void)
 	}
 }
 
+static void test_tunnels(void)
+{
+	static struct config config;
+	struct doctor_context context = { .config = &config };
+	struct doctor_report report = { 0 };
+
+	doctor_tunnels_judge(&context, false, "", &report);
+	CU_ASSERT_EQUAL(report.count, 0);
+	doctor_tunnels_judge(&context, true, "tun-office", &report);
+	CU_ASSERT_EQUAL(report.count, 2);
+	CU_ASSERT_PTR_NOT_NULL(find(&report, "IPsec", "ESP"));
+	CU_ASSERT_PTR_NOT_NULL(find(&report, "GRE", "tun-office"));
+	CU_ASSERT_EQUAL(report.worst, DOCTOR_WARN);
+	doctor_report_free(&report);
+	config.nat.untranslated[NAT_PROTO_ESP] = true;
+	config.nat.untranslated[NAT_PROTO_GRE] = true;
+	doctor_tunnels_judge(&context, true, "tun-office", &report);
+	CU_ASSERT_EQUAL(report.count, 0);
+	doctor_report_free(&report);
+}
+
 static const struct test tests[] = {
 	{ "networks both inside and at the uplink", test_overlap },
 	{ "an uplink address that is not public is told", test_carrier },
+	{ "tunnels that the router ends are told", test_tunnels },
 };
 
 int main(int argc, char **argv)
