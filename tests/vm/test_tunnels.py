@@ -16,7 +16,8 @@ def test_doctor_tells_of_the_routers_own_tunnels(lab):
     add(lab.gw, f"link add office type gre local {E} remote {R1}")
     try:
         add(lab.gw, f"xfrm state add src {R1} dst {E} proto esp spi 0x1001 "
-            "mode tunnel enc cipher_null 0x auth digest_null 0x")
+            f"mode tunnel enc cbc(aes) 0x{'11' * 16} "
+            f"auth hmac(sha1) 0x{'22' * 20}")
         said = lab.daemon.run("doctor", check=False).stdout
         assert "GRE tunnel office" in said, said
         assert "ends IPsec itself" in said, said
