@@ -109,6 +109,13 @@ static void read_ports(struct nat_parsed *parsed)
 	parsed->dport = nat_load16(parsed->l4 + L4_DST);
 }
 
+/* Fewer bytes than the transport header has: a forbidden first fragment (RFC
+ * 1858, 3128), or a packet that contradicts itself. */
+static enum nat_drop cut_short(const struct nat_parsed *parsed)
+{
+	return parsed->more_fragments ? NAT_DROP_FRAGMENT : NAT_DROP_MALFORMED;
+}
+
 /* The first fragment of a datagram need not hold the whole payload, but it
  * must hold the whole transport header (RFC 1858, 3128). */
 static enum nat_drop parse_tcp(struct nat_parsed *parsed)
@@ -116,8 +123,7 @@ static enum nat_drop parse_tcp(struct nat_parsed *parsed)
 	uint32_t header;
 
 	if (parsed->l4_length < TCP_HEADER)
-		return parsed->more_fragments ? NAT_DROP_FRAGMENT :
-						NAT_DROP_MALFORMED;
+		return cut_short(parsed);
 	header = (parsed->l4[TCP_DATA_OFFSET] >> 4) * 4U;
 	if (header < TCP_HEADER ||
 	    (header > parsed->l4_length && !parsed->more_fragments))
@@ -131,8 +137,7 @@ static enum nat_drop parse_udp(struct nat_parsed *parsed)
 	uint32_t length;
 
 	if (parsed->l4_length < UDP_HEADER)
-		return parsed->more_fragments ? NAT_DROP_FRAGMENT :
-						NAT_DROP_MALFORMED;
+		return cut_short(parsed);
 	length = nat_load16(parsed->l4 + UDP_LENGTH);
 	if (length < UDP_HEADER ||
 	    (length > parsed->l4_length && !parsed->more_fragments))
@@ -149,8 +154,7 @@ static enum nat_drop parse_udplite(struct nat_parsed *parsed)
 	uint32_t coverage;
 
 	if (parsed->l4_length < UDP_HEADER)
-		return parsed->more_fragments ? NAT_DROP_FRAGMENT :
-						NAT_DROP_MALFORMED;
+		return cut_short(parsed);
 	coverage = nat_load16(parsed->l4 + UDPLITE_COVERAGE);
 	if ((coverage && coverage < UDP_HEADER) ||
 	    (coverage > parsed->l4_length && !parsed->more_fragments) ||
@@ -166,8 +170,7 @@ static enum nat_drop parse_dccp(struct nat_parsed *parsed)
 	uint32_t header;
 
 	if (parsed->l4_length < DCCP_HEADER)
-		return parsed->more_fragments ? NAT_DROP_FRAGMENT :
-						NAT_DROP_MALFORMED;
+		return cut_short(parsed);
 	header = parsed->l4[DCCP_DATA_OFFSET] * 4U;
 	if (header < (parsed->l4[DCCP_TYPE] & 1 ? DCCP_HEADER_LONG :
 						  DCCP_HEADER) ||
@@ -214,8 +217,7 @@ uint32_t nat_covered(const struct nat_parsed *parsed)
 static enum nat_drop parse_icmp(struct nat_parsed *parsed)
 {
 	if (parsed->l4_length < ICMP_HEADER)
-		return parsed->more_fragments ? NAT_DROP_FRAGMENT :
-						NAT_DROP_MALFORMED;
+		return cut_short(parsed);
 	parsed->class = icmp_class[parsed->l4[ICMP_TYPE]];
 	if (parsed->class == NAT_CLASS_QUERY ||
 	    parsed->class == NAT_CLASS_REPLY)
@@ -231,8 +233,7 @@ static enum nat_drop parse_tagged(struct nat_parsed *parsed)
 	case NAT_TAG_GOOD:
 		break;
 	case NAT_TAG_SHORT:
-		return parsed->more_fragments ? NAT_DROP_FRAGMENT :
-						NAT_DROP_MALFORMED;
+		return cut_short(parsed);
 	case NAT_TAG_BAD:
 		return NAT_DROP_MALFORMED;
 	case NAT_TAG_STRANGE:
