@@ -190,6 +190,23 @@ static const char *check_hosts(const struct nat *nat)
 	return NULL;
 }
 
+static const char *check_shares(const struct nat *nat)
+{
+	uint32_t used[NAT_POOLS] = { 0 };
+
+	for (uint32_t slot = 1; slot <= nat->host_slots.top; slot++)
+		for (int pool = 0; pool < NAT_POOLS; pool++)
+			used[pool] += nat->host_ports[slot].of[pool];
+	for (int pool = 0; pool < NAT_POOLS; pool++)
+		if (used[pool] != nat->used[pool])
+			return "the hosts' ports do not add up";
+	for (int of = 0; of < NAT_SHARES; of++)
+		if (nat->shares[of].taken !=
+		    nat_share_count(nat, (enum nat_share_of)of))
+			return "what hosts have of their shares is miscounted";
+	return NULL;
+}
+
 static const char *check_ports(const struct nat *nat)
 {
 	uint32_t held[NAT_POOLS] = { 0 };
@@ -209,7 +226,9 @@ static const char *check_ports(const struct nat *nat)
 		if (held[pool] != nat->held_ports[pool])
 			return "held ports are miscounted";
 		if (nat_ports_count_free(&nat->ports[pool]) !=
-		    nat->ports[pool].free)
+			    nat->ports[pool].free ||
+		    nat_ports_count_low(&nat->ports[pool]) !=
+			    nat->ports[pool].free_low)
 			return "free ports are miscounted";
 	}
 	return NULL;
@@ -218,8 +237,8 @@ static const char *check_ports(const struct nat *nat)
 const char *nat_check(const struct nat *nat)
 {
 	static const char *(*const checks[])(const struct nat *) = {
-		check_mappings, check_sessions, check_tagged,
-		check_timers,	check_hosts,	check_ports,
+		check_mappings, check_sessions, check_tagged, check_timers,
+		check_hosts,	check_shares,	check_ports,
 	};
 
 	for (size_t i = 0; i < sizeof(checks) / sizeof(checks[0]); i++) {

@@ -20,6 +20,7 @@
 #include "portico/nat.h"
 #include "records.h"
 #include "seal.h"
+#include "share.h"
 
 /* --- the engine --------------------------------------------------------- */
 
@@ -83,6 +84,11 @@ struct nat_late {
 	uint8_t quote[NAT_LATE_BYTES];
 };
 
+/* A host's ports, beside what its record says: rebuilt with the indices. */
+struct nat_host_ports {
+	uint32_t of[NAT_POOLS]; /* of its dynamic mappings */
+};
+
 #define NAT_LATE_MAX 64U /* bounded store, oldest first */
 #define NAT_PROBES 64U
 #define NAT_IDS 1024U
@@ -130,6 +136,8 @@ struct nat {
 	struct nat_ports *ports; /* by pool */
 	uint32_t used[NAT_POOLS]; /* ports of dynamic mappings */
 	uint32_t held_ports[NAT_POOLS];
+	struct nat_host_ports *host_ports; /* by host */
+	struct nat_share shares[NAT_SHARES];
 
 	struct nat_fragments fragments;
 	struct nat_late late[NAT_LATE_MAX]; /* ring */

@@ -84,6 +84,8 @@ static size_t lay_indices(struct nat *nat, const struct nat_limits *limits,
 		base, &at, slots(limits->sessions, sizeof(struct nat_link)));
 	nat->host_links =
 		place(base, &at, slots(limits->hosts, sizeof(struct nat_link)));
+	nat->host_ports = place(base, &at,
+				slots(limits->hosts, sizeof(*nat->host_ports)));
 	nat->tagged_links = place(
 		base, &at, slots(limits->tagged, sizeof(struct nat_link)));
 	nat->siblings = place(base, &at,

@@ -57,6 +57,18 @@
  * ceased to, and is believed only if it fits. What is lost is counted, and its
  * outside port rests as if the mapping had ended now.
  *
+ * Shares. Every host can always have config->host_guaranteed mappings, with a
+ * port and a session each, also one that appears only now. Let G be that
+ * number, H limits.hosts, N the size of a table or pool, and U the sum of
+ * min(used, G) over all hosts: G * H - U is what others may still ask for. A
+ * host that has less than G takes what is free; one that has G or more takes
+ * only while more is free than the lesser of G * H - U and N / 2, else it is
+ * refused (host_share). So what is free never falls below what is guaranteed,
+ * as long as G * H is at most N / 2; beyond that the first N / (2 G) hosts have
+ * the guarantee. The sums are kept as hosts gain and lose: no packet counts.
+ * Ports that rest are free for nobody: a pool that is worn out by its hosts'
+ * own shares within the hold time can run short all the same.
+ *
  * Limits. Tables are sized once (nat_limits). Nothing unexpired is ever
  * reclaimed to make room: the newcomer is refused, told by ICMP, and counted.
  * A host record without mappings is not state that anyone relies on: it is
@@ -174,6 +186,7 @@ uint32_t nat_configure(struct nat *nat, const struct nat_config *config,
 				&config->low_only);
 	end_outdated(nat, config, now_ms);
 	nat->config = config;
+	nat_shares_set(nat);
 	return add_forwards(nat, now_ms);
 }
 
@@ -227,6 +240,8 @@ void nat_set_bound(struct nat *nat, enum nat_pool pool,
 		   const struct nat_portset *bound)
 {
 	nat_ports_bind(&nat->ports[pool], bound);
+	if (nat->config)
+		nat_shares_set(nat);
 }
 
 /* --- packets ------------------------------------------------------------ */

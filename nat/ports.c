@@ -60,6 +60,37 @@ uint32_t nat_ports_count_free(const struct nat_ports *ports)
 	return count;
 }
 
+uint32_t nat_ports_count_low(const struct nat_ports *ports)
+{
+	uint32_t count = 0;
+
+	for (uint32_t word = 0; word < NAT_PORT_WORDS; word++)
+		count += count_bits(free_word(ports, word) &
+				    ports->low_only[word]);
+	return count;
+}
+
+uint32_t nat_ports_free(const struct nat_ports *ports)
+{
+	return ports->free - ports->free_low;
+}
+
+uint32_t nat_ports_size(const struct nat_ports *ports)
+{
+	uint32_t count = 0;
+
+	for (uint32_t word = 0; word < NAT_PORT_WORDS; word++)
+		count += count_bits(ports->allowed[word] & ~ports->bound[word] &
+				    ~ports->low_only[word]);
+	return count;
+}
+
+static void count_anew(struct nat_ports *ports)
+{
+	ports->free = nat_ports_count_free(ports);
+	ports->free_low = nat_ports_count_low(ports);
+}
+
 static void load_set(uint32_t *words, const struct nat_portset *set)
 {
 	memset(words, 0, sizeof(uint32_t) * NAT_PORT_WORDS);
@@ -74,13 +105,13 @@ void nat_ports_allow(struct nat_ports *ports, const struct nat_portset *allowed,
 	load_set(ports->allowed, allowed);
 	load_set(ports->low_only, low_only);
 	ports->allowed[0] &= ~1U; /* port 0 is reserved (RFC 6335 6) */
-	ports->free = nat_ports_count_free(ports);
+	count_anew(ports);
 }
 
 void nat_ports_bind(struct nat_ports *ports, const struct nat_portset *bound)
 {
 	load_set(ports->bound, bound);
-	ports->free = nat_ports_count_free(ports);
+	count_anew(ports);
 }
 
 bool nat_ports_allowed(const struct nat_ports *ports, uint16_t port)
@@ -105,15 +136,19 @@ static bool countable(const struct nat_ports *ports, uint16_t port)
 
 void nat_ports_take(struct nat_ports *ports, uint16_t port)
 {
-	if (countable(ports, port) && !bit(ports->taken, port))
+	if (countable(ports, port) && !bit(ports->taken, port)) {
 		ports->free--;
+		ports->free_low -= bit(ports->low_only, port);
+	}
 	ports->taken[port >> 5] |= 1U << (port & 31);
 }
 
 void nat_ports_release(struct nat_ports *ports, uint16_t port)
 {
-	if (countable(ports, port) && bit(ports->taken, port))
+	if (countable(ports, port) && bit(ports->taken, port)) {
 		ports->free++;
+		ports->free_low += bit(ports->low_only, port);
+	}
 	ports->taken[port >> 5] &= ~(1U << (port & 31));
 }
 

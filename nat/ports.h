@@ -22,6 +22,7 @@ struct nat_ports {
 	uint32_t taken[NAT_PORT_WORDS]; /* by a mapping, or held */
 	uint32_t low_only[NAT_PORT_WORDS]; /* for inside ports below 1024 */
 	uint32_t free; /* how many could be handed out now */
+	uint32_t free_low; /* of them, those in low_only */
 };
 
 /* An unpredictable sequence (RFC 6056 3.3): SipHash of a counter. */
@@ -53,7 +54,12 @@ int32_t nat_ports_choose(const struct nat_ports *ports,
 			 struct nat_random *random, uint16_t wanted,
 			 bool parity);
 
-/* Counts the free ports afresh (for nat_check). */
+/* How many ports every inside port may have are free / could be free. */
+uint32_t nat_ports_free(const struct nat_ports *ports);
+uint32_t nat_ports_size(const struct nat_ports *ports);
+
+/* Counts the free ports (of low_only) afresh (for nat_check). */
 uint32_t nat_ports_count_free(const struct nat_ports *ports);
+uint32_t nat_ports_count_low(const struct nat_ports *ports);
 
 #endif

@@ -49,7 +49,21 @@ static enum nat_drop check_session_room(struct nat_work *work, uint32_t host,
 	if (mapping &&
 	    nat->mappings[mapping].sessions >= config->mapping_sessions)
 		return NAT_DROP_HOST_QUOTA;
+	if (!nat_share_allows(nat, NAT_SHARE_SESSIONS, host))
+		return NAT_DROP_HOST_SHARE;
 	return NAT_DROP_NONE;
+}
+
+/* Others' shares of the pool; what is for low ports alone is nobody's. */
+static bool port_allowed(const struct nat_work *work, uint32_t host)
+{
+	const struct nat *nat = work->nat;
+	int pool = nat_pool_of(work->p.proto);
+
+	if (pool < 0 || (work->p.sport < 1024 && nat->ports[pool].free_low))
+		return true;
+	return nat_share_allows(
+		nat, (enum nat_share_of)(NAT_SHARE_PORTS + pool), host);
 }
 
 static enum nat_drop check_mapping_room(struct nat_work *work, uint32_t host)
@@ -63,6 +77,9 @@ static enum nat_drop check_mapping_room(struct nat_work *work, uint32_t host)
 	if (nat->hosts[host].mappings - nat->hosts[host].forwards >=
 	    nat->config->host_mappings)
 		return NAT_DROP_HOST_QUOTA;
+	if (!nat_share_allows(nat, NAT_SHARE_MAPPINGS, host) ||
+	    !port_allowed(work, host))
+		return NAT_DROP_HOST_SHARE;
 	if (!host_may_open(nat, &nat->hosts[host], work->now_ms))
 		return NAT_DROP_HOST_RATE;
 	return NAT_DROP_NONE;
@@ -218,6 +235,9 @@ static enum nat_drop check_tagged_room(struct nat_work *work,
 	if (host->tagged >= (nat->limits.tagged + 3) / 4 ||
 	    peer_full(nat, peer))
 		return NAT_DROP_HOST_QUOTA;
+	if (!nat_share_allows(nat, NAT_SHARE_TAGGED,
+			      (uint32_t)(host - nat->hosts)))
+		return NAT_DROP_HOST_SHARE;
 	if (!host_may_open(nat, host, work->now_ms))
 		return NAT_DROP_HOST_RATE;
 	return NAT_DROP_NONE;

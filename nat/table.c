@@ -79,6 +79,9 @@ uint32_t nat_host_get(struct nat *nat, uint32_t addr, uint64_t now_ms)
 
 static void host_gain_mapping(struct nat *nat, uint32_t slot, uint8_t kind)
 {
+	if (kind == NAT_KIND_DYNAMIC)
+		nat_share_gain(&nat->shares[NAT_SHARE_MAPPINGS],
+			       nat_share_used(nat, NAT_SHARE_MAPPINGS, slot));
 	nat->hosts[slot].forwards += kind == NAT_KIND_FORWARD;
 	if (nat->hosts[slot].mappings++ == 0)
 		nat_list_remove(&nat->host_idle, nat->host_links, slot);
@@ -86,9 +89,52 @@ static void host_gain_mapping(struct nat *nat, uint32_t slot, uint8_t kind)
 
 static void host_lose_mapping(struct nat *nat, uint32_t slot, uint8_t kind)
 {
+	if (kind == NAT_KIND_DYNAMIC)
+		nat_share_lose(&nat->shares[NAT_SHARE_MAPPINGS],
+			       nat_share_used(nat, NAT_SHARE_MAPPINGS, slot));
 	nat->hosts[slot].forwards -= kind == NAT_KIND_FORWARD;
 	if (--nat->hosts[slot].mappings == 0)
 		nat_list_append(&nat->host_idle, nat->host_links, slot);
+}
+
+static void host_gain_port(struct nat *nat, uint32_t slot, enum nat_pool pool)
+{
+	uint32_t *ports = &nat->host_ports[slot].of[pool];
+
+	nat->used[pool]++;
+	nat_share_gain(&nat->shares[NAT_SHARE_PORTS + pool], (*ports)++);
+}
+
+static void host_lose_port(struct nat *nat, uint32_t slot, enum nat_pool pool)
+{
+	uint32_t *ports = &nat->host_ports[slot].of[pool];
+
+	nat->used[pool]--;
+	nat_share_lose(&nat->shares[NAT_SHARE_PORTS + pool], (*ports)--);
+}
+
+static void host_gain_session(struct nat *nat, uint32_t slot)
+{
+	nat_share_gain(&nat->shares[NAT_SHARE_SESSIONS],
+		       nat->hosts[slot].sessions++);
+}
+
+static void host_lose_session(struct nat *nat, uint32_t slot)
+{
+	nat_share_lose(&nat->shares[NAT_SHARE_SESSIONS],
+		       nat->hosts[slot].sessions--);
+}
+
+static void host_gain_tagged(struct nat *nat, uint32_t slot)
+{
+	nat_share_gain(&nat->shares[NAT_SHARE_TAGGED],
+		       nat->hosts[slot].tagged++);
+}
+
+static void host_lose_tagged(struct nat *nat, uint32_t slot)
+{
+	nat_share_lose(&nat->shares[NAT_SHARE_TAGGED],
+		       nat->hosts[slot].tagged--);
 }
 
 /* --- mappings ----------------------------------------------------------- */
@@ -146,7 +192,7 @@ static void take_port(struct nat *nat, uint32_t slot, enum nat_pool pool)
 	index_outside(nat, slot);
 	nat_ports_take(&nat->ports[pool], mapping->outside.port);
 	if (mapping->kind == NAT_KIND_DYNAMIC)
-		nat->used[pool]++;
+		host_gain_port(nat, mapping->host, pool);
 }
 
 void nat_mapping_link(struct nat *nat, uint32_t slot)
@@ -191,7 +237,7 @@ static void give_port_back(struct nat *nat, uint32_t slot, uint64_t now_ms,
 		return;
 	nat_index_remove(&nat->by_outside, slot);
 	if (mapping->kind == NAT_KIND_DYNAMIC)
-		nat->used[pool]--;
+		host_lose_port(nat, mapping->host, (enum nat_pool)pool);
 	/* Before there is a configuration every port may be of the pool. */
 	if (hold && (!nat->config || nat_ports_allowed(&nat->ports[pool],
 						       mapping->outside.port)))
@@ -204,7 +250,7 @@ static void give_port_back(struct nat *nat, uint32_t slot, uint64_t now_ms,
 static void tagged_unlink(struct nat *nat, uint32_t slot, uint32_t host)
 {
 	nat_unseal(&nat->tagged[slot].live, &nat->tagged[slot].check);
-	nat->hosts[host].tagged--;
+	host_lose_tagged(nat, host);
 	nat_index_remove(&nat->by_peer, slot);
 	nat_list_append(&nat->tagged_slots.free, nat->tagged_links, slot);
 }
@@ -221,7 +267,7 @@ static void session_unlink(struct nat *nat, uint32_t slot)
 			nat->sibling_links, slot);
 	nat_list_append(&nat->session_slots.free, nat->session_links, slot);
 	mapping->sessions--;
-	nat->hosts[mapping->host].sessions--;
+	host_lose_session(nat, mapping->host);
 	nat_unseal(&session->live, &session->check);
 	if (nat_is_tagged(mapping->inside.proto))
 		tagged_unlink(nat, session->tagged, mapping->host);
@@ -270,7 +316,7 @@ void nat_session_link(struct nat *nat, uint32_t slot)
 	nat_list_append(&nat->siblings[session->key.mapping],
 			nat->sibling_links, slot);
 	mapping->sessions++;
-	nat->hosts[mapping->host].sessions++;
+	host_gain_session(nat, mapping->host);
 }
 
 static uint32_t session_add(struct nat *nat, struct nat_session_key key,
@@ -320,9 +366,9 @@ void nat_tagged_link(struct nat *nat, uint32_t slot)
 
 	nat_index_add(&nat->by_peer, slot, nat_hash_peer(nat, &tagged->key),
 		      &tagged->key);
-	nat->hosts[nat->mappings[nat->sessions[tagged->session].key.mapping]
-			   .host]
-		.tagged++;
+	host_gain_tagged(
+		nat,
+		nat->mappings[nat->sessions[tagged->session].key.mapping].host);
 }
 
 uint32_t nat_session_add_tagged(struct nat *nat, uint32_t mapping,

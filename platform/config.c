@@ -59,6 +59,20 @@ static void limits_from_memory(struct config *config, uint64_t memory_bytes)
 	config->queue.batch = row->batch;
 }
 
+/* Half of the table for as many hosts as there may be. */
+#define GUARANTEED_UNSET UINT32_MAX
+
+static void guarantee_share(struct config *config)
+{
+	uint32_t each = config->limits.mappings / 2 / config->limits.hosts;
+
+	if (config->nat.host_guaranteed != GUARANTEED_UNSET)
+		return;
+	if (each > config->nat.host_mappings)
+		each = config->nat.host_mappings;
+	config->nat.host_guaranteed = each ? each : 1;
+}
+
 uint64_t config_memory_total(void)
 {
 	FILE *file = fopen("/proc/meminfo", "re");
@@ -218,8 +232,11 @@ struct config *config_load(const char *path, uint64_t memory_bytes, char *error,
 		return NULL;
 	}
 	limits_from_memory(reader.config, memory_bytes);
-	if (config_defaults(&reader) && (!path || read_path(&reader, path)))
+	reader.config->nat.host_guaranteed = GUARANTEED_UNSET;
+	if (config_defaults(&reader) && (!path || read_path(&reader, path))) {
+		guarantee_share(reader.config);
 		return reader.config;
+	}
 	config_free(reader.config);
 	return NULL;
 }

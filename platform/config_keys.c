@@ -108,6 +108,8 @@ static const struct config_key keys[] = {
 	 1, MAPPING_SESSIONS_MAX, NULL, "512", "sessions of one mapping"},
 	{"limits", "host_new_per_second", CONFIG_NUMBER, FIELD(nat.host_new_per_second), LIMIT,
 	 NULL, "200", "new mappings of one host in a second"},
+	{"limits", "host_guaranteed", CONFIG_NUMBER, FIELD(nat.host_guaranteed), 0, NAT_LIMIT_MAX,
+	 NULL, NULL, "mappings that every host can have whatever others do"},
 	{"limits", "peer_tagged_sessions", CONFIG_NUMBER, FIELD(nat.peer_tagged), 1, 1024, NULL,
 	 "64", "sessions of SCTP, GRE or ESP with one peer"},
 	{"limits", "icmp_per_second", CONFIG_NUMBER, FIELD(nat.icmp_per_second), 0, 10000, NULL,

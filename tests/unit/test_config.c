@@ -166,6 +166,8 @@ static void test_memory(void)
 		CU_ASSERT_EQUAL(config->limits.sessions, rows[i].sessions);
 		CU_ASSERT_EQUAL(config->queue.batch, rows[i].batch);
 		CU_ASSERT_EQUAL(config->limits.hosts, 1024);
+		CU_ASSERT_EQUAL(config->nat.host_guaranteed,
+				rows[i].mappings / 2048);
 		config_free(config);
 	}
 }
