@@ -146,7 +146,7 @@ static const struct config_key keys[] = {
 	{"fragments", "seconds", CONFIG_NUMBER, FIELD(nat.fragment_s), 2, 120, NULL,
 	 "30", "seconds a fragmented datagram is followed"},
 
-	{"queue", "number", CONFIG_NUMBER, FIELD(queue.number), 0, 65535, NULL,
+	{"queue", "number", CONFIG_NUMBER, FIELD(queue.number), 0, 65534, NULL,
 	 "100", "of the kernel's queue"},
 	{"queue", "batch", CONFIG_NUMBER, FIELD(queue.batch), 1, 64, NULL,
 	 NULL, "packets taken at once"},

@@ -114,9 +114,9 @@ static int open_queue(struct gateway *g, char *error, size_t size)
 	if (err == -EBUSY)
 		return gateway_say(
 			error, size, err,
-			"queue %u: another program listens on it (another "
-			"porticod?); nothing was changed",
-			config->queue.number);
+			"queue %u or %u: another program listens on it "
+			"(another porticod?); nothing was changed",
+			config->queue.number, config->queue.number + 1U);
 	if (err == -EPERM)
 		return gateway_say(
 			error, size, err,
@@ -140,6 +140,7 @@ static void tick(struct watch *watch, uint32_t events)
 	g->ticks++;
 	nat_expire(g->nat, loop_now_ms(g->loop), EXPIRE_PER_TICK);
 	queue_send_output(g->queue);
+	queue_tick(g->queue);
 	if (g->ticks % BOUND_EVERY_S == 0)
 		gateway_read_bound(g);
 	if (g->ticks % EXAMINE_EVERY_S == 0)

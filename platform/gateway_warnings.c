@@ -110,12 +110,14 @@ static void warn_losses(struct gateway *g)
 
 	nat_stats(g->nat, &stats);
 	queue_stats(g->queue, &queue);
-	if (queue.dropped || queue.user_dropped)
+	if (queue.overload.now)
 		warn(g,
-		     "the kernel dropped %" PRIu64 " packets because the "
-		     "queue was full and %" PRIu64
-		     " because its socket was: the gateway is overloaded",
-		     queue.dropped, queue.user_dropped);
+		     "overload: the kernel dropped %" PRIu64
+		     " packets that may have begun a flow and %" PRIu64
+		     " of connections, since they came faster than they could "
+		     "be taken",
+		     queue.overload.lost[QUEUE_OPENING],
+		     queue.overload.lost[QUEUE_FOLLOWING]);
 	if (g->queue_config.gso && !queue.gso)
 		warn(g,
 		     "UDP packets come merged (by GRO, or from a virtual "

@@ -32,7 +32,10 @@
 #define TRUESIZE_SMALL 2304
 #define TRUESIZE_GSO (65536 + 2304)
 /* The waiting packets may not take more than this part of memory. */
-#define MEMORY_SHARE 16
+static const uint64_t memory_share[QUEUE_LANES] = {
+	[QUEUE_FOLLOWING] = 16,
+	[QUEUE_OPENING] = 32,
+};
 #define SEND_BUFFER (1024 * 1024)
 /* netlink refuses a message of more than the send buffer less 32 bytes. */
 #define SEND_RESERVE 64
@@ -41,7 +44,7 @@
 
 /* --- settings in the kernel ---------------------------------------------- */
 
-static struct nlmsghdr *config_message(const struct queue *queue, void *at)
+static struct nlmsghdr *config_message(const struct queue_way *way, void *at)
 {
 	struct nlmsghdr *message = mnl_nlmsg_put_header(at);
 	struct nfgenmsg *netfilter;
@@ -51,14 +54,14 @@ static struct nlmsghdr *config_message(const struct queue *queue, void *at)
 	netfilter = mnl_nlmsg_put_extra_header(message, sizeof(*netfilter));
 	netfilter->nfgen_family = AF_UNSPEC;
 	netfilter->version = NFNETLINK_V0;
-	netfilter->res_id = htons(queue->config.number);
+	netfilter->res_id = htons(way->number);
 	return message;
 }
 
 /* Sends one configuration message and reads its ACK. The kernel answers
  * before sendto() returns, and packets do not come before queue_start(): the
  * first message is the answer. 0 or the kernel's -errno. */
-static int config_send(const struct queue *queue,
+static int config_send(const struct queue_way *way,
 		       const struct nlmsghdr *message)
 {
 	uint32_t room[CONFIG_BYTES];
@@ -66,48 +69,48 @@ static int config_send(const struct queue *queue,
 	ssize_t got;
 	int error;
 
-	if (mnl_socket_sendto(queue->socket, message, message->nlmsg_len) < 0)
+	if (mnl_socket_sendto(way->socket, message, message->nlmsg_len) < 0)
 		return -errno;
-	got = mnl_socket_recvfrom(queue->socket, room, sizeof(room));
+	got = mnl_socket_recvfrom(way->socket, room, sizeof(room));
 	if (got < 0)
 		return -errno;
 	error = queue_packet_parse(room, (size_t)got, &packet);
 	return error == -EALREADY ? 0 : error ? error : -EPROTO;
 }
 
-static int command(const struct queue *queue, uint8_t what)
+static int command(const struct queue_way *way, uint8_t what)
 {
 	uint32_t room[CONFIG_BYTES / sizeof(uint32_t)];
-	struct nlmsghdr *message = config_message(queue, room);
+	struct nlmsghdr *message = config_message(way, room);
 
 	nfq_nlmsg_cfg_put_cmd(message, AF_INET, what);
-	return config_send(queue, message);
+	return config_send(way, message);
 }
 
-static int set_flags(const struct queue *queue)
+static int set_flags(const struct queue_way *way)
 {
 	uint32_t room[CONFIG_BYTES / sizeof(uint32_t)];
-	struct nlmsghdr *message = config_message(queue, room);
-	uint32_t flags = queue->config.gso ? NFQA_CFG_F_GSO : 0;
+	struct nlmsghdr *message = config_message(way, room);
+	uint32_t flags = way->queue->config.gso ? NFQA_CFG_F_GSO : 0;
 
-	nfq_nlmsg_cfg_put_qmaxlen(message, queue->config.length);
+	nfq_nlmsg_cfg_put_qmaxlen(message, way->queue->config.length);
 	mnl_attr_put_u32(message, NFQA_CFG_FLAGS, htonl(flags));
 	mnl_attr_put_u32(message, NFQA_CFG_MASK,
 			 htonl(NFQA_CFG_F_GSO | NFQA_CFG_F_FAIL_OPEN));
-	return config_send(queue, message);
+	return config_send(way, message);
 }
 
 /* A command without effect tells a missing right or a missing kernel part
  * from a number that is taken: for the latter too, BIND says EPERM. */
-static int bind_number(const struct queue *queue)
+static int bind_number(const struct queue_way *way)
 {
-	int error = command(queue, NFQNL_CFG_CMD_PF_BIND);
+	int error = command(way, NFQNL_CFG_CMD_PF_BIND);
 
 	if (error == -EINVAL)
 		return -EPROTONOSUPPORT;
 	if (error)
 		return error;
-	error = command(queue, NFQNL_CFG_CMD_BIND);
+	error = command(way, NFQNL_CFG_CMD_BIND);
 	return error == -EPERM ? -EBUSY : error;
 }
 
@@ -126,7 +129,7 @@ static int set_buffer(int fd, int force, int plain, uint64_t bytes)
 		       0;
 }
 
-static uint64_t receive_bytes(const struct queue_config *config)
+static uint64_t receive_bytes(const struct queue_config *config, uint64_t part)
 {
 	uint64_t bytes = (uint64_t)config->length *
 			 (config->gso ? TRUESIZE_GSO : TRUESIZE_SMALL);
@@ -135,17 +138,19 @@ static uint64_t receive_bytes(const struct queue_config *config)
 
 	if (pages <= 0 || page <= 0)
 		return bytes;
-	share = (uint64_t)pages * (uint64_t)page / MEMORY_SHARE;
+	share = (uint64_t)pages * (uint64_t)page / part;
 	return bytes < share ? bytes : share;
 }
 
-static int set_buffers(struct queue *queue)
+static int set_buffers(const struct queue_way *way)
 {
-	int fd = mnl_socket_get_fd(queue->socket), error, value = 0;
+	struct queue *queue = way->queue;
+	int fd = mnl_socket_get_fd(way->socket), error, value = 0;
 	socklen_t size = sizeof(value);
 
 	error = set_buffer(fd, SO_RCVBUFFORCE, SO_RCVBUF,
-			   receive_bytes(&queue->config));
+			   receive_bytes(&queue->config,
+					 memory_share[way - queue->ways]));
 	if (!error)
 		error = set_buffer(fd, SO_SNDBUFFORCE, SO_SNDBUF, SEND_BUFFER);
 	if (error)
@@ -158,37 +163,61 @@ static int set_buffers(struct queue *queue)
 	return 0;
 }
 
-static int set_options(const struct queue *queue)
+static int set_options(const struct queue_way *way)
 {
 	struct sockaddr_nl kernel = { .nl_family = AF_NETLINK };
 	int on = 1;
 
 	/* Lost packets are read from the kernel's counters (queue_stats). */
-	if (mnl_socket_setsockopt(queue->socket, NETLINK_NO_ENOBUFS, &on,
+	if (mnl_socket_setsockopt(way->socket, NETLINK_NO_ENOBUFS, &on,
 				  sizeof(on)))
 		return -errno;
 	/* An error need not bring the whole packet back; old kernels (before
 	 * 4.3) do so nevertheless. */
-	mnl_socket_setsockopt(queue->socket, NETLINK_CAP_ACK, &on, sizeof(on));
+	mnl_socket_setsockopt(way->socket, NETLINK_CAP_ACK, &on, sizeof(on));
 	/* Connected to the kernel, nobody else's messages get in. */
-	if (connect(mnl_socket_get_fd(queue->socket),
+	if (connect(mnl_socket_get_fd(way->socket),
 		    (const struct sockaddr *)&kernel, sizeof(kernel)))
 		return -errno;
 	return 0;
 }
 
-static int open_socket(struct queue *queue)
+static int open_socket(struct queue_way *way)
 {
 	int error;
 
-	queue->socket = mnl_socket_open2(NETLINK_NETFILTER,
-					 SOCK_NONBLOCK | SOCK_CLOEXEC);
-	if (!queue->socket)
+	way->socket = mnl_socket_open2(NETLINK_NETFILTER,
+				       SOCK_NONBLOCK | SOCK_CLOEXEC);
+	if (!way->socket)
 		return -errno;
-	if (mnl_socket_bind(queue->socket, 0, MNL_SOCKET_AUTOPID))
+	if (mnl_socket_bind(way->socket, 0, MNL_SOCKET_AUTOPID))
 		return -errno;
-	error = set_options(queue);
-	return error ? error : set_buffers(queue);
+	error = set_options(way);
+	return error ? error : set_buffers(way);
+}
+
+static int open_way(struct queue *queue, enum queue_lane lane)
+{
+	static void (*const handlers[QUEUE_LANES])(struct watch *, uint32_t) = {
+		[QUEUE_FOLLOWING] = queue_read_following,
+		[QUEUE_OPENING] = queue_read_opening,
+	};
+	struct queue_way *way = &queue->ways[lane];
+	int error;
+
+	way->queue = queue;
+	way->number = (uint16_t)(queue->config.number + lane);
+	way->want = queue->config.batch;
+	error = open_socket(way);
+	if (!error)
+		error = bind_number(way);
+	if (!error)
+		error = set_flags(way);
+	if (error)
+		return error;
+	way->watch.fd = mnl_socket_get_fd(way->socket);
+	way->watch.handler = handlers[lane];
+	return 0;
 }
 
 /* --- life ---------------------------------------------------------------- */
@@ -216,12 +245,8 @@ static int set_up(struct queue *queue)
 {
 	int error = map_slots(queue);
 
-	if (!error)
-		error = open_socket(queue);
-	if (!error)
-		error = bind_number(queue);
-	if (!error)
-		error = set_flags(queue);
+	for (int lane = 0; lane < QUEUE_LANES && !error; lane++)
+		error = open_way(queue, (enum queue_lane)lane);
 	if (error)
 		return error;
 	queue->raw = raw_open();
@@ -238,7 +263,6 @@ struct queue *queue_open(const struct queue_config *config, struct nat *nat)
 	queue->config = *config;
 	if (!config->batch || config->batch > QUEUE_BATCH_MAX)
 		queue->config.batch = QUEUE_BATCH_MAX;
-	queue->want = queue->config.batch;
 	queue->nat = nat;
 	queue->raw = queue->proc = -1;
 	queue->roles.mark_shift = config->mark_shift;
@@ -249,8 +273,6 @@ struct queue *queue_open(const struct queue_config *config, struct nat *nat)
 		errno = -error;
 		return NULL;
 	}
-	queue->watch.fd = mnl_socket_get_fd(queue->socket);
-	queue->watch.handler = queue_read;
 	/* Opened now: only root may open it, and root goes later. */
 	queue->proc = open(PROC_FILE, O_RDONLY | O_CLOEXEC);
 	return queue;
@@ -260,15 +282,16 @@ void queue_close(struct queue *queue)
 {
 	if (!queue)
 		return;
-	if (queue->loop)
-		loop_remove(queue->loop, &queue->watch);
+	for (int lane = 0; queue->loop && lane < QUEUE_LANES; lane++)
+		loop_remove(queue->loop, &queue->ways[lane].watch);
 	if (queue->proc >= 0)
 		close(queue->proc);
 	if (queue->raw >= 0)
 		close(queue->raw);
 	/* The kernel drops what waits with the socket's last reference. */
-	if (queue->socket)
-		mnl_socket_close(queue->socket);
+	for (int lane = 0; lane < QUEUE_LANES; lane++)
+		if (queue->ways[lane].socket)
+			mnl_socket_close(queue->ways[lane].socket);
 	if (queue->slots)
 		munmap(queue->slots, QUEUE_BATCH_MAX * QUEUE_SLOT_BYTES);
 	free(queue);
@@ -276,19 +299,19 @@ void queue_close(struct queue *queue)
 
 /* Without ACK: packets come from here on, and one may be first in the socket.
  * Only a failure is answered, and that before sendto() returns. */
-static int copy_packets(const struct queue *queue)
+static int copy_packets(const struct queue_way *way)
 {
 	uint32_t room[CONFIG_BYTES / sizeof(uint32_t)];
-	struct nlmsghdr *message = config_message(queue, room);
+	struct nlmsghdr *message = config_message(way, room);
 	struct queue_packet packet;
 	ssize_t got;
 	int error;
 
 	message->nlmsg_flags = NLM_F_REQUEST;
 	nfq_nlmsg_cfg_put_params(message, NFQNL_COPY_PACKET, 0xffff);
-	if (mnl_socket_sendto(queue->socket, message, message->nlmsg_len) < 0)
+	if (mnl_socket_sendto(way->socket, message, message->nlmsg_len) < 0)
 		return -errno;
-	got = recv(mnl_socket_get_fd(queue->socket), room, sizeof(room),
+	got = recv(mnl_socket_get_fd(way->socket), room, sizeof(room),
 		   MSG_PEEK | MSG_DONTWAIT);
 	if (got < 0)
 		return errno == EAGAIN ? 0 : -errno;
@@ -298,29 +321,44 @@ static int copy_packets(const struct queue *queue)
 
 int queue_start(struct queue *queue, struct loop *loop)
 {
-	int error = copy_packets(queue);
+	int error = 0;
 
-	if (!error)
-		error = loop_add(loop, &queue->watch, EPOLLIN);
-	if (!error)
-		queue->loop = loop;
+	queue->loop = loop;
+	for (int lane = 0; lane < QUEUE_LANES && !error; lane++) {
+		struct queue_way *way = &queue->ways[lane];
+
+		error = copy_packets(way);
+		if (!error)
+			error = loop_add(loop, &way->watch, EPOLLIN);
+	}
 	return error;
 }
 
 /* Without ACK, which would come among packets: a failure is told by the reader.
  * What waits in the queue stays as it is. */
-void queue_without_gso(struct queue *queue)
+static int without_gso(const struct queue_way *way)
 {
 	uint32_t room[CONFIG_BYTES / sizeof(uint32_t)];
-	struct nlmsghdr *message = config_message(queue, room);
+	struct nlmsghdr *message = config_message(way, room);
 
 	message->nlmsg_flags = NLM_F_REQUEST;
 	mnl_attr_put_u32(message, NFQA_CFG_FLAGS, 0);
 	mnl_attr_put_u32(message, NFQA_CFG_MASK, htonl(NFQA_CFG_F_GSO));
+	return mnl_socket_sendto(way->socket, message, message->nlmsg_len) < 0 ?
+		       -errno :
+		       0;
+}
+
+void queue_without_gso(struct queue *queue)
+{
+	int error = 0;
+
 	queue->config.gso = false;
-	if (mnl_socket_sendto(queue->socket, message, message->nlmsg_len) < 0)
+	for (int lane = 0; lane < QUEUE_LANES && !error; lane++)
+		error = without_gso(&queue->ways[lane]);
+	if (error)
 		log_error("queue", "segmentation offload stays on: %s",
-			  strerror(errno));
+			  strerror(-error));
 	else
 		log_warning(
 			"queue",
@@ -351,20 +389,24 @@ static void carry(uint64_t *total, uint32_t *last, uint32_t now)
 }
 
 /* A line: number, port id, waiting, copy mode, copy range, dropped, dropped at
- * the socket, last id. True when it is ours. */
-static bool take_line(struct queue *queue, const char *line)
+ * the socket, last id. */
+static void take_line(struct queue *queue, const char *line)
 {
 	unsigned number, waiting, dropped, user_dropped;
 
 	if (sscanf(line, "%u %*u %u %*u %*u %u %u", &number, &waiting, &dropped,
-		   &user_dropped) != 4 ||
-	    number != queue->config.number)
-		return false;
-	queue->stats.waiting = waiting;
-	carry(&queue->stats.dropped, &queue->kernel_dropped, dropped);
-	carry(&queue->stats.user_dropped, &queue->kernel_user_dropped,
-	      user_dropped);
-	return true;
+		   &user_dropped) != 4)
+		return;
+	for (int lane = 0; lane < QUEUE_LANES; lane++) {
+		struct queue_way *way = &queue->ways[lane];
+
+		if (number != way->number)
+			continue;
+		way->stats.waiting = waiting;
+		carry(&way->stats.dropped, &way->kernel_dropped, dropped);
+		carry(&way->stats.user_dropped, &way->kernel_user_dropped,
+		      user_dropped);
+	}
 }
 
 /* One line per queue of this network namespace; a piece of the file is read up
@@ -378,8 +420,7 @@ static void read_kernel(struct queue *queue)
 	while ((got = pread(queue->proc, text, sizeof(text) - 1, at)) > 0) {
 		text[got] = '\0';
 		for (line = text; (end = strchr(line, '\n')); line = end + 1)
-			if (take_line(queue, line))
-				return;
+			take_line(queue, line);
 		if (line == text)
 			return;
 		at += line - text;
@@ -393,4 +434,10 @@ void queue_stats(struct queue *queue, struct queue_stats *stats)
 	queue->stats.length = queue->config.length;
 	queue->stats.gso = queue->config.gso;
 	*stats = queue->stats;
+	for (int lane = 0; lane < QUEUE_LANES; lane++) {
+		stats->lanes[lane] = queue->ways[lane].stats;
+		stats->waiting += stats->lanes[lane].waiting;
+		stats->dropped += stats->lanes[lane].dropped;
+		stats->user_dropped += stats->lanes[lane].user_dropped;
+	}
 }

@@ -3,6 +3,11 @@
  * The kernel's queue: recvmmsg of up to `batch` packets, nat_translate() on
  * each, one gathered sendmsg of all verdicts with the payload sent straight
  * from the receive buffers (nfqueue.md). Two system calls a batch.
+ *
+ * There are two queues of the kernel behind it, its lanes: what can only belong
+ * to a connection that exists (TCP without a lone SYN, ICMP errors), and all
+ * that may begin something. The first one goes first: a flood of newcomers, or
+ * of datagrams, fills its own lane and is lost there.
  */
 #ifndef PORTICO_PLATFORM_QUEUE_H
 #define PORTICO_PLATFORM_QUEUE_H
@@ -15,8 +20,14 @@
 
 struct queue;
 
+enum queue_lane {
+	QUEUE_FOLLOWING, /* number */
+	QUEUE_OPENING, /* number + 1 */
+	QUEUE_LANES
+};
+
 struct queue_config {
-	uint16_t number;
+	uint16_t number; /* and the next one; at most 65534 */
 	uint32_t batch; /* 1..64 */
 	uint32_t length; /* queue_maxlen, packets */
 	bool gso; /* NFQA_CFG_F_GSO */
@@ -25,8 +36,24 @@ struct queue_config {
 	uint32_t mark_shift; /* where the two mark bits of nat_mark lie */
 };
 
+/* Of one lane. */
+struct queue_lane_stats {
+	uint64_t waiting; /* packets in the queue now */
+	uint64_t dropped; /* kernel: queue was full */
+	uint64_t user_dropped; /* kernel: socket buffer was full */
+	uint64_t packets; /* received */
+};
+
+/* What was lost of late: from the first loss after a quiet minute on. */
+struct queue_overload {
+	uint64_t lost[QUEUE_LANES]; /* packets, of this spell */
+	uint64_t last_ms; /* 0: never */
+	bool now; /* not over: the last loss is less than a minute ago */
+};
+
+/* The sums of both lanes where there is no other word. */
 struct queue_stats {
-	uint32_t length; /* queue_maxlen in force */
+	uint32_t length; /* queue_maxlen in force, of each */
 	uint64_t waiting; /* packets in the queue now */
 	uint64_t dropped; /* kernel: queue was full */
 	uint64_t user_dropped; /* kernel: socket buffer was full */
@@ -37,11 +64,14 @@ struct queue_stats {
 	uint64_t
 		gone; /* verdicts for packets the kernel had flushed (ENOENT) */
 	uint64_t answers_failed; /* ICMP answers the raw socket refused */
+	struct queue_lane_stats lanes[QUEUE_LANES];
+	struct queue_overload overload;
 };
 
-/* Binds the queue number with an ACK; nothing is queued to us before rules
- * say so. Returns NULL with errno set: EBUSY when another process listens on
- * this number, EPERM, EPROTONOSUPPORT when the kernel has no nfnetlink_queue. */
+/* Binds the queue's two numbers with an ACK; nothing is queued to us before
+ * rules say so. Returns NULL with errno set: EBUSY when another process listens
+ * on one of them, EPERM, EPROTONOSUPPORT when the kernel has no
+ * nfnetlink_queue. */
 struct queue *queue_open(const struct queue_config *config, struct nat *nat);
 void queue_close(struct queue *queue);
 
@@ -51,6 +81,10 @@ int queue_start(struct queue *queue, struct loop *loop);
 /* Sends what the engine has to say of its own accord (nat_next_output). The
  * queue does so after every packet that asks for it; call it once a second. */
 void queue_send_output(struct queue *queue);
+
+/* Call once a second: looks for losses and tells the log when an overload
+ * begins and ends. */
+void queue_tick(struct queue *queue);
 
 /* The uplink's and loopback's ifindex decide a packet's path; call again on
  * every change. 0: the uplink does not exist. */

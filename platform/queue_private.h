@@ -30,38 +30,55 @@ struct queue_out {
 	uint32_t last_id; /* of the packets in verdict[] */
 };
 
-struct queue {
-	struct watch watch; /* first: the handler finds the queue by it */
-	struct queue_config config;
-	struct queue_roles roles;
-	struct nat *nat;
-	struct loop *loop;
-	uint32_t want; /* packets of the next batch, 1..config.batch */
+/* One queue of the kernel. */
+struct queue_way {
+	struct watch watch; /* first: the handler finds the way by it */
+	struct queue *queue;
+	uint16_t number;
 	struct mnl_socket *socket;
-	int raw; /* answers leave by it; -1: none */
-	int proc; /* the kernel's counters; -1: not readable */
-
-	uint8_t *slots; /* QUEUE_BATCH_MAX x QUEUE_SLOT_BYTES, mmap'ed */
-	struct iovec in_bytes[QUEUE_BATCH_MAX];
-	struct mmsghdr in[QUEUE_BATCH_MAX];
-	struct queue_out out;
-	size_t out_limit; /* bytes of one sendmsg */
+	uint32_t want; /* packets of the next batch, 1..config.batch */
 
 	/* Packets up to owed_id whose verdict the kernel did not take: to be
 	 * dropped before anything else is answered. */
 	bool owed;
 	uint32_t owed_id;
 
-	/* Counters; the kernel's are 32 bits wide and are carried on here. */
-	struct queue_stats stats;
+	/* The kernel's counters are 32 bits wide and are carried on here. */
+	struct queue_lane_stats stats;
 	uint32_t kernel_dropped, kernel_user_dropped;
 };
+
+struct queue {
+	struct queue_way ways[QUEUE_LANES];
+	struct queue_config config;
+	struct queue_roles roles;
+	struct nat *nat;
+	struct loop *loop; /* NULL: not started */
+	int raw; /* answers leave by it; -1: none */
+	int proc; /* the kernel's counters; -1: not readable */
+
+	uint8_t *slots; /* QUEUE_BATCH_MAX x QUEUE_SLOT_BYTES, mmap'ed */
+	struct iovec in_bytes[QUEUE_BATCH_MAX];
+	struct mmsghdr in[QUEUE_BATCH_MAX];
+	struct queue_out out; /* of one lane at a time */
+	size_t out_limit; /* bytes of one sendmsg */
+
+	struct queue_stats stats; /* but for what each lane counts */
+	struct queue_lane_stats seen[QUEUE_LANES]; /* at the last tick */
+};
+
+/* Takes in what was lost between two looks. */
+void queue_overload_note(struct queue_overload *overload,
+			 const struct queue_lane_stats before[QUEUE_LANES],
+			 const struct queue_lane_stats now[QUEUE_LANES],
+			 uint64_t now_ms);
 
 /* Has the kernel segment what it queues, from its next packet on. */
 void queue_without_gso(struct queue *queue);
 
-/* The loop's handler: reads and answers what waits, a bounded number of
- * batches. */
-void queue_read(struct watch *watch, uint32_t events);
+/* The loop's handlers, one for each lane: read and answer what waits, a bounded
+ * number of batches. That of the opening lane looks after the other first. */
+void queue_read_following(struct watch *watch, uint32_t events);
+void queue_read_opening(struct watch *watch, uint32_t events);
 
 #endif

@@ -24,10 +24,13 @@
 /* Full batches read per wake-up before the other watches get their turn. */
 #define BATCHES_PER_WAKEUP 8
 
+/* Batches of the following lane before one of the opening lane, at most. */
+#define FOLLOWING_FIRST 3
+
 /* About four super-packets. At least one of any size fits. */
 #define BATCH_BYTES (4U * QUEUE_SLOT_BYTES)
 
-static ssize_t send_all(const struct queue *queue, struct iovec *verdicts,
+static ssize_t send_all(const struct queue_way *way, struct iovec *verdicts,
 			size_t count)
 {
 	const struct msghdr message = {
@@ -37,50 +40,50 @@ static ssize_t send_all(const struct queue *queue, struct iovec *verdicts,
 	ssize_t sent;
 
 	do
-		sent = sendmsg(mnl_socket_get_fd(queue->socket), &message, 0);
+		sent = sendmsg(mnl_socket_get_fd(way->socket), &message, 0);
 	while (sent < 0 && errno == EINTR);
 	return sent;
 }
 
 /* Drops what the kernel still holds of packets up to owed_id: those before
  * the failed sendmsg have their verdict, so only the failed ones are met. */
-static void settle(struct queue *queue)
+static void settle(struct queue_way *way)
 {
 	uint32_t room[QUEUE_VERDICT_BYTES / sizeof(uint32_t)];
 	struct iovec verdict;
 
-	if (!queue->owed)
+	if (!way->owed)
 		return;
-	verdict = queue_verdict_until(room, queue->config.number,
-				      queue->owed_id, NF_DROP);
-	queue->owed = send_all(queue, &verdict, 1) < 0;
+	verdict = queue_verdict_until(room, way->number, way->owed_id, NF_DROP);
+	way->owed = send_all(way, &verdict, 1) < 0;
 }
 
-static void flush(struct queue *queue)
+static void flush(struct queue_way *way)
 {
-	struct queue_out *out = &queue->out;
+	struct queue_out *out = &way->queue->out;
 
 	if (!out->count)
 		return;
-	settle(queue);
-	if (send_all(queue, out->verdict, out->count) < 0) {
+	settle(way);
+	if (send_all(way, out->verdict, out->count) < 0) {
 		log_warning("queue", "%u verdicts refused: %s; dropping",
 			    out->count, strerror(errno));
-		queue->owed = true;
-		queue->owed_id = out->last_id;
-		settle(queue);
+		way->owed = true;
+		way->owed_id = out->last_id;
+		settle(way);
 	}
 	out->count = 0;
 	out->bytes = 0;
 }
 
-static void answer(struct queue *queue, uint32_t id, struct iovec verdict)
+static void answer(struct queue_way *way, uint32_t id, struct iovec verdict)
 {
+	struct queue *queue = way->queue;
 	struct queue_out *out = &queue->out;
 
 	if (out->count == QUEUE_BATCH_MAX ||
 	    out->bytes + verdict.iov_len > queue->out_limit)
-		flush(queue);
+		flush(way);
 	out->verdict[out->count++] = verdict;
 	out->bytes += verdict.iov_len;
 	out->last_id = id;
@@ -134,11 +137,12 @@ static uint32_t accept_verdict(const struct queue *queue,
 	return NF_ACCEPT;
 }
 
-static struct iovec judge(struct queue *queue, void *message,
+static struct iovec judge(const struct queue_way *way, void *message,
 			  const struct queue_packet *packet,
 			  const struct nat_result *result)
 {
-	const uint16_t number = queue->config.number;
+	const struct queue *queue = way->queue;
+	const uint16_t number = way->number;
 	uint32_t mark;
 
 	switch (result->verdict) {
@@ -167,9 +171,10 @@ void queue_send_output(struct queue *queue)
 			queue->stats.answers_failed++;
 }
 
-static void translate(struct queue *queue, void *message,
+static void translate(struct queue_way *way, void *message,
 		      const struct queue_packet *packet, uint64_t now_ms)
 {
+	struct queue *queue = way->queue;
 	enum nat_path path = queue_packet_path(packet, &queue->roles);
 	enum nat_drop drop = refuse(queue, packet, path);
 	struct nat_result result = { .verdict = NAT_DROPPED, .drop = drop };
@@ -190,42 +195,44 @@ static void translate(struct queue *queue, void *message,
 	if (result.answer_length &&
 	    raw_send(queue->raw, result.answer, result.answer_length))
 		queue->stats.answers_failed++;
-	answer(queue, packet->id, judge(queue, message, packet, &result));
+	answer(way, packet->id, judge(way, message, packet, &result));
 	if (result.output)
 		queue_send_output(queue);
 }
 
-static void handle(struct queue *queue, void *message, size_t received,
+static void handle(struct queue_way *way, void *message, size_t received,
 		   uint64_t now_ms)
 {
+	struct queue *queue = way->queue;
 	struct queue_packet packet;
 	int error = queue_packet_parse(message, received, &packet);
 
 	if (!error) {
+		way->stats.packets++;
 		count_kind(&queue->stats, &packet);
-		translate(queue, message, &packet, now_ms);
+		translate(way, message, &packet, now_ms);
 	} else if (error == -ENOENT) {
 		/* Flushed while we judged it: its device went down. */
 		queue->stats.gone++;
 	} else if (error != -EALREADY) {
 		log_warning("queue", "queue %u: a verdict failed: %s",
-			    queue->config.number, strerror(-error));
+			    way->number, strerror(-error));
 	}
 }
 
-static int receive(struct queue *queue)
+static int receive(const struct queue_way *way)
 {
 	int count;
 
 	do
-		count = recvmmsg(mnl_socket_get_fd(queue->socket), queue->in,
-				 queue->want, MSG_DONTWAIT | MSG_WAITFORONE,
+		count = recvmmsg(mnl_socket_get_fd(way->socket), way->queue->in,
+				 way->want, MSG_DONTWAIT | MSG_WAITFORONE,
 				 NULL);
 	while (count < 0 && errno == EINTR);
 	/* ENOBUFS: packets were lost, the kernel's counters tell how many. */
 	if (count < 0 && errno != EAGAIN && errno != ENOBUFS)
 		log_warning("queue", "queue %u: reading failed: %s",
-			    queue->config.number, strerror(errno));
+			    way->number, strerror(errno));
 	return count;
 }
 
@@ -233,41 +240,64 @@ static int receive(struct queue *queue)
  * as the largest of this batch: super-packets that leave the cache between
  * reading and answering cost a fifth of the throughput (tests/bench: 9.7 Gbit/s
  * at 64 a batch, 12.9 at 4). */
-static void choose_batch(struct queue *queue, int count)
+static void choose_batch(struct queue_way *way, int count)
 {
+	const struct queue *queue = way->queue;
 	uint32_t largest = 1, fits;
 
 	for (int i = 0; i < count; i++)
 		if (queue->in[i].msg_len > largest)
 			largest = queue->in[i].msg_len;
 	fits = BATCH_BYTES / largest;
-	queue->want = fits < queue->config.batch ? fits : queue->config.batch;
+	way->want = fits < queue->config.batch ? fits : queue->config.batch;
 }
 
-static bool read_batch(struct queue *queue, uint64_t now_ms)
+/* True when more may wait. */
+static bool read_batch(struct queue_way *way, uint64_t now_ms)
 {
-	uint32_t want = queue->want;
-	int count = receive(queue);
+	struct queue *queue = way->queue;
+	uint32_t want = way->want;
+	int count;
 
+	settle(way);
+	count = receive(way);
 	if (count <= 0)
 		return false;
 	queue->stats.batches++;
 	for (int i = 0; i < count; i++)
-		handle(queue, queue->in_bytes[i].iov_base, queue->in[i].msg_len,
+		handle(way, queue->in_bytes[i].iov_base, queue->in[i].msg_len,
 		       now_ms);
-	flush(queue);
-	choose_batch(queue, count);
+	flush(way);
+	choose_batch(way, count);
 	return (uint32_t)count == want;
 }
 
-void queue_read(struct watch *watch, uint32_t events)
+void queue_read_following(struct watch *watch, uint32_t events)
 {
-	struct queue *queue = (struct queue *)watch;
-	uint64_t now_ms = loop_now_ms(queue->loop);
+	struct queue_way *way = (struct queue_way *)watch;
+	uint64_t now_ms = loop_now_ms(way->queue->loop);
 
 	(void)events;
-	settle(queue);
 	for (int i = 0; i < BATCHES_PER_WAKEUP; i++)
-		if (!read_batch(queue, now_ms))
+		if (!read_batch(way, now_ms))
 			return;
+}
+
+/* Connections that exist are served before each batch of newcomers, which are
+ * not starved: they get every FOLLOWING_FIRST + 1st batch. */
+void queue_read_opening(struct watch *watch, uint32_t events)
+{
+	struct queue_way *way = (struct queue_way *)watch;
+	struct queue_way *following = &way->queue->ways[QUEUE_FOLLOWING];
+	uint64_t now_ms = loop_now_ms(way->queue->loop);
+	int batches = 0;
+	bool more;
+
+	(void)events;
+	do {
+		for (int i = 0; i < FOLLOWING_FIRST; i++, batches++)
+			if (!read_batch(following, now_ms))
+				break;
+		more = read_batch(way, now_ms);
+	} while (more && ++batches < BATCHES_PER_WAKEUP);
 }

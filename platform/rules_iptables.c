@@ -38,12 +38,28 @@ const char *rules_table_name(enum rules_table table)
 	return table_names[table];
 }
 
-/* " -j NFQUEUE --queue-num N", with bypass as rules_nft.c explains it. */
-static void queue(FILE *out, const struct rules_spec *spec, bool bypass)
+static void to_queue(FILE *out, unsigned number, bool bypass)
 {
-	fprintf(out, " -j NFQUEUE --queue-num %u%s\n",
-		(unsigned)spec->queue_number, bypass ? " --queue-bypass" : "");
+	fprintf(out, " -j NFQUEUE --queue-num %u%s\n", number,
+		bypass ? " --queue-bypass" : "");
 }
+
+/* What may begin a flow: " -j NFQUEUE --queue-num N", with bypass as
+ * rules_nft.c explains it. */
+static void queue_opening(FILE *out, const struct rules_spec *spec, bool bypass)
+{
+	to_queue(out, rules_opening(spec), bypass);
+}
+
+/* What belongs to a flow that exists. */
+static void queue_following(FILE *out, const struct rules_spec *spec,
+			    bool bypass)
+{
+	to_queue(out, spec->queue_number, bypass);
+}
+
+/* A segment of a connection that exists: not a lone SYN. */
+static const char following_text[] = " -m tcp ! --tcp-flags SYN,ACK SYN";
 
 /* --- matches ------------------------------------------------------------- */
 
@@ -70,16 +86,16 @@ static void print_proto(FILE *out, const char *chain, uint8_t proto)
 }
 
 /* One NFQUEUE rule for each 15 slots of ports. */
-static void queue_ports(FILE *out, const struct rules_spec *spec,
-			const char *chain, uint8_t proto,
-			const struct nat_portset *ports)
+static void queue_some(FILE *out, const struct rules_spec *spec,
+		       const char *chain, uint8_t proto,
+		       const struct nat_portset *ports, bool following)
 {
+	void (*const queue)(FILE *, const struct rules_spec *, bool) =
+		following ? queue_following : queue_opening;
 	struct config_range range;
 	unsigned used = 0;
 	uint32_t from = 0;
 
-	if (!rules_translates(spec, proto))
-		return;
 	while (rules_next_ports(ports, &from, &range)) {
 		if (used && used + slots(&range) > MULTIPORT_SLOTS) {
 			queue(out, spec, false);
@@ -87,6 +103,8 @@ static void queue_ports(FILE *out, const struct rules_spec *spec,
 		}
 		if (!used) {
 			print_proto(out, chain, proto);
+			if (following)
+				fputs(following_text, out);
 			fputs(" -m multiport --dports ", out);
 		}
 		print_range(out, &range, !used);
@@ -94,6 +112,17 @@ static void queue_ports(FILE *out, const struct rules_spec *spec,
 	}
 	if (used)
 		queue(out, spec, false);
+}
+
+static void queue_ports(FILE *out, const struct rules_spec *spec,
+			const char *chain, uint8_t proto,
+			const struct nat_portset *ports)
+{
+	if (!rules_translates(spec, proto))
+		return;
+	if (proto == NAT_PROTO_TCP)
+		queue_some(out, spec, chain, proto, ports, true);
+	queue_some(out, spec, chain, proto, ports, false);
 }
 
 static void queue_all_ports(FILE *out, const struct rules_spec *spec,
@@ -105,13 +134,21 @@ static void queue_all_ports(FILE *out, const struct rules_spec *spec,
 	queue_ports(out, spec, chain, NAT_PROTO_UDPLITE, spec->udp);
 }
 
+static bool is_error(int type)
+{
+	return type != 0 && type != 14;
+}
+
 static void queue_icmp(FILE *out, const struct rules_spec *spec,
 		       const char *match, const int types[], size_t count)
 {
 	for (size_t i = 0; i < count; i++) {
 		fprintf(out, "-A %s -p icmp -m icmp --icmp-type %d", match,
 			types[i]);
-		queue(out, spec, true);
+		if (is_error(types[i]))
+			queue_following(out, spec, true);
+		else
+			queue_opening(out, spec, true);
 	}
 }
 
@@ -143,12 +180,12 @@ static void chain_inbound(FILE *out, const struct rules_spec *spec)
 		if (!rules_translates(spec, rules_tagged[i]))
 			continue;
 		print_proto(out, "PORTICO-INBOUND", rules_tagged[i]);
-		queue(out, spec, true);
+		queue_opening(out, spec, true);
 	}
 	queue_icmp(out, spec, "PORTICO-INBOUND", inbound_icmp,
 		   COUNT(inbound_icmp));
 	fputs("-A PORTICO-INBOUND -f", out);
-	queue(out, spec, false);
+	queue_opening(out, spec, false);
 }
 
 static void chain_hairpin(FILE *out, const struct rules_spec *spec)
@@ -157,7 +194,7 @@ static void chain_hairpin(FILE *out, const struct rules_spec *spec)
 	queue_icmp(out, spec, "PORTICO-HAIRPIN", errors_icmp,
 		   COUNT(errors_icmp));
 	fputs("-A PORTICO-HAIRPIN -f", out);
-	queue(out, spec, false);
+	queue_opening(out, spec, false);
 }
 
 /* What an inside device sends: unicast that is routed neither inside nor
@@ -247,10 +284,10 @@ static void chain_errors(FILE *out, const struct rules_spec *spec,
 			"0>>22&0x3C@24&0x%" PRIx32 "=0x%" PRIx32,
 			rules_prefix_mask(&spec->inside_nets[i]),
 			spec->inside_nets[i].addr);
-		queue(out, spec, false);
+		queue_following(out, spec, false);
 	}
 	fputs("-A PORTICO-ERRORS", out);
-	queue(out, spec, features->quotes);
+	queue_following(out, spec, features->quotes);
 }
 
 /* Before the kernel's own source translation, which has no later hook: with
@@ -272,9 +309,14 @@ static void chain_post(FILE *out, const struct rules_spec *spec)
 {
 	struct rules_marks marks = rules_marks(spec->mark);
 
+	fprintf(out,
+		"-A PORTICO-POST -p tcp -m mark --mark 0x%" PRIx32 "/0x%" PRIx32
+		"%s",
+		marks.outbound, marks.outbound, following_text);
+	queue_following(out, spec, false);
 	fprintf(out, "-A PORTICO-POST -m mark --mark 0x%" PRIx32 "/0x%" PRIx32,
 		marks.outbound, marks.outbound);
-	queue(out, spec, false);
+	queue_opening(out, spec, false);
 	for (size_t i = 0; i < COUNT(errors_icmp); i++)
 		fprintf(out,
 			"-A PORTICO-POST -o %s -p icmp -m icmp "

@@ -20,6 +20,10 @@
 static const char errors_text[] =
 	"{ destination-unreachable, time-exceeded, parameter-problem }";
 
+/* A segment of a connection that exists; a lone SYN and what is no TCP may
+ * begin something. */
+static const char following_text[] = "tcp flags & (syn | ack) != syn";
+
 static void line(FILE *out, const char *text)
 {
 	fprintf(out, "\t\t%s\n", text);
@@ -113,12 +117,13 @@ static void inside_devices(FILE *out, const struct rules_spec *spec)
 
 static void queue_ports(FILE *out, const struct rules_spec *spec)
 {
-	unsigned number = spec->queue_number;
+	unsigned number = rules_opening(spec);
 
 	fprintf(out,
+		"\t\ttcp dport @tcp_ports %s queue num %u\n"
 		"\t\ttcp dport @tcp_ports queue num %u\n"
 		"\t\tudp dport @udp_ports queue num %u\n",
-		number, number);
+		following_text, (unsigned)spec->queue_number, number, number);
 	if (rules_translates(spec, NAT_PROTO_DCCP))
 		fprintf(out, "\t\tdccp dport @tcp_ports queue num %u\n",
 			number);
@@ -132,15 +137,17 @@ static void queue_ports(FILE *out, const struct rules_spec *spec)
  * that of the hairpin. */
 static void chain_inbound(FILE *out, const struct rules_spec *spec)
 {
-	unsigned number = spec->queue_number;
+	unsigned number = rules_opening(spec);
 
 	fputs("\tchain inbound {\n", out);
 	queue_ports(out, spec);
 	fprintf(out,
-		"\t\ticmp type { echo-reply, timestamp-reply, "
-		"destination-unreachable, time-exceeded, parameter-problem, "
-		"source-quench, redirect } queue num %u bypass\n",
-		number);
+		"\t\ticmp type { destination-unreachable, time-exceeded, "
+		"parameter-problem, source-quench, redirect } "
+		"queue num %u bypass\n"
+		"\t\ticmp type { echo-reply, timestamp-reply } "
+		"queue num %u bypass\n",
+		(unsigned)spec->queue_number, number);
 	for (size_t i = 0; i < RULES_TAGGED; i++)
 		if (rules_translates(spec, rules_tagged[i]))
 			fprintf(out, "\t\tip protocol %u queue num %u bypass\n",
@@ -154,15 +161,13 @@ static void chain_inbound(FILE *out, const struct rules_spec *spec)
 /* The hairpin's first pass: from inside to the uplink's address. */
 static void chain_hairpin(FILE *out, const struct rules_spec *spec)
 {
-	unsigned number = spec->queue_number;
-
 	fputs("\tchain hairpin {\n", out);
 	queue_ports(out, spec);
 	fprintf(out,
 		"\t\ticmp type %s queue num %u bypass\n"
 		"\t\tip frag-off & 0x1fff != 0 queue num %u\n"
 		"\t}\n",
-		errors_text, number, number);
+		errors_text, (unsigned)spec->queue_number, rules_opening(spec));
 }
 
 static void rules_to_address(FILE *out, const struct rules_spec *spec)
@@ -245,8 +250,11 @@ static void chain_out(FILE *out, const struct rules_spec *spec)
 	struct rules_marks marks = rules_marks(spec->mark);
 
 	chain_open(out, "out", "filter", "postrouting", "srcnat - 20");
-	fprintf(out, "\t\tmeta mark & 0x%08" PRIx32 " != 0 queue num %u\n",
-		marks.outbound, (unsigned)spec->queue_number);
+	fprintf(out,
+		"\t\tmeta mark & 0x%08" PRIx32 " != 0 %s queue num %u\n"
+		"\t\tmeta mark & 0x%08" PRIx32 " != 0 queue num %u\n",
+		marks.outbound, following_text, (unsigned)spec->queue_number,
+		marks.outbound, rules_opening(spec));
 	fprintf(out, "\t\toifname \"%s\" icmp type %s jump errors\n",
 		spec->uplink, errors_text);
 	chain_close(out);

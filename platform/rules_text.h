@@ -106,4 +106,10 @@ int rules_run_save(enum rules_backend backend, char **text, int timeout_ms,
  * as by an nft built without JSON). */
 int rules_run_list(char **text, int timeout_ms, char *error, size_t error_size);
 
+/* The queue of what may begin a flow; the other one is spec->queue_number. */
+static inline unsigned rules_opening(const struct rules_spec *spec)
+{
+	return spec->queue_number + 1U;
+}
+
 #endif

@@ -163,10 +163,17 @@ static void print_drops(struct json_object *reply, FILE *out)
 	print_rows(columns, COUNT(columns), rows, out);
 }
 
+static uint64_t lane_lost(struct json_object *lane)
+{
+	return text_count(lane, "dropped") + text_count(lane, "user_dropped");
+}
+
 static void print_queue(struct json_object *reply, FILE *out)
 {
 	struct json_object *queue = part(reply, "queue");
 	bool gso = json_object_get_boolean(part(queue, "gso"));
+	uint64_t opening = lane_lost(part(queue, "opening"));
+	uint64_t following = lane_lost(part(queue, "following"));
 
 	fprintf(out,
 		"\nQueue: %" PRIu64 " of %" PRIu64 " waiting, %" PRIu64
@@ -174,6 +181,12 @@ static void print_queue(struct json_object *reply, FILE *out)
 		text_count(queue, "waiting"), text_count(queue, "length"),
 		text_count(queue, "dropped"), text_count(queue, "user_dropped"),
 		gso ? "on" : "off");
+	if (opening || following)
+		fprintf(out,
+			"Lost by overload: %" PRIu64
+			" that may have begun a flow, %" PRIu64
+			" of connections\n",
+			opening, following);
 }
 
 static void print_warnings(struct json_object *reply, FILE *out)

@@ -265,6 +265,19 @@ static struct json_object *drops(const struct nat_stats *stats)
 	return object;
 }
 
+static struct json_object *lane(const struct queue_lane_stats *stats)
+{
+	struct json_object *object = json_object_new_object();
+
+	if (!object)
+		return NULL;
+	put_number(object, "waiting", stats->waiting);
+	put_number(object, "dropped", stats->dropped);
+	put_number(object, "user_dropped", stats->user_dropped);
+	put_number(object, "packets", stats->packets);
+	return object;
+}
+
 static struct json_object *queue(const struct queue_stats *stats)
 {
 	struct json_object *object = json_object_new_object();
@@ -284,6 +297,9 @@ static struct json_object *queue(const struct queue_stats *stats)
 	put_number(object, "truncated_packets", stats->truncated_packets);
 	put_number(object, "gone", stats->gone);
 	put_number(object, "answers_failed", stats->answers_failed);
+	put(object, "following", lane(&stats->lanes[QUEUE_FOLLOWING]));
+	put(object, "opening", lane(&stats->lanes[QUEUE_OPENING]));
+	put(object, "overload", json_object_new_boolean(stats->overload.now));
 	return object;
 }
 

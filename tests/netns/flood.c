@@ -8,7 +8,8 @@
  *   orphan  the last fragments of datagrams whose others never come
  *
  * usage: flood DEVICE NEXT_HOP_MAC udp|syn|orphan DESTINATION PORT,PORT...
- *              PACKETS PACKETS_PER_SECOND
+ *              PACKETS PACKETS_PER_SECOND [SOURCE]
+ * SOURCE: all come from this address, by ever different ports.
  * Prints one JSON object: packets, seconds.
  */
 #include <arpa/inet.h>
@@ -21,11 +22,13 @@
 #include <netinet/ip.h>
 #include <netinet/tcp.h>
 #include <netinet/udp.h>
+#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/ioctl.h>
 #include <sys/socket.h>
 #include <time.h>
 
@@ -54,6 +57,7 @@ struct frame {
 struct flood {
 	int fd;
 	enum kind kind;
+	bool one_source;
 	struct frame model;
 	uint16_t ports[PORTS_MAX];
 	unsigned port_count;
@@ -109,7 +113,8 @@ static void make_frame(const struct flood *flood, struct frame *frame,
 	uint16_t target = htons(flood->ports[number % flood->port_count]);
 
 	*frame = flood->model;
-	frame->ip.saddr = htonl(FIRST_SOURCE + number * SOURCE_STEP);
+	if (!flood->one_source)
+		frame->ip.saddr = htonl(FIRST_SOURCE + number * SOURCE_STEP);
 	frame->ip.id = htons((uint16_t)number);
 	frame->ip.check = ip_checksum(frame);
 	if (flood->kind == UDP) {
@@ -124,17 +129,35 @@ static void make_frame(const struct flood *flood, struct frame *frame,
 	}
 }
 
+static in_addr_t ipv4(const char *text)
+{
+	struct in_addr address;
+
+	if (inet_pton(AF_INET, text, &address) != 1)
+		die(text);
+	return address.s_addr;
+}
+
 static void set_addresses(struct frame *model, const char *mac, const char *to)
 {
 	uint8_t *host = model->ethernet.ether_dhost;
-	struct in_addr address;
 
 	if (sscanf(mac, "%hhx:%hhx:%hhx:%hhx:%hhx:%hhx", &host[0], &host[1],
 		   &host[2], &host[3], &host[4], &host[5]) != 6)
 		die(mac);
-	if (inet_pton(AF_INET, to, &address) != 1)
-		die(to);
-	model->ip.daddr = address.s_addr;
+	model->ip.daddr = ipv4(to);
+}
+
+/* A bridge takes nothing from nobody. */
+static void set_own_mac(struct frame *model, int fd, const char *device)
+{
+	struct ifreq request = { 0 };
+
+	snprintf(request.ifr_name, sizeof(request.ifr_name), "%s", device);
+	if (ioctl(fd, SIOCGIFHWADDR, &request))
+		die(device);
+	memcpy(model->ethernet.ether_shost, request.ifr_hwaddr.sa_data,
+	       ETH_ALEN);
 }
 
 static void make_model(struct flood *flood, const char *mac, const char *to)
@@ -286,16 +309,20 @@ int main(int argc, char **argv)
 {
 	static struct flood flood; /* large */
 
-	if (argc != 8) {
+	if (argc != 8 && argc != 9) {
 		fprintf(stderr,
 			"usage: flood DEVICE NEXT_HOP_MAC udp|syn|orphan "
 			"DESTINATION PORT,PORT... PACKETS "
-			"PACKETS_PER_SECOND\n");
+			"PACKETS_PER_SECOND [SOURCE]\n");
 		return 2;
 	}
 	flood.fd = open_device(argv[1]);
 	flood.kind = read_kind(argv[3]);
 	make_model(&flood, argv[2], argv[4]);
+	set_own_mac(&flood.model, flood.fd, argv[1]);
+	flood.one_source = argc == 9;
+	if (flood.one_source)
+		flood.model.ip.saddr = ipv4(argv[8]);
 	read_ports(&flood, argv[5]);
 	run(&flood, number(argv[6], PACKETS_MAX), number(argv[7], RATE_MAX));
 	return 0;

@@ -18,7 +18,9 @@ def config(ranges):
         "uplink": {"low_ports": "", "router_ports": "61000", "ports": ",".join(
             f"{r.start}-{r.stop - 1}" for r in ranges)},
         "timeouts": {"udp": 3, "port_hold": 2},
-        "limits": {"host_mappings": 4096, "host_new_per_second": 10000},
+        # One host takes them all.
+        "limits": {"host_mappings": 4096, "host_new_per_second": 10000,
+                   "host_guaranteed": 0},
         # Super-packets beside the proof take no port of the pool.
         "forwards": [{"name": "bulk", "proto": "udp", "outside": BULK_PORT,
                       "to": f"{L2}:{BULK_PORT}"}],

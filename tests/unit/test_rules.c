@@ -141,7 +141,7 @@ static void test_other_mark(void)
 	text = render(&f->spec, RULES_NFTABLES);
 	CU_ASSERT(holds(text, "meta mark & 0xc0000000 != 0 notrack"));
 	CU_ASSERT(holds(text, "set meta mark | 0x80000000 notrack"));
-	CU_ASSERT(holds(text, "meta mark & 0x80000000 != 0 queue num 100"));
+	CU_ASSERT(holds(text, "meta mark & 0x80000000 != 0 queue num 101"));
 	free(text);
 	f->spec.mark = 3;
 	text = render(&f->spec, RULES_IPTABLES_NFT);

@@ -35,12 +35,55 @@ static void test_multiport(void)
 			      "118,120,122,124,126 -j NFQUEUE"));
 	CU_ASSERT(holds(text, "--dports 200:201 -j NFQUEUE"));
 	CU_ASSERT(holds(text, "-p udp -m multiport --dports 0,65535 -j"));
-	/* Each once from outside and once for hairpins; DCCP takes the ports of
-	 * TCP, UDP-Lite those of UDP. */
-	CU_ASSERT_EQUAL(count_of(text, "multiport"), 12);
+	/* Each once from outside and once for hairpins; TCP's for either queue;
+	 * DCCP takes the ports of TCP, UDP-Lite those of UDP. */
+	CU_ASSERT_EQUAL(count_of(text, "multiport"), 16);
 	CU_ASSERT_EQUAL(count_of(text, "-p 33 -m multiport"), 4);
 	CU_ASSERT_EQUAL(count_of(text, "-p 136 -m multiport"), 2);
 	free(text);
+	free(f);
+}
+
+/* A lone SYN, datagrams, queries: what may begin a flow has the second queue,
+ * and nothing else has. */
+static void test_two_queues(void)
+{
+	static const char *const following[] = { "!= syn",
+						 "! --tcp-flags",
+						 "unreachable",
+						 "-type 3 ",
+						 "-type 4 ",
+						 "-type 5 ",
+						 "-type 11 ",
+						 "-type 12 ",
+						 "ERRORS",
+						 "@th",
+						 "\t\tqueue num 100 bypass" };
+	struct fixture *f = fixture_new();
+
+	for (int i = 0; i < RULES_BACKENDS; i++) {
+		char *text = render(&f->spec, (enum rules_backend)i), *line;
+		char *rest = text;
+		unsigned first = 0, second = 0;
+
+		while ((line = strsep(&rest, "\n"))) {
+			bool is_first = strstr(line, "num 100"),
+			     expected = false;
+
+			if (!is_first && !strstr(line, "num 101"))
+				continue;
+			for (size_t w = 0;
+			     w < sizeof(following) / sizeof(following[0]); w++)
+				expected |= strstr(line, following[w]) != NULL;
+			CU_ASSERT_EQUAL(is_first, expected);
+			if (is_first != expected)
+				printf("in the wrong queue: %s\n", line);
+			first += is_first;
+			second += !is_first;
+		}
+		CU_ASSERT(first > 5 && second > 8);
+		free(text);
+	}
 	free(f);
 }
 
@@ -128,6 +171,7 @@ static void test_next_ports(void)
 
 static const struct test tests[] = {
 	{ "multiport matches hold 15 slots", test_multiport },
+	{ "what may begin a flow has a queue of its own", test_two_queues },
 	{ "pool ports never bypass the queue", test_no_bypass },
 	{ "protocols that are left out are not queued", test_untranslated },
 	{ "runs of ports", test_next_ports },

@@ -1,0 +1,181 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
+"""More than the gateway can take: what comes to begin a flow is lost before
+what belongs to a connection; who takes much takes nothing from the others.
+
+The daemon is stopped for moments, so that a flood is beyond its capacity on any
+machine: what the queue then holds is what the kernel decides."""
+import contextlib
+import json
+import os
+import signal
+import threading
+import time
+
+from daemon import BUILD
+from lab import E, L1, L2, MAC_LAN0, MAC_WAN0, R1, R2
+from netns import wait_for
+from tools import Who, ask, httpd, limit, quiet
+
+FLOOD = os.path.join(BUILD, "tests", "netns", "flood")
+RATE = 200 * 1000
+PACKETS = 300 * 1000
+COUNT = 12_000_000
+# 0.02 s of flood are four times what the queue holds.
+PAUSE, WORK = 0.02, 0.03
+
+
+@contextlib.contextmanager
+def interrupted(daemon):
+    """The daemon has two fifths of its time taken away."""
+    over = threading.Event()
+    pid = daemon.process.pid
+
+    def work():
+        while not over.wait(WORK):
+            os.kill(pid, signal.SIGSTOP)
+            time.sleep(PAUSE)
+            os.kill(pid, signal.SIGCONT)
+
+    thread = threading.Thread(target=work)
+    thread.start()
+    try:
+        yield
+    finally:
+        over.set()
+        thread.join()
+
+
+def flood(space, device, mac, kind, target, ports, *source):
+    done = space.run(FLOOD, device, mac, kind, target,
+                     ",".join(map(str, ports)), PACKETS, RATE, *source,
+                     timeout=90)
+    return json.loads(done.stdout)["packets"]
+
+
+def lost(lab, lane):
+    counts = lab.portico("status")["queue"][lane]
+    return counts["dropped"] + counts["user_dropped"]
+
+
+def check_transfer(lab, send):
+    """A transfer of lan1 goes on while send() floods; only newcomers are
+    lost, which is counted, shown and warned about."""
+    lab.need_portico()
+    lab.start(fresh=True, limits={"host_new_per_second": 20})
+    path = os.path.join(lab.directory, "during-overload")
+    with httpd(lab.wan, R1, 7401):
+        url = f"http://{R1}:7401"
+        with lab.lan1.running("curl", "-sS", "--limit-rate", "4M", "-o", path,
+                              f"{url}/{COUNT}") as client:
+            wait_for("the transfer's begin", lambda: os.path.exists(path) and
+                     os.path.getsize(path), 20)
+            before = os.path.getsize(path)
+            with interrupted(lab.daemon):
+                sent = send()
+            during = os.path.getsize(path) - before
+            assert client.wait(60) == 0, client.output()
+        assert os.path.getsize(path) == COUNT
+        os.unlink(path)
+    newcomers, connections = lost(lab, "opening"), lost(lab, "following")
+    assert newcomers > 0, "the flood was not beyond the capacity"
+    assert connections == 0, (connections, newcomers)
+    assert during > 0, "the transfer stood still"
+    status = lab.portico("status")
+    assert status["queue"]["overload"] is True, status["queue"]
+    assert status["queue"]["dropped"] + status["queue"][
+        "user_dropped"] == newcomers, status["queue"]
+    found = [w for w in status["warnings"] if w.startswith("overload: ")]
+    assert len(found) == 1 and " 0 of connections" in found[0], found
+    text = lab.daemon.run("status").stdout
+    assert f"{newcomers} that may have begun a flow, 0 of conn" in text, text
+    assert "overload: packets come faster" in lab.daemon.log()
+    # Nobody is shut out afterwards.
+    with Who(lab.wan, udp=[(R1, 7402)]):
+        sock = lab.lan1.udp()
+        assert ask(sock, (R1, 7402))
+        sock.close()
+    lab.stop()
+    return (f"{sent} packets, {newcomers} of them lost; "
+            f"{during} bytes of the transfer meanwhile")
+
+
+@limit(150)
+def test_a_datagram_flood_of_one_host_leaves_connections_alone(lab):
+    def send():
+        return flood(lab.lan2, "eth0", MAC_LAN0, "udp", R2, [9], L2)
+
+    return check_transfer(lab, send)
+
+
+@limit(150)
+def test_a_syn_flood_of_one_host_leaves_connections_alone(lab):
+    def send():
+        return flood(lab.lan2, "eth0", MAC_LAN0, "syn", R2, [9], L2)
+
+    return check_transfer(lab, send)
+
+
+@limit(150)
+def test_a_scan_from_outside_leaves_connections_alone(lab):
+    """Every port hears nothing and leaves nothing; the log stays short."""
+    view = lab.wan.capture(f"src host {E} and dst net 8.0.0.0/8", "up0")
+
+    def send():
+        sent = flood(lab.wan, "up0", MAC_WAN0, "syn", E,
+                     range(20000, 20016))
+        status = lab.portico("status")
+        assert status["drops"]["no_mapping"] > PACKETS / 20, status["drops"]
+        assert status["mappings"]["used"] < 10, status["mappings"]
+        assert status["hosts"]["used"] < 10, status["hosts"]
+        assert len(lab.daemon.log().splitlines()) < 20, lab.daemon.log()
+        return sent
+
+    said = check_transfer(lab, send)
+    assert view.read() == [], "the scan was answered"
+    view.close()
+    return said
+
+
+def take_all(space, address, count):
+    """Opens sockets, as fast as it may, and says how many got out."""
+    socks = []
+    for _ in range(count):
+        socks.append(space.udp(address))
+    for sock in socks:
+        sock.sendto(b"x", (R2, 9))
+    return socks
+
+
+def test_one_host_cannot_take_the_last_ports(lab):
+    """Two greedy hosts share a small pool; a third address appears only when
+    they have taken all they can, and gets its share."""
+    lab.need_portico()
+    lab.start(fresh=True, uplink={"ports": "5000-5063", "low_ports": ""},
+              limits={"host_guaranteed": 4, "host_new_per_second": 10000,
+                      "hosts": 8})
+    late = "192.168.1.77"
+    lab.lan2.ip(f"addr add {late}/24 dev eth0")
+    socks = []
+    try:
+        with Who(lab.wan, udp=[(R1, 7403)]):
+            socks += take_all(lab.lan1, L1, 100)
+            socks += take_all(lab.lan2, L2, 100)
+            wait_for("the refusals", lambda: lab.drops("host_share"), 10)
+            ports = lab.portico("status")["ports"]["udp"]
+            assert ports["used"] < ports["total"], ports
+            got = [lab.lan2.udp(late) for _ in range(4)]
+            socks += got
+            assert all(ask(sock, (R1, 7403)) for sock in got)
+            beyond = lab.lan1.udp(L1)
+            socks.append(beyond)
+            beyond.sendto(b"x", (R1, 7403))
+            quiet(beyond)
+    finally:
+        for sock in socks:
+            sock.close()
+        lab.lan2.ip(f"addr del {late}/24 dev eth0")
+    hosts = {h["address"]: h["mappings"]
+             for h in lab.portico("hosts")["hosts"]}
+    assert hosts[late] == 4, hosts
+    lab.stop()
+    return f"mappings of each host: {hosts}"
