@@ -138,12 +138,13 @@ static int listen_at(const char *path, const char *group, int *group_err)
 /* --- who comes in -------------------------------------------------------- */
 
 /* Best effort: a client that is turned away does not wait for a reason. */
-static void turn_away(int fd)
+static void turn_away(int fd, enum control_refusal refusal)
 {
-	static const char message[] = "{\"error\":\"too many clients\"}\n";
+	char message[128];
+	int length = snprintf(message, sizeof(message), "{\"error\":\"%s\"}\n",
+			      control_refusal_message(refusal));
 
-	if (send(fd, message, sizeof(message) - 1,
-		 MSG_NOSIGNAL | MSG_DONTWAIT) < 0)
+	if (send(fd, message, (size_t)length, MSG_NOSIGNAL | MSG_DONTWAIT) < 0)
 		log_debug("control", "a client left before its answer");
 	close(fd);
 }
@@ -161,6 +162,8 @@ static void on_client(struct watch *watch, uint32_t events)
 	struct control_listener *listener =
 		(struct control_listener *)(void *)watch;
 	int fd = accept4(watch->fd, NULL, NULL, SOCK_CLOEXEC | SOCK_NONBLOCK);
+	enum control_refusal refusal;
+	uid_t user;
 
 	(void)events;
 	if (fd < 0) {
@@ -171,9 +174,11 @@ static void on_client(struct watch *watch, uint32_t events)
 			pause_listener(listener);
 		return;
 	}
-	if (listener->count >= CONTROL_CLIENTS_MAX)
-		turn_away(fd);
-	else if (control_client_add(listener, fd))
+	user = control_user(fd);
+	refusal = control_may_enter(listener, user);
+	if (refusal != CONTROL_ALLOWED)
+		turn_away(fd, refusal);
+	else if (control_client_add(listener, fd, user))
 		log_warning("control", "%s: a client was lost: no memory",
 			    listener->path);
 }
@@ -285,7 +290,8 @@ static void tick_listener(struct control_listener *listener, uint64_t now_ms)
 	for (struct control_client *client = listener->clients; client;
 	     client = next) {
 		next = client->next;
-		if (now_ms - client->active_ms >= CONTROL_IDLE_S * 1000ULL)
+		if (control_overdue(client, control_client_answering(client),
+				    now_ms))
 			control_client_close(client);
 	}
 	if (listener->paused) {

@@ -12,11 +12,40 @@
 
 struct control;
 
-/* Longest request line in bytes, most clients at once per socket, and seconds
- * a client may be silent before it is cut off. */
+/* Longest request line in bytes; most clients at once per socket, and of one
+ * user that is not root. */
 #define CONTROL_REQUEST_MAX 4096
 #define CONTROL_CLIENTS_MAX 32
+#define CONTROL_USER_CLIENTS_MAX 8
+/* Requests a second of one client, and of one socket; twice as many at once. */
+#define CONTROL_CLIENT_RATE 100
+#define CONTROL_RATE 400
+/* Seconds a client may be silent, may take to say one line, and to read one
+ * answer, before it is cut off. */
 #define CONTROL_IDLE_S 30
+#define CONTROL_REQUEST_S 10
+#define CONTROL_ANSWER_S 300
+
+/* The limits by the names under which they are counted. */
+enum control_refusal {
+	CONTROL_CLIENTS,
+	CONTROL_USER_CLIENTS,
+	CONTROL_REQUESTS,
+	CONTROL_CLIENT_REQUESTS,
+	CONTROL_REQUEST_BYTES,
+	CONTROL_IDLE,
+	CONTROL_SLOW_REQUEST,
+	CONTROL_SLOW_ANSWER,
+	CONTROL_REFUSALS,
+	CONTROL_ALLOWED = CONTROL_REFUSALS
+};
+const char *control_refusal_name(enum control_refusal refusal);
+
+struct control_stats {
+	uint64_t clients; /* now */
+	uint64_t requests; /* answered */
+	uint64_t refused[CONTROL_REFUSALS];
+};
 
 /* Creates both sockets (0660, groups portico and portico-view where they
  * exist, else root only). Fails with -EADDRINUSE when another

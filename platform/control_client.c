@@ -16,7 +16,8 @@
 #include "control_private.h"
 
 /* Unread text up to which a slice is filled, and the cost (dump.h) of all
- * slices of one millisecond: 128 entries shown. */
+ * slices of one socket in one millisecond: 128 entries shown, half of that for
+ * those who only look. */
 #define SLICE_BYTES 32768
 #define SLICE_BUDGET (128 * DUMP_COST_SHOWN)
 
@@ -35,15 +36,16 @@ void control_client_close(struct control_client *client)
 	free(client);
 }
 
-static uint32_t *refresh_budget(struct control *control)
+static uint32_t *refresh_budget(struct control_listener *listener)
 {
-	uint64_t now_ms = loop_now_ms(control->loop);
+	uint64_t now_ms = loop_now_ms(listener->control->loop);
 
-	if (control->budget_ms != now_ms) {
-		control->budget_ms = now_ms;
-		control->budget = SLICE_BUDGET;
+	if (listener->budget_ms != now_ms) {
+		listener->budget_ms = now_ms;
+		listener->budget = listener->read_only ? SLICE_BUDGET / 2 :
+							 SLICE_BUDGET;
 	}
-	return &control->budget;
+	return &listener->budget;
 }
 
 /* Makes the next piece of a dump once the last one is sent. 0 or -errno. */
@@ -58,7 +60,8 @@ static int produce(struct control_client *client)
 		return -ECONNRESET;
 	more = dump_slice(client->dump, gateway_nat(control->gateway),
 			  gateway_now_ms(control->gateway),
-			  refresh_budget(control), SLICE_BYTES, &client->out);
+			  refresh_budget(client->listener), SLICE_BYTES,
+			  &client->out);
 	if (more <= 0) {
 		dump_free(client->dump);
 		client->dump = NULL;
@@ -88,21 +91,34 @@ static bool line_waits(const struct control_client *client)
 	return memchr(client->in, '\n', client->in_length);
 }
 
+/* 1 or -errno. */
+static int refuse_and_close(struct control_client *client,
+			    enum control_refusal refusal)
+{
+	int err = control_refuse(client, control_refusal_message(refusal));
+
+	client->closing = true;
+	client->in_length = 0;
+	return err ? err : 1;
+}
+
 /* Takes the first line out of in and runs it. 1: a line was answered, 0: none
  * is complete yet, or -errno. */
 static int next_line(struct control_client *client)
 {
 	char *end = memchr(client->in, '\n', client->in_length);
+	enum control_refusal refusal;
 	size_t length;
 	int err;
 
 	if (!end) {
 		if (client->in_length < sizeof(client->in))
 			return 0;
-		client->closing = true;
-		err = control_refuse(client, "the request is too long");
-		return err ? err : 1;
+		return refuse_and_close(client, control_too_long(client));
 	}
+	refusal = control_may_ask(client);
+	if (refusal != CONTROL_ALLOWED)
+		return refuse_and_close(client, refusal);
 	length = (size_t)(end - client->in);
 	err = control_verb_run(client, client->in, length);
 	client->in_length -= length + 1;
@@ -121,12 +137,14 @@ static int receive(struct control_client *client)
 		return -ECONNRESET;
 	if (got < 0)
 		return errno == EAGAIN || errno == EINTR ? 0 : -errno;
-	client->in_length += (size_t)got;
 	client->active_ms = loop_now_ms(client->listener->control->loop);
+	if (!client->in_length)
+		client->began_ms = client->active_ms;
+	client->in_length += (size_t)got;
 	return 1;
 }
 
-static bool answering(const struct control_client *client)
+bool control_client_answering(const struct control_client *client)
 {
 	return client->dump || buffer_length(&client->out);
 }
@@ -157,19 +175,23 @@ static int serve(struct control_client *client)
 {
 	int err = 0;
 
-	if (!answering(client)) {
+	if (!control_client_answering(client)) {
 		err = begin(client);
 		if (err <= 0)
 			return err;
+		client->began_ms = loop_now_ms(client->listener->control->loop);
 	}
 	err = produce(client);
 	if (!err)
 		err = flush(client);
 	if (err)
 		return err;
-	if (client->closing && !answering(client))
+	if (client->closing && !control_client_answering(client))
 		return -ECONNRESET;
-	return watch_for(client, answering(client) || line_waits(client));
+	if (!control_client_answering(client)) /* what came since is new */
+		client->began_ms = loop_now_ms(client->listener->control->loop);
+	return watch_for(client, control_client_answering(client) ||
+					 line_waits(client));
 }
 
 static void on_event(struct watch *watch, uint32_t events)
@@ -181,7 +203,7 @@ static void on_event(struct watch *watch, uint32_t events)
 		control_client_close(client);
 }
 
-int control_client_add(struct control_listener *listener, int fd)
+int control_client_add(struct control_listener *listener, int fd, uid_t user)
 {
 	struct control_client *client = calloc(1, sizeof(*client));
 	int err;
@@ -193,6 +215,7 @@ int control_client_add(struct control_listener *listener, int fd)
 	client->watch.fd = fd;
 	client->watch.handler = on_event;
 	client->listener = listener;
+	client->user = user;
 	client->active_ms = loop_now_ms(listener->control->loop);
 	err = loop_add(listener->control->loop, &client->watch, EPOLLIN);
 	if (err) {

@@ -18,6 +18,12 @@
 
 struct control_client;
 
+/* What is left of a rate. */
+struct control_bucket {
+	uint64_t tokens;
+	uint64_t stamp_ms; /* 0: never used */
+};
+
 struct control_listener {
 	struct watch watch;
 	struct control *control;
@@ -27,6 +33,11 @@ struct control_listener {
 	bool paused; /* out of descriptors: accepts again after the next tick */
 	size_t count;
 	struct control_client *clients; /* a list */
+	struct control_bucket requests;
+	/* All its dumps together may spend this much in one millisecond, so
+	 * that many clients delay packets no more than one does. */
+	uint64_t budget_ms;
+	uint32_t budget;
 };
 
 enum { CONTROL_FULL, CONTROL_READ, CONTROL_LISTENERS };
@@ -35,11 +46,25 @@ struct control {
 	struct loop *loop;
 	struct gateway *gateway; /* NULL while the daemon starts */
 	struct control_listener listeners[CONTROL_LISTENERS];
-	/* All dumps together may spend this much in one millisecond, so that
-	 * many clients delay packets no more than one does. */
-	uint64_t budget_ms;
-	uint32_t budget;
+	struct control_stats stats; /* but for clients */
 };
+
+/* --- limits -------------------------------------------------------------- */
+
+/* The user at the other end; (uid_t)-1 when it cannot be told. */
+uid_t control_user(int fd);
+/* CONTROL_ALLOWED, or which limit is reached (counted). */
+enum control_refusal control_may_enter(struct control_listener *listener,
+				       uid_t user);
+enum control_refusal control_may_ask(struct control_client *client);
+/* Counts a request without end. */
+enum control_refusal control_too_long(struct control_client *client);
+/* Whether the client took longer than it may (counted). answering: it has to
+ * read, not to speak. */
+bool control_overdue(const struct control_client *client, bool answering,
+		     uint64_t now_ms);
+/* What the client is told. */
+const char *control_refusal_message(enum control_refusal refusal);
 
 /* --- clients ------------------------------------------------------------- */
 
@@ -49,7 +74,10 @@ struct control_client {
 	struct watch watch;
 	struct control_listener *listener;
 	struct control_client *next;
+	uid_t user;
 	uint64_t active_ms; /* when bytes last moved */
+	uint64_t began_ms; /* the request that comes, or the answer that goes */
+	struct control_bucket requests;
 	bool writing;
 	bool closing; /* cut off once the output is written */
 	struct dump *dump; /* in progress, or NULL */
@@ -60,7 +88,9 @@ struct control_client {
 
 /* Takes over a connected, non-blocking descriptor (closed on failure).
  * 0 or -errno. */
-int control_client_add(struct control_listener *listener, int fd);
+int control_client_add(struct control_listener *listener, int fd, uid_t user);
+/* Whether it has an answer to read. */
+bool control_client_answering(const struct control_client *client);
 /* Ends one client, in the midst of whatever it does. */
 void control_client_close(struct control_client *client);
 

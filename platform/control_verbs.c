@@ -72,6 +72,7 @@ static int run_status(struct control_client *client,
 	char *path = config ? realpath(config, NULL) : NULL;
 	struct nat_stats nat = { 0 };
 	struct queue_stats queue = { 0 };
+	struct control_stats control = client->listener->control->stats;
 	struct views_status status = {
 		.uptime_s = gateway_uptime_s(gateway),
 		.uplink_device = network->uplink.name,
@@ -80,10 +81,14 @@ static int run_status(struct control_client *client,
 		.config = path ? path : config,
 		.nat = &nat,
 		.queue = &queue,
+		.control = &control,
 	};
 	int err;
 
 	(void)request;
+	for (int i = 0; i < CONTROL_LISTENERS; i++)
+		control.clients +=
+			client->listener->control->listeners[i].count;
 	nat_stats(gateway_nat(gateway), &nat);
 	gateway_queue_stats(gateway, &queue);
 	status.restored = gateway_restored(gateway, &status.restored_ms);

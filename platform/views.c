@@ -303,6 +303,26 @@ static struct json_object *queue(const struct queue_stats *stats)
 	return object;
 }
 
+static struct json_object *control(const struct control_stats *stats)
+{
+	struct json_object *object = json_object_new_object();
+	struct json_object *refused = json_object_new_object();
+
+	if (!object || !refused) {
+		json_object_put(object);
+		json_object_put(refused);
+		return NULL;
+	}
+	put_number(object, "clients", stats->clients);
+	put_number(object, "requests", stats->requests);
+	for (int i = 0; i < CONTROL_REFUSALS; i++)
+		put_number(refused,
+			   control_refusal_name((enum control_refusal)i),
+			   stats->refused[i]);
+	put(object, "refused", refused);
+	return object;
+}
+
 static struct json_object *warnings(const struct views_status *status)
 {
 	struct json_object *array = json_object_new_array();
@@ -339,5 +359,6 @@ struct json_object *views_status(const struct views_status *status)
 	put(object, "idle_probes", idle_probes(nat));
 	put(object, "tagged_sessions", use(nat->tagged, nat->tagged_limit));
 	put(object, "restored", restored(status));
+	put(object, "control", control(status->control));
 	return object;
 }

@@ -12,6 +12,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#include "control.h"
 #include "portico/nat.h"
 #include "queue.h"
 
@@ -24,6 +25,7 @@ struct views_status {
 	const char *config; /* path of the file in force, NULL: none */
 	const struct nat_stats *nat;
 	const struct queue_stats *queue;
+	const struct control_stats *control;
 	const struct nat_restored *restored; /* by the start of the daemon */
 	uint64_t restored_ms;
 	const char *const *warnings;

@@ -145,6 +145,11 @@ static struct json_object *status_of(uint32_t addr, struct nat_stats *nat,
 		.sessions = 32,
 		.lost = { [NAT_LOSS_DAMAGED] = 2, [NAT_LOSS_ORPHAN] = 1 },
 	};
+	const struct control_stats control = {
+		.clients = 5,
+		.requests = 6,
+		.refused = { [CONTROL_CLIENT_REQUESTS] = 7 },
+	};
 	const struct views_status status = {
 		.restored = &restored,
 		.restored_ms = 4,
@@ -154,6 +159,7 @@ static struct json_object *status_of(uint32_t addr, struct nat_stats *nat,
 		.backend = "nftables",
 		.nat = nat,
 		.queue = &queue,
+		.control = &control,
 		.warnings = warnings,
 		.warnings_count = count,
 	};
@@ -217,7 +223,13 @@ static void test_status(void)
 	CU_ASSERT_PTR_NOT_NULL(strstr(text, "\"warnings\":[\"one\",\"two\"]"));
 	CU_ASSERT_PTR_NOT_NULL(
 		strstr(text, ",\"restored\":{\"mappings\":31,\"sessions\":32,"
-			     "\"dropped\":3,\"ms\":4}}"));
+			     "\"dropped\":3,\"ms\":4},"
+			     "\"control\":{\"clients\":5,\"requests\":6,"
+			     "\"refused\":{\"clients\":0,"
+			     "\"user_clients\":0,\"requests\":0,"
+			     "\"client_requests\":7,\"request_bytes\":0,"
+			     "\"idle\":0,\"slow_request\":0,"
+			     "\"slow_answer\":0}}}"));
 	json_object_put(object);
 }
 
