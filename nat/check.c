@@ -97,7 +97,7 @@ static const char *check_sessions(const struct nat *nat)
 				!nat->mappings[s->key.mapping].live))
 			return "a session has no live mapping";
 	}
-	for (int timer = 0; timer < NAT_TIMERS; timer++)
+	for (int timer = 0; timer < NAT_LISTS; timer++)
 		listed += nat->timers[timer].count;
 	if (live != listed || live != nat_index_count(&nat->by_session) ||
 	    live + nat->session_slots.free.count != nat->session_slots.top)
@@ -148,7 +148,7 @@ static const char *check_tagged(const struct nat *nat)
 
 static const char *check_timers(const struct nat *nat)
 {
-	for (int timer = 0; timer < NAT_TIMERS; timer++) {
+	for (int timer = 0; timer < NAT_LISTS; timer++) {
 		uint64_t last = 0;
 		uint32_t count = 0;
 

@@ -9,8 +9,11 @@
 uint64_t nat_timer_ms(const struct nat *nat, enum nat_timer timer)
 {
 	const uint32_t *seconds = nat->config->timeout_s;
-	uint32_t s = seconds[timer];
+	uint32_t s;
 
+	if (timer == NAT_TIMER_CUT)
+		return NAT_CUT_MS;
+	s = seconds[timer];
 	/* The rest of an established session's life is spent in TRANS. */
 	if (timer == NAT_TIMER_TCP_ESTABLISHED)
 		s = s > seconds[NAT_TIMER_TCP_CLOSING] ?
@@ -50,6 +53,8 @@ static void retire_established(struct nat *nat, uint32_t slot, uint64_t now_ms)
 bool nat_session_check(struct nat *nat, uint32_t slot, uint64_t now_ms)
 {
 	if (!nat_session_left(nat, &nat->sessions[slot], now_ms)) {
+		if (nat_is_cut(&nat->sessions[slot]))
+			nat_cut_over(nat, slot);
 		nat_session_end(nat, slot, now_ms);
 		return false;
 	}
@@ -77,7 +82,7 @@ uint32_t nat_expire(struct nat *nat, uint64_t now_ms, uint32_t max)
 
 	if (!nat->config)
 		return 0;
-	for (int timer = 0; timer < NAT_TIMERS; timer++)
+	for (int timer = 0; timer < NAT_LISTS; timer++)
 		for (uint32_t looked = 0; looked < max && ended < max; looked++)
 			if (!expire_oldest(nat, (enum nat_timer)timer, now_ms,
 					   &ended))

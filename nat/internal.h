@@ -93,6 +93,21 @@ struct nat_host_ports {
 #define NAT_PROBES 64U
 #define NAT_IDS 1024U
 
+/* Sessions that the uplink's move has cut have a list of their own. */
+#define NAT_TIMER_CUT NAT_TIMERS
+#define NAT_LISTS (NAT_TIMERS + 1)
+#define NAT_CUT_MS 10000U /* how long they are in it at most */
+
+/* How far telling the inside ends of a move has come. */
+struct nat_tell {
+	uint64_t since_ms; /* the move */
+	uint32_t next; /* slot of the session that is due */
+	uint8_t rounds; /* that are left, this one included; 0: all are told */
+	bool queries; /* ICMP queries, too */
+	bool reset, asked; /* what the session that is due has been sent */
+	struct nat_bucket pace;
+};
+
 struct nat {
 	struct nat_limits limits;
 	const struct nat_config *config;
@@ -127,7 +142,7 @@ struct nat {
 	struct nat_slots tagged_slots;
 	uint16_t last_part; /* of the newest tagged session */
 	struct nat_list mapping_live;
-	struct nat_list timers[NAT_TIMERS];
+	struct nat_list timers[NAT_LISTS];
 	struct nat_list *siblings; /* by mapping */
 	struct nat_list host_idle;
 	uint32_t hosts_live;
@@ -144,6 +159,7 @@ struct nat {
 	uint32_t late_first, late_count;
 	uint32_t probes[NAT_PROBES]; /* sessions that were just retired */
 	uint32_t probe_count;
+	struct nat_tell tell;
 	uint16_t ids[NAT_IDS]; /* the next IP id, by hash of where it goes */
 
 	struct nat_bucket answers; /* generated ICMP */
@@ -259,8 +275,13 @@ void nat_session_end(struct nat *nat, uint32_t session, uint64_t now_ms);
 void nat_session_refresh(struct nat *nat, uint32_t session,
 			 enum nat_timer timer, uint64_t now_ms);
 
-/* Moves a forward to another outside address (0: none). */
-void nat_mapping_move(struct nat *nat, uint32_t mapping, uint32_t outside_addr);
+/* Moves a mapping to another outside socket, its sessions with it. */
+void nat_mapping_move(struct nat *nat, uint32_t mapping,
+		      struct nat_socket outside);
+/* Makes it a session with another peer address; ends it if there is one. Not for
+ * tagged ones. */
+void nat_session_follow(struct nat *nat, uint32_t session, uint32_t peer_addr,
+			uint64_t now_ms);
 
 /* The second halves of making: the record is there. A host begins idle; a
  * mapping is not yet found by its inside socket (join: behind others that have
@@ -308,6 +329,29 @@ const uint8_t *nat_late_output(struct nat *nat, uint64_t now_ms,
 void nat_probe_ask(struct nat *nat, uint32_t session);
 /* The next segment that asks an idle end (in nat->answer), or NULL. */
 const uint8_t *nat_probe_output(struct nat *nat, uint32_t *length);
+/* Writes a bare segment from the peer of this TCP session to its inside end to
+ * nat->answer, acknowledgement 0; returns its length. */
+uint32_t nat_build_segment(struct nat *nat, uint32_t session, uint8_t flags,
+			   uint32_t seq);
+
+/* --- move.c ----------------------------------------------------------------- */
+
+/* Has a move of the uplink cut this TCP connection? */
+static inline bool nat_is_cut(const struct nat_session *session)
+{
+	return session->timer == NAT_TIMER_CUT;
+}
+
+/* Refuses what the inside end of such a session sends, and tells it. */
+struct nat_result nat_cut_answer(struct nat_work *work, uint32_t session);
+/* Such a session's time is over. */
+void nat_cut_over(struct nat *nat, uint32_t session);
+/* Begins to tell the ends of all that is cut; queries: and the hosts whose ICMP
+ * queries may have been lost. */
+void nat_tell_begin(struct nat *nat, bool queries, uint64_t now_ms);
+/* The next packet that tells one (in nat->answer), or NULL. */
+const uint8_t *nat_tell_output(struct nat *nat, uint64_t now_ms,
+			       uint32_t *length);
 
 /* --- expire.c -------------------------------------------------------------- */
 
@@ -351,7 +395,7 @@ bool nat_dccp_is_reset(const struct nat_parsed *packet);
 
 /* Finds or makes mapping and session for a packet from inside. Returns
  * NAT_DROP_NONE and *mapping, *session (0: forward without state), or why not
- * with nothing changed. */
+ * with nothing changed (*session is then 0, or one that is cut). */
 enum nat_drop nat_open_outbound(struct nat_work *work, uint32_t peer_addr,
 				uint16_t peer_port, uint32_t *mapping,
 				uint32_t *session);

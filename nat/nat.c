@@ -69,6 +69,10 @@
  * Ports that rest are free for nobody: a pool that is worn out by its hosts'
  * own shares within the hold time can run short all the same.
  *
+ * The uplink's address. Without one nothing passes and all is kept. Another one
+ * moves the mappings, port numbers and all; TCP connections are cut and their
+ * inside ends told: see move.c.
+ *
  * Limits. Tables are sized once (nat_limits). Nothing unexpired is ever
  * reclaimed to make room: the newcomer is refused, told by ICMP, and counted.
  * A host record without mappings is not state that anyone relies on: it is
@@ -188,29 +192,6 @@ uint32_t nat_configure(struct nat *nat, const struct nat_config *config,
 	nat->config = config;
 	nat_shares_set(nat);
 	return add_forwards(nat, now_ms);
-}
-
-uint32_t nat_set_uplink(struct nat *nat, uint32_t addr, uint64_t now_ms)
-{
-	uint32_t slot, next, ended = 0;
-
-	nat->uplink = addr;
-	if (!addr || addr == nat->header->uplink)
-		return 0;
-	nat->header->uplink = addr;
-	nat->header->uplink_check = nat_seal_uplink(nat);
-	nat_fragment_clear(nat);
-	nat->late_count = 0;
-	for (slot = nat->mapping_live.head; slot; slot = next) {
-		next = nat->mapping_links[slot].next;
-		if (nat->mappings[slot].kind == NAT_KIND_FORWARD) {
-			nat_mapping_move(nat, slot, addr);
-		} else {
-			nat_mapping_end(nat, slot, now_ms, false);
-			ended++;
-		}
-	}
-	return ended;
 }
 
 uint32_t nat_flush_host(struct nat *nat, uint32_t addr, uint64_t now_ms)
@@ -335,6 +316,8 @@ bool nat_next_output(struct nat *nat, uint64_t now_ms, const uint8_t **packet,
 		*packet = nat_late_output(nat, now_ms, length);
 	if (!*packet)
 		*packet = nat_probe_output(nat, length);
+	if (!*packet)
+		*packet = nat_tell_output(nat, now_ms, length);
 	return *packet != NULL;
 }
 

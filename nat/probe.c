@@ -18,8 +18,8 @@
 #include "checksum.h"
 
 #define TCP_HEADER 20U
-#define PROBE_BYTES (IPV4_HEADER + TCP_HEADER)
-#define PROBE_TTL 64
+#define SEGMENT_BYTES (IPV4_HEADER + TCP_HEADER)
+#define SEGMENT_TTL 64
 
 void nat_probe_ask(struct nat *nat, uint32_t session)
 {
@@ -34,31 +34,35 @@ void nat_probe_ask(struct nat *nat, uint32_t session)
 		nat->probes[nat->probe_count++] = session;
 }
 
-static void build(struct nat *nat, const struct nat_session *session,
-		  const struct nat_socket *inside)
+uint32_t nat_build_segment(struct nat *nat, uint32_t slot, uint8_t flags,
+			   uint32_t seq)
 {
+	const struct nat_session_key *key = &nat->sessions[slot].key;
+	const struct nat_socket *inside = &nat->mappings[key->mapping].inside;
 	uint8_t *ip = nat->answer;
 	uint8_t *tcp = ip + IPV4_HEADER;
 	uint32_t sum;
 
-	memset(ip, 0, PROBE_BYTES);
+	memset(ip, 0, SEGMENT_BYTES);
 	ip[0] = 0x45;
-	nat_store16(ip + IP_LENGTH, PROBE_BYTES);
+	nat_store16(ip + IP_LENGTH, SEGMENT_BYTES);
 	nat_store16(ip + IP_FRAGMENT, IPV4_FLAG_DF);
-	ip[IP_TTL] = PROBE_TTL;
+	ip[IP_TTL] = SEGMENT_TTL;
 	ip[IP_PROTO] = NAT_PROTO_TCP;
-	nat_store32(ip + IP_SRC, session->key.peer_addr);
+	nat_store32(ip + IP_SRC, key->peer_addr);
 	nat_store32(ip + IP_DST, inside->addr);
 	nat_store16(ip + IP_CHECKSUM,
 		    (uint16_t)~nat_checksum_sum(ip, IPV4_HEADER));
-	nat_store16(tcp + L4_SRC, session->key.peer_port);
+	nat_store16(tcp + L4_SRC, key->peer_port);
 	nat_store16(tcp + L4_DST, inside->port);
+	nat_store32(tcp + TCP_SEQ, seq);
 	tcp[TCP_DATA_OFFSET] = TCP_HEADER / 4 << 4;
-	tcp[TCP_FLAGS] = TCP_ACK_FLAG;
-	sum = nat_checksum_pseudo(session->key.peer_addr, inside->addr,
-				  NAT_PROTO_TCP, TCP_HEADER) +
+	tcp[TCP_FLAGS] = flags;
+	sum = nat_checksum_pseudo(key->peer_addr, inside->addr, NAT_PROTO_TCP,
+				  TCP_HEADER) +
 	      nat_checksum_sum(tcp, TCP_HEADER);
 	nat_store16(tcp + TCP_CHECKSUM, (uint16_t)~nat_checksum_fold(sum));
+	return SEGMENT_BYTES;
 }
 
 const uint8_t *nat_probe_output(struct nat *nat, uint32_t *length)
@@ -76,9 +80,8 @@ const uint8_t *nat_probe_output(struct nat *nat, uint32_t *length)
 		    mapping->inside.proto != NAT_PROTO_TCP ||
 		    session->key.peer_addr == nat->header->uplink)
 			continue;
-		build(nat, session, &mapping->inside);
 		nat->stats.idle_probes++;
-		*length = PROBE_BYTES;
+		*length = nat_build_segment(nat, slot, TCP_ACK_FLAG, 0);
 		return nat->answer;
 	}
 	return NULL;

@@ -89,7 +89,6 @@ static enum nat_loss judge_mapping(const struct nat *nat, uint32_t slot,
 	if (m->live != LIVE || m->check != nat_seal_mapping(nat, slot))
 		return NAT_LOSS_DAMAGED;
 	if (m->kind >= NAT_KINDS || m->inside.proto != m->outside.proto ||
-	    m->outside.addr != nat->header->uplink ||
 	    !times_good(m->created_ms, m->used_ms, now_ms))
 		return NAT_LOSS_RANGE;
 	if (pool < 0)
@@ -98,6 +97,18 @@ static enum nat_loss judge_mapping(const struct nat *nat, uint32_t slot,
 	return nat_ports_taken(&nat->ports[pool], m->outside.port) ?
 		       NAT_LOSS_DUPLICATE :
 		       NAT_LOSS_NONE;
+}
+
+/* A kill in the midst of a move: all are where the header says, until the move
+ * is made again. */
+static void settle_address(struct nat *nat, uint32_t slot)
+{
+	struct nat_mapping *m = &nat->mappings[slot];
+
+	if (m->outside.addr == nat->header->uplink)
+		return;
+	m->outside.addr = nat->header->uplink;
+	m->check = nat_seal_mapping(nat, slot);
 }
 
 static void rebuild_mappings(struct nat *nat, uint64_t now_ms,
@@ -123,6 +134,7 @@ static void rebuild_mappings(struct nat *nat, uint64_t now_ms,
 			continue;
 		}
 		m->sessions = 0;
+		settle_address(nat, slot);
 		nat_mapping_link(nat, slot);
 		slots->top = slot;
 	}
@@ -137,6 +149,9 @@ static bool timer_fits(uint8_t proto, uint8_t timer)
 {
 	switch (proto) {
 	case NAT_PROTO_TCP:
+		if (timer == NAT_TIMER_CUT)
+			return true;
+		/* fall through */
 	case NAT_PROTO_DCCP:
 		return timer == NAT_TIMER_TCP_OPENING ||
 		       timer == NAT_TIMER_TCP_ESTABLISHED ||
@@ -396,4 +411,6 @@ void nat_rebuild(struct nat *nat, uint64_t now_ms, struct nat_restored *report)
 	nat_rebuild_held(nat, now_ms, report);
 	end_idle(nat, now_ms, report);
 	rest_lost(nat, now_ms);
+	if (nat->timers[NAT_TIMER_CUT].count)
+		nat_tell_begin(nat, false, now_ms);
 }

@@ -66,7 +66,7 @@ static void sort_list(struct nat *nat, struct nat_list *list)
 
 void nat_sort_timers(struct nat *nat)
 {
-	for (int timer = 0; timer < NAT_TIMERS; timer++)
+	for (int timer = 0; timer < NAT_LISTS; timer++)
 		sort_list(nat, &nat->timers[timer]);
 }
 

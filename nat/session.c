@@ -184,7 +184,9 @@ enum nat_drop nat_open_outbound(struct nat_work *work, uint32_t peer_addr,
 	*session = nat_find_session_alias(nat, mapping, peer_addr, peer_port,
 					  work->now_ms);
 	if (*session)
-		return NAT_DROP_NONE;
+		return nat_is_cut(&nat->sessions[*session]) && !opens(p) ?
+			       NAT_DROP_NO_SESSION :
+			       NAT_DROP_NONE;
 	/* Other segments pass a mapping without state (design 7). */
 	if (!opens(p))
 		return *mapping ? NAT_DROP_NONE : NAT_DROP_NO_SESSION;
@@ -357,7 +359,9 @@ enum nat_drop nat_admit(struct nat_work *work, uint32_t mapping,
 	*session = nat_find_session(nat, mapping, peer_addr, peer_port,
 				    work->now_ms);
 	if (*session)
-		return NAT_DROP_NONE;
+		return nat_is_cut(&nat->sessions[*session]) ?
+			       NAT_DROP_NO_SESSION :
+			       NAT_DROP_NONE;
 	if (!nat->mappings[mapping].live) /* it died with that session */
 		return NAT_DROP_NO_MAPPING;
 	drop = filter(work, mapping, peer_addr, also);

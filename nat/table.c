@@ -293,13 +293,24 @@ void nat_mapping_end(struct nat *nat, uint32_t slot, uint64_t now_ms, bool hold)
 	nat_list_append(&nat->mapping_slots.free, nat->mapping_links, slot);
 }
 
-void nat_mapping_move(struct nat *nat, uint32_t slot, uint32_t outside_addr)
+void nat_mapping_move(struct nat *nat, uint32_t slot, struct nat_socket outside)
 {
-	nat_sessions_end(nat, slot);
-	nat_index_remove(&nat->by_outside, slot);
-	nat->mappings[slot].outside.addr = outside_addr;
-	nat->mappings[slot].check = nat_seal_mapping(nat, slot);
+	struct nat_mapping *mapping = &nat->mappings[slot];
+	int pool = nat_pool_of(outside.proto);
+	uint16_t old = mapping->outside.port;
+
+	if (pool >= 0)
+		nat_index_remove(&nat->by_outside, slot);
+	mapping->outside = outside;
+	mapping->port_again = outside.port;
+	mapping->check = nat_seal_mapping(nat, slot);
+	if (pool < 0)
+		return;
 	index_outside(nat, slot);
+	if (old == outside.port)
+		return;
+	nat_ports_take(&nat->ports[pool], outside.port);
+	nat_ports_release(&nat->ports[pool], old);
 }
 
 /* --- sessions ----------------------------------------------------------- */
@@ -317,6 +328,30 @@ void nat_session_link(struct nat *nat, uint32_t slot)
 			nat->sibling_links, slot);
 	mapping->sessions++;
 	host_gain_session(nat, mapping->host);
+}
+
+static uint32_t session_hash(const struct nat *nat,
+			     const struct nat_session_key *key)
+{
+	return nat_hash_session(nat, key->mapping, key->peer_addr);
+}
+
+void nat_session_follow(struct nat *nat, uint32_t slot, uint32_t peer_addr,
+			uint64_t now_ms)
+{
+	struct nat_session *session = &nat->sessions[slot];
+	struct nat_session_key key = session->key;
+
+	key.peer_addr = peer_addr;
+	if (nat_index_find(&nat->by_session, session_hash(nat, &key), &key)) {
+		nat_session_end(nat, slot, now_ms);
+		return;
+	}
+	nat_index_remove(&nat->by_session, slot);
+	session->key = key;
+	session->check = nat_seal_session(nat, slot);
+	nat_index_add(&nat->by_session, slot, session_hash(nat, &key),
+		      &session->key);
 }
 
 static uint32_t session_add(struct nat *nat, struct nat_session_key key,

@@ -47,6 +47,12 @@ static bool is_inside(const struct nat *nat, uint32_t addr)
 
 /* --- outbound ----------------------------------------------------------- */
 
+static struct nat_result not_opened(struct nat_work *work, enum nat_drop drop,
+				    uint32_t session)
+{
+	return session ? nat_cut_answer(work, session) : nat_refuse(work, drop);
+}
+
 static struct nat_result send_out(struct nat_work *work)
 {
 	struct nat *nat = work->nat;
@@ -58,7 +64,7 @@ static struct nat_result send_out(struct nat_work *work)
 				 nat_peer_port(p->proto, p->dport), &mapping,
 				 &session);
 	if (drop)
-		return nat_refuse(work, drop);
+		return not_opened(work, drop, session);
 	nat_account(work, mapping, session, NAT_INSIDE);
 	nat->stats.outbound_packets++;
 	nat->stats.outbound_bytes += p->length;
@@ -214,7 +220,7 @@ static struct nat_result turn_back(struct nat_work *work)
 		return nat_hop_ended(work);
 	drop = nat_open_outbound(work, p->dst, p->dport, &mapping, &session);
 	if (drop)
-		return nat_refuse(work, drop);
+		return not_opened(work, drop, session);
 	source_port = nat->mappings[mapping].outside.port;
 	nat_account(work, mapping, session, NAT_INSIDE);
 	/* Making room may have ended the target, and its slot be the sender's

@@ -293,10 +293,12 @@ void nat_leave(struct nat *nat);
 uint32_t nat_configure(struct nat *nat, const struct nat_config *config,
 		       uint64_t now_ms);
 
-/* The uplink's address; 0 when it has none (all state is kept, new traffic is
- * refused with no_uplink). Another address than the last one known ends every
- * dynamic mapping of the old one and moves the forwards.
- * Returns the number of mappings ended. */
+/* The uplink's address; 0 when it has none (all state is kept, traffic is refused
+ * with no_uplink). Another address than the last one known moves all mappings,
+ * which keep their ports, and cuts the TCP connections: nat_next_output() tells
+ * their inside ends (nat/move.c). What the router is bound to at the new address
+ * should be known before (nat_set_bound).
+ * Returns the number of mappings that no port was left for: they have ended. */
 uint32_t nat_set_uplink(struct nat *nat, uint32_t addr, uint64_t now_ms);
 uint32_t nat_uplink(const struct nat *nat);
 
@@ -379,11 +381,16 @@ struct nat_result nat_translate(struct nat *nat, struct nat_packet *packet,
 
 /* Packets of the engine's own, to be sent by the same raw socket: fragments
  * that had come before the first of their datagram (after its verdict), late
- * ICMP (icmp_after_6s), questions to idle ends (idle_probe). To be called until it returns false after a result with
- * `output`, and once a second.
+ * ICMP (icmp_after_6s), questions to idle ends (idle_probe), and what tells inside
+ * ends of a move of the uplink. To be called until it returns false after a
+ * result with `output`, and once a second; while nat_telling(), every 10 ms.
  * True: *packet (*length bytes) is valid until the next call of any kind. */
 bool nat_next_output(struct nat *nat, uint64_t now_ms, const uint8_t **packet,
 		     uint32_t *length);
+
+/* Are there inside ends to be told of a move? At a pace of 25,000 a second, 256
+ * at once. */
+bool nat_telling(const struct nat *nat);
 
 /* Counts a packet that the platform had to refuse itself (truncated). */
 void nat_count_drop(struct nat *nat, enum nat_drop drop);
@@ -473,6 +480,13 @@ struct nat_stats {
 	uint64_t icmp_suppressed; /* not made: icmp_per_second and so on hit */
 	uint64_t idle_probes; /* idle ends asked */
 	uint64_t idle_unprobed; /* not asked: too many at once */
+	uint64_t moves; /* of the uplink to another address */
+	uint64_t move_mappings; /* dynamic ones that went along */
+	uint64_t move_ports; /* of these, with another port */
+	uint64_t move_ended; /* mappings that no port was left for */
+	uint64_t move_cut; /* TCP connections */
+	uint64_t move_resets; /* inside ends told by an RST */
+	uint64_t move_untold; /* not told in time: too many at once */
 };
 
 void nat_stats(const struct nat *nat, struct nat_stats *stats);

@@ -243,21 +243,11 @@ static struct nat_result send_event(struct run *run,
 			   event->path == NAT_PATH_INBOUND ? 0 : 8);
 }
 
-/* The port of the dynamic mapping that this inside socket has now; -1. */
 static int32_t chosen_port(const struct run *run,
 			   const struct model_event *event)
 {
-	struct nat_mapping_view view;
-	uint32_t cursor = 0;
-
-	while (nat_next_mapping(run->engine.nat, &cursor, run->engine.now,
-				&view))
-		if (view.proto == event->proto &&
-		    view.kind == NAT_KIND_DYNAMIC &&
-		    view.inside_addr == event->flow.src &&
-		    view.inside_port == event->flow.sport)
-			return view.outside_port;
-	return -1;
+	return engine_dynamic_port(&run->engine, event->proto, event->flow.src,
+				   event->flow.sport);
 }
 
 static const char *second_pass(struct run *run, const struct model_event *event,
@@ -327,11 +317,9 @@ static const char *do_uplink(struct run *run)
 	static const uint32_t choices[] = { UPLINK, UPLINK, UPLINK,
 					    OTHER_UPLINK, 0 };
 	uint32_t addr = PICK(&run->dice, choices);
-	uint32_t ended = nat_set_uplink(run->engine.nat, addr, run->engine.now);
 
-	return ended == model_set_uplink(&run->model, addr) ?
-		       NULL :
-		       "another number of mappings ended with the uplink";
+	nat_set_uplink(run->engine.nat, addr, run->engine.now);
+	return model_set_uplink(&run->model, addr, &run->engine);
 }
 
 static const char *do_bound(struct run *run)
@@ -445,7 +433,7 @@ static void test_seed(uint64_t seed)
 	nat_configure(run.engine.nat, run.model.config, run.engine.now);
 	model_configure(&run.model, run.model.config);
 	nat_set_uplink(run.engine.nat, UPLINK, run.engine.now);
-	model_set_uplink(&run.model, UPLINK);
+	model_set_uplink(&run.model, UPLINK, &run.engine);
 	for (int i = 0; !wrong && i < STEPS; i++) {
 		wrong = step(&run);
 		if (wrong)

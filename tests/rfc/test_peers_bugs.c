@@ -243,7 +243,7 @@ static void new_address(void)
 		if (i == 5)
 			CU_ASSERT_EQUAL(nat_set_uplink(engine.nat, NEW_UPLINK,
 						       engine.now),
-					1);
+					0);
 		ASSERT_TRANSLATED(engine_udp(&engine, NAT_PATH_OUTBOUND, out));
 		CU_ASSERT_EQUAL(packet_flow(&engine.packet).src, uplink);
 		ASSERT_TRANSLATED(

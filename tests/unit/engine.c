@@ -398,6 +398,19 @@ bool engine_mapping(const struct engine *engine, uint16_t outside_port,
 	return false;
 }
 
+int32_t engine_dynamic_port(const struct engine *engine, uint8_t proto,
+			    uint32_t addr, uint16_t port)
+{
+	struct nat_mapping_view view;
+	uint32_t cursor = 0;
+
+	while (nat_next_mapping(engine->nat, &cursor, engine->now, &view))
+		if (view.proto == proto && view.kind == NAT_KIND_DYNAMIC &&
+		    view.inside_addr == addr && view.inside_port == port)
+			return view.outside_port;
+	return -1;
+}
+
 struct nat_stats engine_stats(const struct engine *engine)
 {
 	struct nat_stats stats;

@@ -81,6 +81,9 @@ bool engine_session(const struct engine *engine, uint16_t inside_port,
 		    uint32_t peer, struct nat_session_view *view);
 bool engine_mapping(const struct engine *engine, uint16_t outside_port,
 		    struct nat_mapping_view *view);
+/* The outside port of an inside socket's dynamic mapping; -1: it has none. */
+int32_t engine_dynamic_port(const struct engine *engine, uint8_t proto,
+			    uint32_t addr, uint16_t port);
 struct nat_stats engine_stats(const struct engine *engine);
 
 #define ASSERT_TRANSLATED(result) \

@@ -247,8 +247,11 @@ size_t model_add_session(struct model *model, const struct model_mapping *m,
 uint64_t model_timer_ms(const struct model *model, enum nat_timer timer)
 {
 	const uint32_t *seconds = model->config->timeout_s;
-	uint64_t ms = seconds[timer] * (uint64_t)1000;
+	uint64_t ms;
 
+	if (timer == MODEL_CUT)
+		return 10000;
+	ms = seconds[timer] * (uint64_t)1000;
 	if (timer == NAT_TIMER_TCP_ESTABLISHED)
 		ms -= seconds[NAT_TIMER_TCP_CLOSING] * (uint64_t)1000;
 	return ms;
@@ -271,7 +274,7 @@ static size_t oldest(const struct model *model, enum nat_timer timer)
 	return found;
 }
 
-static void expire_session(struct model *model, size_t i)
+void model_end_session(struct model *model, size_t i)
 {
 	uint32_t id = model->sessions[i].mapping;
 	const struct model_mapping *m = model_by_id(model, id);
@@ -289,7 +292,7 @@ void model_sweep(struct model *model)
 {
 	uint64_t rest = model->config->port_hold_s * (uint64_t)1000;
 
-	for (int timer = 0; timer < NAT_TIMERS; timer++) {
+	for (int timer = 0; timer <= MODEL_CUT; timer++) {
 		uint64_t life = model_timer_ms(model, (enum nat_timer)timer);
 		size_t i;
 
@@ -298,7 +301,7 @@ void model_sweep(struct model *model)
 			struct model_session *s = &model->sessions[i];
 
 			if (timer != NAT_TIMER_TCP_ESTABLISHED) {
-				expire_session(model, i);
+				model_end_session(model, i);
 				continue;
 			}
 			s->state = NAT_STATE_TRANS;
@@ -380,21 +383,112 @@ uint32_t model_configure(struct model *model, const struct nat_config *config)
 	return missing;
 }
 
-uint32_t model_set_uplink(struct model *model, uint32_t addr)
-{
-	uint32_t ended = 0;
+/* --- the uplink ------------------------------------------------------------------------- */
 
+/* Another inside host, by its old address, has moved along. */
+static void follow(struct model *model, size_t i, uint32_t addr)
+{
+	struct model_session *s = &model->sessions[i];
+
+	if (s->peer_addr != model->address)
+		return;
+	if (model_find_session(model, s->mapping, addr, s->peer_port) != NONE)
+		remove_session(model, i);
+	else
+		s->peer_addr = addr;
+}
+
+static void move_sessions(struct model *model, const struct model_mapping *m,
+			  uint32_t addr)
+{
+	for (size_t i = model->session_count; i-- > 0;) {
+		struct model_session *s = &model->sessions[i];
+
+		if (s->mapping != m->id)
+			continue;
+		if (m->proto != NAT_PROTO_TCP)
+			follow(model, i, addr);
+		else if ((s->state != NAT_STATE_INIT || s->server) &&
+			 s->timer != MODEL_CUT) {
+			s->state = NAT_STATE_TRANS;
+			s->reopened = false;
+			model_touch(model, s, MODEL_CUT, model->now);
+		}
+	}
+}
+
+/* Can it not go on by its port? */
+static bool needs_port(const struct model *model, const struct model_mapping *m)
+{
+	enum nat_pool pool = model_pool(m->proto);
+
+	return !m->forward &&
+	       (nat_portset_has(&model->bound[pool], m->outside_port) ||
+		!nat_portset_has(&model->config->pool[pool], m->outside_port));
+}
+
+static bool any_free(const struct model *model, enum nat_pool pool,
+		     uint16_t wanted)
+{
+	for (uint32_t port = 0; port < NAT_PORTS; port++)
+		if (model_is_free(model, pool, (uint16_t)port, wanted))
+			return true;
+	return false;
+}
+
+/* The port that the engine gave it instead: any that may be handed out. That
+ * no two have the same is compared later. */
+static const char *choose(struct model *model, size_t i,
+			  const struct engine *engine)
+{
+	struct model_mapping *m = &model->mappings[i];
+	enum nat_pool pool = model_pool(m->proto);
+	uint16_t wanted = m->inside_port;
+	int32_t port = engine_dynamic_port(engine, m->proto, m->inside_addr,
+					   m->inside_port);
+
+	if (port < 0) {
+		end_mapping(model, i);
+		return any_free(model, pool, wanted) ?
+			       "a mapping ended with ports left" :
+			       NULL;
+	}
+	m->outside_port = (uint16_t)port;
+	return needs_port(model, m) ||
+			       (wanted >= 1024 &&
+				nat_portset_has(&model->config->low_only,
+						m->outside_port)) ?
+		       "a mapping moved to a port that it may not have" :
+		       NULL;
+}
+
+/* Those that find a port first, so that what is left is known. */
+static const char *choose_ports(struct model *model,
+				const struct engine *engine)
+{
+	const char *wrong = NULL;
+
+	for (int ended = 0; ended < 2; ended++)
+		for (size_t i = model->mapping_count; !wrong && i-- > 0;) {
+			struct model_mapping *m = &model->mappings[i];
+
+			if (needs_port(model, m) &&
+			    (engine_dynamic_port(engine, m->proto,
+						 m->inside_addr,
+						 m->inside_port) < 0) == ended)
+				wrong = choose(model, i, engine);
+		}
+	return wrong;
+}
+
+const char *model_set_uplink(struct model *model, uint32_t addr,
+			     const struct engine *engine)
+{
 	model->uplink = addr;
 	if (!addr || addr == model->address)
-		return 0;
+		return NULL;
+	for (size_t i = 0; i < model->mapping_count; i++)
+		move_sessions(model, &model->mappings[i], addr);
 	model->address = addr;
-	for (size_t i = model->mapping_count; i-- > 0;) {
-		if (model->mappings[i].forward) {
-			remove_sessions_of(model, model->mappings[i].id);
-			continue;
-		}
-		end_mapping(model, i);
-		ended++;
-	}
-	return ended;
+	return choose_ports(model, engine);
 }

@@ -32,6 +32,9 @@ struct model_mapping {
 	size_t rule;
 };
 
+/* The timer of TCP sessions that the uplink's move has cut. */
+#define MODEL_CUT NAT_TIMERS
+
 struct model_session {
 	uint32_t mapping; /* id */
 	uint32_t peer_addr;
@@ -91,7 +94,9 @@ enum nat_pool model_pool(uint8_t proto);
 
 /* The same operations as the engine's. */
 uint32_t model_configure(struct model *model, const struct nat_config *config);
-uint32_t model_set_uplink(struct model *model, uint32_t addr);
+/* After the engine has moved; NULL, or what is wrong with the ports it chose. */
+const char *model_set_uplink(struct model *model, uint32_t addr,
+			     const struct engine *engine);
 void model_sweep(struct model *model); /* nat_expire() without limit */
 
 /* Judges a packet and changes the model. chosen: the outside port that the
@@ -128,6 +133,8 @@ size_t model_find_session(const struct model *model, uint32_t mapping,
 bool model_contacted(const struct model *model, uint32_t mapping,
 		     uint32_t addr);
 
+/* Its mapping may end with it. */
+void model_end_session(struct model *model, size_t session);
 /* Changing; the first two return id and position. */
 uint32_t model_add_mapping(struct model *model, struct model_mapping mapping);
 size_t model_add_session(struct model *model, const struct model_mapping *m,

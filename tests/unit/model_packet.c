@@ -257,7 +257,9 @@ static uint32_t admit(struct model *model, const struct model_event *event,
 
 	*session = model_find_session(model, m->id, peer, peer_port);
 	if (*session != MODEL_NONE)
-		return 0;
+		return model->sessions[*session].timer == MODEL_CUT ?
+			       BIT(NO_SESSION) :
+			       0;
 	reasons = filter_reasons(model, m, peer, also);
 	if (reasons)
 		return reasons;
@@ -311,6 +313,23 @@ static struct model_verdict not_mapped(const struct model *model,
 	return refused(BIT(NO_MAPPING));
 }
 
+/* Nothing but a SYN passes from inside; an RST ends it. */
+static bool is_cut(const struct model *model, const struct model_event *event,
+		   size_t session)
+{
+	return session != MODEL_NONE &&
+	       model->sessions[session].timer == MODEL_CUT && !opens_tcp(event);
+}
+
+static struct model_verdict refused_cut(struct model *model,
+					const struct model_event *event,
+					size_t session)
+{
+	if (event->flags & RST)
+		model_end_session(model, session);
+	return refused(BIT(NO_SESSION));
+}
+
 static struct model_verdict
 outbound(struct model *model, const struct model_event *event, int32_t chosen)
 {
@@ -326,6 +345,8 @@ outbound(struct model *model, const struct model_event *event, int32_t chosen)
 	opened = open_outbound(model, event,
 			       event->proto == NAT_PROTO_ICMP ? 0 : flow.dport,
 			       chosen);
+	if (is_cut(model, event, opened.session))
+		return refused_cut(model, event, opened.session);
 	if (opened.reasons)
 		return refused(opened.reasons);
 	account(model, event, opened.session, true);
@@ -396,6 +417,8 @@ hairpin(struct model *model, const struct model_event *event, int32_t chosen)
 	if (!target || !model->config->hairpin)
 		return not_mapped(model, event);
 	opened = open_outbound(model, event, flow.dport, chosen);
+	if (is_cut(model, event, opened.session))
+		return refused_cut(model, event, opened.session);
 	if (opened.reasons)
 		return refused(opened.reasons);
 	account(model, event, opened.session, true);

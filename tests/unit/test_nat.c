@@ -192,11 +192,11 @@ static void test_uplink_changes(void)
 	struct nat_mapping_view view;
 
 	busy(&engine);
-	CU_ASSERT_EQUAL(nat_set_uplink(engine.nat, PEER_3, engine.now), 3);
+	CU_ASSERT_EQUAL(nat_set_uplink(engine.nat, PEER_3, engine.now), 0);
 	CU_ASSERT_PTR_NULL(nat_check(engine.nat));
 	CU_ASSERT_EQUAL(nat_uplink(engine.nat), PEER_3);
-	CU_ASSERT_EQUAL(engine_stats(&engine).mappings, 1);
-	CU_ASSERT_EQUAL(engine_stats(&engine).sessions, 0);
+	CU_ASSERT_EQUAL(engine_stats(&engine).mappings, 4);
+	CU_ASSERT_EQUAL(engine_stats(&engine).sessions, 4);
 	CU_ASSERT_TRUE(engine_mapping(&engine, 5300, &view));
 	CU_ASSERT_EQUAL(view.outside_addr, PEER_3);
 	/* The old address is no longer ours, the new one is. */
@@ -204,7 +204,6 @@ static void test_uplink_changes(void)
 				    flow_of(PEER_1, 7000, UPLINK, 5300)));
 	ASSERT_TRANSLATED(engine_udp(&engine, NAT_PATH_INBOUND,
 				     flow_of(PEER_1, 7000, PEER_3, 5300)));
-	/* A new address has all its ports: none rests. */
 	ASSERT_TRANSLATED(engine_udp(&engine, NAT_PATH_OUTBOUND, out));
 	ASSERT_FLOW(&engine, PEER_3, 5000, PEER_1, 7000);
 	engine_free(&engine);
@@ -216,8 +215,9 @@ static void test_uplink_changes_over_none(void)
 
 	busy(&engine);
 	nat_set_uplink(engine.nat, 0, engine.now);
-	CU_ASSERT_EQUAL(nat_set_uplink(engine.nat, PEER_3, engine.now), 3);
-	CU_ASSERT_EQUAL(engine_stats(&engine).sessions, 0);
+	CU_ASSERT_EQUAL(nat_set_uplink(engine.nat, PEER_3, engine.now), 0);
+	CU_ASSERT_EQUAL(engine_stats(&engine).sessions, 4);
+	CU_ASSERT_EQUAL(engine_stats(&engine).moves, 1);
 	CU_ASSERT_PTR_NULL(nat_check(engine.nat));
 	engine_free(&engine);
 }

@@ -206,12 +206,17 @@ static void test_move(void)
 	mapping = add_alias(&engine, 9000);
 	nat_session_add(engine.nat, mapping, PEER_1, 7, NAT_TIMER_UDP,
 			engine.now);
-	nat_mapping_move(engine.nat, mapping, PEER_3);
+	nat_mapping_move(engine.nat, mapping, udp(PEER_3, 9000));
 	proved(&engine);
 	CU_ASSERT_EQUAL(nat_find_outside(engine.nat, udp(UPLINK, 9000)), 0);
 	CU_ASSERT_EQUAL(nat_find_outside(engine.nat, udp(PEER_3, 9000)),
 			mapping);
-	CU_ASSERT_EQUAL(engine_stats(&engine).sessions, 0);
+	nat_mapping_move(engine.nat, mapping, udp(PEER_3, 9001));
+	proved(&engine);
+	CU_ASSERT_EQUAL(nat_find_outside(engine.nat, udp(PEER_3, 9000)), 0);
+	CU_ASSERT_FALSE(
+		nat_ports_taken(&engine.nat->ports[NAT_POOL_UDP], 9000));
+	CU_ASSERT_EQUAL(engine_stats(&engine).sessions, 1);
 	engine_free(&engine);
 }
 
