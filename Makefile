@@ -15,6 +15,7 @@ DESTDIR ?=
 PREFIX ?= /usr/local
 SYSCONFDIR ?= /etc
 UNITDIR ?= $(PREFIX)/lib/systemd/system
+SYSUSERSDIR ?= $(PREFIX)/lib/sysusers.d
 MANDIR ?= $(PREFIX)/share/man
 
 # --- flags -----------------------------------------------------------------
@@ -126,7 +127,7 @@ PACKAGES := gcc libc6-dev make pkg-config libmnl-dev libnetfilter-queue-dev \
 	libjson-c-dev uthash-dev libcunit1-dev iptables nftables iproute2 \
 	procps util-linux curl iperf3 dnsmasq-base bind9-dnsutils \
 	iputils-ping traceroute coturn python3 python3-scapy ethtool tcpdump \
-	conntrack busybox
+	conntrack busybox systemd
 # For lint and format only.
 LINT_PACKAGES := binutils clang-format cppcheck
 # For check-vm only.
@@ -140,7 +141,7 @@ deps: ## install the Debian packages that are missing (as root)
 
 check: deps ## build, run every test
 	+@$(MAKE) --no-print-directory all tests
-	@tests/run $(UNIT)
+	@tests/run $(UNIT) tests/systemd
 
 check-vm: deps ## run the network tests on Debian's kernel in qemu (as root)
 	@tests/deps $(VM_PACKAGES)
@@ -179,12 +180,14 @@ format: ## put all C files into the house style
 install: all ## install programs, unit, man pages, example (DESTDIR, PREFIX)
 	install -d $(DESTDIR)$(PREFIX)/sbin $(DESTDIR)$(PREFIX)/bin \
 		$(DESTDIR)$(UNITDIR) $(DESTDIR)$(MANDIR)/man8 \
-		$(DESTDIR)$(SYSCONFDIR)/portico
+		$(DESTDIR)$(SYSCONFDIR)/portico $(DESTDIR)$(SYSUSERSDIR)
 	install -m 755 $(BUILD)/porticod $(DESTDIR)$(PREFIX)/sbin/
 	install -m 755 $(BUILD)/portico $(DESTDIR)$(PREFIX)/bin/
 	sed 's|@PREFIX@|$(PREFIX)|g' platform/systemd/portico.service \
 		>$(DESTDIR)$(UNITDIR)/portico.service
 	chmod 644 $(DESTDIR)$(UNITDIR)/portico.service
+	install -m 644 platform/systemd/portico.sysusers \
+		$(DESTDIR)$(SYSUSERSDIR)/portico.conf
 	install -m 644 platform/man/portico.8 platform/man/porticod.8 \
 		$(DESTDIR)$(MANDIR)/man8/
 	install -m 644 platform/portico.conf.example \
@@ -205,6 +208,7 @@ uninstall: ## remove what install put there; your configuration stays
 	rm -f $(DESTDIR)$(PREFIX)/sbin/porticod \
 		$(DESTDIR)$(PREFIX)/bin/portico \
 		$(DESTDIR)$(UNITDIR)/portico.service \
+		$(DESTDIR)$(SYSUSERSDIR)/portico.conf \
 		$(DESTDIR)$(MANDIR)/man8/portico.8 \
 		$(DESTDIR)$(MANDIR)/man8/porticod.8 \
 		$(DESTDIR)$(SYSCONFDIR)/portico/portico.conf.example

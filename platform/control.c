@@ -80,14 +80,23 @@ static int remove_stale(const struct sockaddr_un *addr)
 	return unlink(addr->sun_path) && errno != ENOENT ? -errno : 0;
 }
 
-/* 0, -ENOENT: there is no such group, other -errno. */
+/* 0, -ENOENT: there is no such group, other -errno. As a member of the group
+ * the owner may give it the socket, without the right to give away any file
+ * (CAP_CHOWN, which the systemd unit does not grant). */
 static int set_group(const char *path, const char *name)
 {
 	struct group *group = getgrnam(name);
+	const gid_t own = getegid();
+	bool joined;
+	int err;
 
 	if (!group)
 		return -ENOENT;
-	return lchown(path, (uid_t)-1, group->gr_gid) ? -errno : 0;
+	joined = !setegid(group->gr_gid);
+	err = lchown(path, (uid_t)-1, group->gr_gid) ? -errno : 0;
+	if (joined && setegid(own) && !err)
+		err = -errno;
+	return err;
 }
 
 /* Bound with no rights for others, opened up only when the group is set. */
