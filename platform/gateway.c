@@ -107,7 +107,9 @@ static int open_queue(struct gateway *g, char *error, size_t size)
 		.repeat = false,
 		.mark_shift = lowest_bit(config->queue.mark),
 	};
-	g->queue = queue_open(&g->queue_config, g->nat);
+	g->queue = gateway_resume_queue(g);
+	if (!g->queue)
+		g->queue = queue_open(&g->queue_config, g->nat);
 	if (g->queue)
 		return 0;
 	err = -errno;
@@ -287,13 +289,18 @@ static int begin(struct gateway *g, char *error, size_t size)
 
 	if (!plan)
 		return -EINVAL;
+	if (g->early)
+		queue_judge_waiting(g->queue);
 	err = gateway_apply(g, plan, error, size);
 	if (err) {
 		gateway_withdraw_rules(g, plan);
 		gateway_plan_free(plan);
 		return err;
 	}
+	queue_set_repeat(g->queue, g->backend != RULES_NFTABLES);
 	rules_remove_others(g->backend);
+	gateway_plan_free(g->early);
+	g->early = NULL;
 	gateway_set_accept(g->config);
 	return open_settings(g, error, size);
 }
@@ -311,6 +318,7 @@ static int start(struct gateway *g, char *error, size_t size)
 	if (err)
 		return gateway_say(error, size, err, "queue: %s",
 				   strerror(-err));
+	gateway_store_queue(g);
 	err = set_forwarding(g, error, size);
 	if (err)
 		return err;
@@ -334,10 +342,11 @@ static int open_all(struct gateway *g, char *error, size_t size)
 	if (!err)
 		err = open_queue(g, error, size);
 	if (!err)
+		gateway_judge_waiting(g);
+	if (!err)
 		err = rules_choose(g->config->rules, &g->backend, error, size);
 	if (err)
 		return err;
-	queue_set_repeat(g->queue, g->backend != RULES_NFTABLES);
 	if (gateway_fallback_lost(g))
 		log_warning("rules", "%s", GATEWAY_FALLBACK_LOST);
 	return start(g, error, size);
@@ -367,6 +376,7 @@ static void free_all(struct gateway *g)
 	if (g->indices)
 		munmap(g->indices, g->indices_bytes);
 	gateway_warnings_free(g);
+	gateway_plan_free(g->early);
 	gateway_plan_free(g->plan);
 	config_free(g->config);
 	free(g->config_path);
@@ -403,8 +413,14 @@ struct gateway *gateway_open(struct loop *loop, struct config *config,
 	return g;
 }
 
+void gateway_leave(struct gateway *g)
+{
+	state_close(&g->state, g->nat);
+}
+
 void gateway_close(struct gateway *g)
 {
+	notify_forget(g->stored);
 	gateway_withdraw_rules(g, g->plan);
 	g->orderly = true;
 	free_all(g);

@@ -28,6 +28,9 @@ struct gateway *gateway_open(struct loop *loop, struct config *config,
 /* Orderly stop: rules off (guard stays unless fallback is kernel), settings
  * put back. */
 void gateway_close(struct gateway *gateway);
+/* Rules, settings and queue stay for the next daemon; only the process's end
+ * may follow. */
+void gateway_leave(struct gateway *gateway);
 
 /* Reads the configuration file again and applies the difference. 0, or -errno
  * with a sentence in error and nothing changed. */

@@ -2,7 +2,8 @@
  *
  * What the files of the gateway share: gateway.c (life), gateway_apply.c (from
  * configuration and network to engine and rules), gateway_reload.c,
- * gateway_rules.c (the rules in force), gateway_warnings.c.
+ * gateway_rules.c (the rules in force), gateway_handover.c (the queue across a
+ * restart), gateway_warnings.c.
  */
 #ifndef PORTICO_PLATFORM_GATEWAY_PRIVATE_H
 #define PORTICO_PLATFORM_GATEWAY_PRIVATE_H
@@ -10,6 +11,7 @@
 #include <sys/types.h>
 
 #include "gateway.h"
+#include "notify.h"
 #include "spec.h"
 #include "state.h"
 #include "sysctl.h"
@@ -43,6 +45,8 @@ struct gateway {
 	struct queue_config queue_config;
 	enum rules_backend backend;
 	struct gateway_plan *plan;
+	struct gateway_plan *early; /* by which what waited was judged */
+	char stored[NOTIFY_NAME_MAX]; /* the queue, at the service manager */
 	struct sysctl_saved *saved;
 	struct nat_portset bound[2]; /* UDP, TCP: for warnings */
 	struct watch tick;
@@ -121,6 +125,17 @@ void gateway_set_accept(const struct config *config);
  * are), without accept rules. */
 void gateway_withdraw_rules(struct gateway *gateway,
 			    const struct gateway_plan *plan);
+
+/* --- gateway_handover.c --- */
+
+/* The queue that the last daemon left with the service manager, when it is of
+ * use; else NULL, and what was left is gone. */
+struct queue *gateway_resume_queue(struct gateway *gateway);
+/* Judges what came while no daemon lived, by the rules that are still those of
+ * the last one. */
+void gateway_judge_waiting(struct gateway *gateway);
+/* Leaves the queue with the service manager. */
+void gateway_store_queue(struct gateway *gateway);
 
 /* --- gateway_warnings.c --- */
 

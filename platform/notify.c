@@ -5,6 +5,7 @@
 #include "notify.h"
 
 #include <errno.h>
+#include <fcntl.h>
 #include <inttypes.h>
 #include <stddef.h>
 #include <stdint.h>
@@ -17,6 +18,9 @@
 #include <unistd.h>
 
 #define STATUS_MAX 256
+/* The first of the descriptors that the manager passes on. */
+#define STORED_FIRST 3
+#define STORED_MOST 64
 
 /* A leading '@' names a socket in the abstract namespace. Returns the length
  * of the address, 0 when the path is no such name. */
@@ -37,12 +41,48 @@ static socklen_t make_address(const char *path, struct sockaddr_un *address)
 	return (socklen_t)(offsetof(struct sockaddr_un, sun_path) + length);
 }
 
-static int notify(const char *message)
+/* Descriptors that go along with a message. */
+struct passed {
+	const int *fds;
+	size_t count;
+};
+
+static int send_to(int fd, const struct sockaddr_un *address, socklen_t length,
+		   const char *message, struct passed passed)
+{
+	struct iovec text = { (void *)(uintptr_t)message, strlen(message) };
+	union {
+		struct cmsghdr header; /* for its alignment */
+		char room[CMSG_SPACE(sizeof(int) * NOTIFY_STORED_MAX)];
+	} control = { .room = { 0 } };
+	struct msghdr datagram = {
+		.msg_name = (void *)(uintptr_t)address,
+		.msg_namelen = length,
+		.msg_iov = &text,
+		.msg_iovlen = 1,
+	};
+
+	if (passed.count) {
+		const size_t bytes = passed.count * sizeof(int);
+
+		control.header.cmsg_level = SOL_SOCKET;
+		control.header.cmsg_type = SCM_RIGHTS;
+		control.header.cmsg_len = CMSG_LEN(bytes);
+		memcpy(CMSG_DATA(&control.header), passed.fds, bytes);
+		datagram.msg_control = &control;
+		datagram.msg_controllen = CMSG_SPACE(bytes);
+	}
+	return sendmsg(fd, &datagram, MSG_NOSIGNAL | MSG_DONTWAIT) < 0 ?
+		       -errno :
+		       0;
+}
+
+static int notify_with(const char *message, struct passed passed)
 {
 	const char *path = getenv("NOTIFY_SOCKET");
 	struct sockaddr_un address;
 	socklen_t length;
-	int rc = 0, fd;
+	int rc, fd;
 
 	if (!path || !*path)
 		return 0;
@@ -52,11 +92,14 @@ static int notify(const char *message)
 	fd = socket(AF_UNIX, SOCK_DGRAM | SOCK_CLOEXEC, 0);
 	if (fd < 0)
 		return -errno;
-	if (sendto(fd, message, strlen(message), MSG_NOSIGNAL | MSG_DONTWAIT,
-		   (struct sockaddr *)&address, length) < 0)
-		rc = -errno;
+	rc = send_to(fd, &address, length, message, passed);
 	close(fd);
 	return rc;
+}
+
+static int notify(const char *message)
+{
+	return notify_with(message, (struct passed){ NULL, 0 });
 }
 
 int notify_ready(void)
@@ -94,4 +137,85 @@ int notify_status(const char *text)
 	snprintf(message, sizeof(message), "STATUS=%.*s",
 		 (int)strcspn(text, "\n"), text);
 	return notify(message);
+}
+
+/* --- the manager's store ---------------------------------------------------- */
+
+static int stored_fds[NOTIFY_STORED_MAX];
+static size_t stored_count;
+static char stored_name[NOTIFY_NAME_MAX];
+
+/* Not watched by the manager, which else would close it for the first error of
+ * the socket. */
+int notify_store(const int fds[], size_t count, const char *name)
+{
+	char message[NOTIFY_NAME_MAX + 32];
+
+	if (count > NOTIFY_STORED_MAX)
+		return -E2BIG;
+
+	snprintf(message, sizeof(message), "FDSTORE=1\nFDPOLL=0\nFDNAME=%s",
+		 name);
+	return notify_with(message, (struct passed){ fds, count });
+}
+
+int notify_forget(const char *name)
+{
+	char message[NOTIFY_NAME_MAX + 32];
+
+	snprintf(message, sizeof(message), "FDSTOREREMOVE=1\nFDNAME=%s", name);
+	return notify(message);
+}
+
+/* A number of the environment, 0 when it is none. */
+static long number_of(const char *variable)
+{
+	const char *text = getenv(variable);
+
+	return text ? strtol(text, NULL, 10) : 0;
+}
+
+/* names: one for each descriptor, ':' between them. */
+static void take(int fd, const char *names, size_t name_length)
+{
+	if (!stored_count)
+		snprintf(stored_name, sizeof(stored_name), "%.*s",
+			 (int)name_length, names);
+	if (stored_count == NOTIFY_STORED_MAX ||
+	    strlen(stored_name) != name_length ||
+	    strncmp(stored_name, names, name_length)) {
+		close(fd);
+		return;
+	}
+	fcntl(fd, F_SETFD, FD_CLOEXEC);
+	stored_fds[stored_count++] = fd;
+}
+
+void notify_take_stored(void)
+{
+	long count = number_of("LISTEN_FDS");
+	const char *names = getenv("LISTEN_FDNAMES");
+
+	if (number_of("LISTEN_PID") != (long)getpid() || count > STORED_MOST)
+		count = 0;
+	for (int i = 0; i < count; i++) {
+		size_t length = names ? strcspn(names, ":") : 0;
+
+		take(STORED_FIRST + i, names ? names : "", length);
+		if (names)
+			names += length + (names[length] == ':');
+	}
+	unsetenv("LISTEN_PID");
+	unsetenv("LISTEN_FDS");
+	unsetenv("LISTEN_FDNAMES");
+}
+
+size_t notify_stored(int fds[NOTIFY_STORED_MAX], char name[NOTIFY_NAME_MAX])
+{
+	size_t count = stored_count;
+
+	memcpy(name, stored_name, sizeof(stored_name));
+	memcpy(fds, stored_fds, sizeof(stored_fds));
+	stored_count = 0;
+	return count;
 }

@@ -6,6 +6,14 @@
 #ifndef PORTICO_PLATFORM_NOTIFY_H
 #define PORTICO_PLATFORM_NOTIFY_H
 
+#include <stddef.h>
+
+/* A descriptor's name in the manager's store, with its zero: sd_notify(3)
+ * allows no more. */
+#define NOTIFY_NAME_MAX 256
+/* Descriptors of one name. */
+#define NOTIFY_STORED_MAX 4
+
 /* Each returns 0 (also when nobody listens for it) or -errno. None blocks. */
 
 /* The daemon serves; also the end of a reload. */
@@ -19,5 +27,20 @@ int notify_watchdog(void);
 /* One line for `systemctl status`; what follows a newline is cut off, and a
  * very long one is shortened. */
 int notify_status(const char *text);
+
+/* Leaves copies of up to NOTIFY_STORED_MAX descriptors with the manager
+ * (FileDescriptorStoreMax=), for the next process of this service. name:
+ * printable, no ':'. */
+int notify_store(const int fds[], size_t count, const char *name);
+/* Has the manager close what it holds by that name. */
+int notify_forget(const char *name);
+
+/* Takes over what the manager holds for us ($LISTEN_FDS); to be called once,
+ * before the first fork(): whoever keeps such a descriptor keeps alive what it
+ * stands for. Only those of the first name are kept. */
+void notify_take_stored(void);
+/* Those descriptors, the caller's from now on, and their name. Returns how many
+ * there are. */
+size_t notify_stored(int fds[NOTIFY_STORED_MAX], char name[NOTIFY_NAME_MAX]);
 
 #endif

@@ -44,6 +44,7 @@ struct daemon {
 	struct gateway *gateway;
 	struct watch signals;
 	struct watch second;
+	bool leaves; /* for the next daemon, which finds all as it is */
 	int lock;
 	int ready; /* pipe to the waiting parent, -1: none */
 };
@@ -284,10 +285,12 @@ static void on_signal(struct watch *watch, uint32_t events)
 	(void)events;
 	if (read(watch->fd, &info, sizeof(info)) != sizeof(info))
 		return;
-	if (info.ssi_signo == SIGHUP)
+	if (info.ssi_signo == SIGHUP) {
 		reload(d);
-	else
-		loop_stop(d->loop);
+		return;
+	}
+	d->leaves = info.ssi_signo == SIGUSR1;
+	loop_stop(d->loop);
 }
 
 static int watch_signals(struct daemon *d)
@@ -298,6 +301,7 @@ static int watch_signals(struct daemon *d)
 	sigaddset(&set, SIGTERM);
 	sigaddset(&set, SIGINT);
 	sigaddset(&set, SIGHUP);
+	sigaddset(&set, SIGUSR1);
 	sigprocmask(SIG_BLOCK, &set, NULL);
 	signal(SIGPIPE, SIG_IGN);
 	d->signals.handler = on_signal;
@@ -379,6 +383,15 @@ static void close_daemon(struct daemon *d)
 	close(d->lock);
 }
 
+/* As if killed, but that every packet that was read is judged and the table is
+ * known to be whole. */
+static void leave(struct daemon *d)
+{
+	log_info("daemon", "leaving all to the next porticod");
+	gateway_leave(d->gateway);
+	_exit(EXIT_OK);
+}
+
 static int serve(struct daemon *d, struct config *config)
 {
 	int err = open_daemon(d, config);
@@ -389,6 +402,8 @@ static int serve(struct daemon *d, struct config *config)
 			leave_terminal(d->ready);
 		notify_ready();
 		err = loop_run(d->loop);
+		if (!err && d->leaves)
+			leave(d);
 		notify_stopping();
 		log_info("daemon", "stopping");
 	}
@@ -422,7 +437,10 @@ static int run(const struct options *options)
 int main(int argc, char **argv)
 {
 	struct options options = { 0 };
-	int status = parse_options(argc, argv, &options);
+	int status;
+
+	notify_take_stored();
+	status = parse_options(argc, argv, &options);
 
 	if (status >= 0)
 		return status;

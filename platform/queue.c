@@ -25,7 +25,6 @@
 #include "log.h"
 #include "raw.h"
 
-#define PROC_FILE "/proc/net/netfilter/nfnetlink_queue"
 #define PROC_PIECE 1024 /* bytes read at once */
 /* What one waiting packet costs in the socket's buffer (skb truesize): a small
  * one, and a GSO super-packet with the pages it shares. */
@@ -39,12 +38,10 @@ static const uint64_t memory_share[QUEUE_LANES] = {
 #define SEND_BUFFER (1024 * 1024)
 /* netlink refuses a message of more than the send buffer less 32 bytes. */
 #define SEND_RESERVE 64
-/* Largest configuration message. */
-#define CONFIG_BYTES 128
 
 /* --- settings in the kernel ---------------------------------------------- */
 
-static struct nlmsghdr *config_message(const struct queue_way *way, void *at)
+struct nlmsghdr *queue_config_message(uint16_t number, void *at)
 {
 	struct nlmsghdr *message = mnl_nlmsg_put_header(at);
 	struct nfgenmsg *netfilter;
@@ -54,8 +51,13 @@ static struct nlmsghdr *config_message(const struct queue_way *way, void *at)
 	netfilter = mnl_nlmsg_put_extra_header(message, sizeof(*netfilter));
 	netfilter->nfgen_family = AF_UNSPEC;
 	netfilter->version = NFNETLINK_V0;
-	netfilter->res_id = htons(way->number);
+	netfilter->res_id = htons(number);
 	return message;
+}
+
+static struct nlmsghdr *config_message(const struct queue_way *way, void *at)
+{
+	return queue_config_message(way->number, at);
 }
 
 /* Sends one configuration message and reads its ACK. The kernel answers
@@ -64,7 +66,7 @@ static struct nlmsghdr *config_message(const struct queue_way *way, void *at)
 static int config_send(const struct queue_way *way,
 		       const struct nlmsghdr *message)
 {
-	uint32_t room[CONFIG_BYTES];
+	uint32_t room[QUEUE_CONFIG_BYTES];
 	struct queue_packet packet;
 	ssize_t got;
 	int error;
@@ -80,24 +82,43 @@ static int config_send(const struct queue_way *way,
 
 static int command(const struct queue_way *way, uint8_t what)
 {
-	uint32_t room[CONFIG_BYTES / sizeof(uint32_t)];
+	uint32_t room[QUEUE_CONFIG_BYTES / sizeof(uint32_t)];
 	struct nlmsghdr *message = config_message(way, room);
 
 	nfq_nlmsg_cfg_put_cmd(message, AF_INET, what);
 	return config_send(way, message);
 }
 
-static int set_flags(const struct queue_way *way)
+static struct nlmsghdr *flags_message(const struct queue_way *way, void *at)
 {
-	uint32_t room[CONFIG_BYTES / sizeof(uint32_t)];
-	struct nlmsghdr *message = config_message(way, room);
+	struct nlmsghdr *message = config_message(way, at);
 	uint32_t flags = way->queue->config.gso ? NFQA_CFG_F_GSO : 0;
 
 	nfq_nlmsg_cfg_put_qmaxlen(message, way->queue->config.length);
 	mnl_attr_put_u32(message, NFQA_CFG_FLAGS, htonl(flags));
 	mnl_attr_put_u32(message, NFQA_CFG_MASK,
 			 htonl(NFQA_CFG_F_GSO | NFQA_CFG_F_FAIL_OPEN));
-	return config_send(way, message);
+	return message;
+}
+
+static int set_flags(const struct queue_way *way)
+{
+	uint32_t room[QUEUE_CONFIG_BYTES / sizeof(uint32_t)];
+
+	return config_send(way, flags_message(way, room));
+}
+
+/* Without ACK, which would come among packets: a failure is told by the
+ * reader. */
+static int set_flags_later(const struct queue_way *way)
+{
+	uint32_t room[QUEUE_CONFIG_BYTES / sizeof(uint32_t)];
+	struct nlmsghdr *message = flags_message(way, room);
+
+	message->nlmsg_flags = NLM_F_REQUEST;
+	return mnl_socket_sendto(way->socket, message, message->nlmsg_len) < 0 ?
+		       -errno :
+		       0;
 }
 
 /* A command without effect tells a missing right or a missing kernel part
@@ -182,21 +203,24 @@ static int set_options(const struct queue_way *way)
 	return 0;
 }
 
-static int open_socket(struct queue_way *way)
+/* fd: a socket that is bound already, -1: none. */
+static int open_socket(struct queue_way *way, int fd)
 {
 	int error;
 
-	way->socket = mnl_socket_open2(NETLINK_NETFILTER,
-				       SOCK_NONBLOCK | SOCK_CLOEXEC);
+	way->socket = fd >= 0 ?
+			      mnl_socket_fdopen(fcntl(fd, F_DUPFD_CLOEXEC, 0)) :
+			      mnl_socket_open2(NETLINK_NETFILTER,
+					       SOCK_NONBLOCK | SOCK_CLOEXEC);
 	if (!way->socket)
 		return -errno;
-	if (mnl_socket_bind(way->socket, 0, MNL_SOCKET_AUTOPID))
+	if (fd < 0 && mnl_socket_bind(way->socket, 0, MNL_SOCKET_AUTOPID))
 		return -errno;
 	error = set_options(way);
 	return error ? error : set_buffers(way);
 }
 
-static int open_way(struct queue *queue, enum queue_lane lane)
+static int open_way(struct queue *queue, enum queue_lane lane, int fd)
 {
 	static void (*const handlers[QUEUE_LANES])(struct watch *, uint32_t) = {
 		[QUEUE_FOLLOWING] = queue_read_following,
@@ -208,11 +232,12 @@ static int open_way(struct queue *queue, enum queue_lane lane)
 	way->queue = queue;
 	way->number = (uint16_t)(queue->config.number + lane);
 	way->want = queue->config.batch;
-	error = open_socket(way);
-	if (!error)
+	way->resumed = fd >= 0;
+	error = open_socket(way, fd);
+	if (!error && fd < 0)
 		error = bind_number(way);
 	if (!error)
-		error = set_flags(way);
+		error = fd < 0 ? set_flags(way) : set_flags_later(way);
 	if (error)
 		return error;
 	way->watch.fd = mnl_socket_get_fd(way->socket);
@@ -241,19 +266,22 @@ static int map_slots(struct queue *queue)
 	return 0;
 }
 
-static int set_up(struct queue *queue)
+static int set_up(struct queue *queue, const int *fds)
 {
 	int error = map_slots(queue);
 
 	for (int lane = 0; lane < QUEUE_LANES && !error; lane++)
-		error = open_way(queue, (enum queue_lane)lane);
+		error = open_way(queue, (enum queue_lane)lane,
+				 fds ? fds[lane] : -1);
 	if (error)
 		return error;
 	queue->raw = raw_open();
 	return queue->raw < 0 ? queue->raw : 0;
 }
 
-struct queue *queue_open(const struct queue_config *config, struct nat *nat)
+/* fds: bound sockets, one for each lane; NULL: none. */
+static struct queue *open_queue(const struct queue_config *config,
+				struct nat *nat, const int *fds)
 {
 	struct queue *queue = calloc(1, sizeof(*queue));
 	int error;
@@ -267,15 +295,32 @@ struct queue *queue_open(const struct queue_config *config, struct nat *nat)
 	queue->raw = queue->proc = -1;
 	queue->roles.mark_shift = config->mark_shift;
 	queue->roles.loopback = if_nametoindex("lo");
-	error = set_up(queue);
+	error = set_up(queue, fds);
 	if (error) {
 		queue_close(queue);
 		errno = -error;
 		return NULL;
 	}
 	/* Opened now: only root may open it, and root goes later. */
-	queue->proc = open(PROC_FILE, O_RDONLY | O_CLOEXEC);
+	queue->proc = open(QUEUE_PROC_FILE, O_RDONLY | O_CLOEXEC);
 	return queue;
+}
+
+struct queue *queue_open(const struct queue_config *config, struct nat *nat)
+{
+	return open_queue(config, nat, NULL);
+}
+
+struct queue *queue_resume(const struct queue_config *config, struct nat *nat,
+			   const int fds[], size_t count)
+{
+	int sorted[QUEUE_LANES];
+	int error = queue_sort_sockets(fds, count, config->number, sorted);
+
+	if (!error)
+		return open_queue(config, nat, sorted);
+	errno = -error;
+	return NULL;
 }
 
 void queue_close(struct queue *queue)
@@ -301,7 +346,7 @@ void queue_close(struct queue *queue)
  * Only a failure is answered, and that before sendto() returns. */
 static int copy_packets(const struct queue_way *way)
 {
-	uint32_t room[CONFIG_BYTES / sizeof(uint32_t)];
+	uint32_t room[QUEUE_CONFIG_BYTES / sizeof(uint32_t)];
 	struct nlmsghdr *message = config_message(way, room);
 	struct queue_packet packet;
 	ssize_t got;
@@ -323,6 +368,8 @@ int queue_start(struct queue *queue, struct loop *loop)
 {
 	int error = 0;
 
+	if (queue->loop)
+		return 0;
 	queue->loop = loop;
 	for (int lane = 0; lane < QUEUE_LANES && !error; lane++) {
 		struct queue_way *way = &queue->ways[lane];
@@ -338,7 +385,7 @@ int queue_start(struct queue *queue, struct loop *loop)
  * What waits in the queue stays as it is. */
 static int without_gso(const struct queue_way *way)
 {
-	uint32_t room[CONFIG_BYTES / sizeof(uint32_t)];
+	uint32_t room[QUEUE_CONFIG_BYTES / sizeof(uint32_t)];
 	struct nlmsghdr *message = config_message(way, room);
 
 	message->nlmsg_flags = NLM_F_REQUEST;
@@ -392,10 +439,10 @@ static void carry(uint64_t *total, uint32_t *last, uint32_t now)
  * the socket, last id. */
 static void take_line(struct queue *queue, const char *line)
 {
-	unsigned number, waiting, dropped, user_dropped;
+	unsigned number, waiting, dropped, user_dropped, last_id;
 
-	if (sscanf(line, "%u %*u %u %*u %*u %u %u", &number, &waiting, &dropped,
-		   &user_dropped) != 4)
+	if (sscanf(line, "%u %*u %u %*u %*u %u %u %u", &number, &waiting,
+		   &dropped, &user_dropped, &last_id) != 5)
 		return;
 	for (int lane = 0; lane < QUEUE_LANES; lane++) {
 		struct queue_way *way = &queue->ways[lane];
@@ -403,6 +450,7 @@ static void take_line(struct queue *queue, const char *line)
 		if (number != way->number)
 			continue;
 		way->stats.waiting = waiting;
+		way->kernel_last_id = last_id;
 		carry(&way->stats.dropped, &way->kernel_dropped, dropped);
 		carry(&way->stats.user_dropped, &way->kernel_user_dropped,
 		      user_dropped);
@@ -411,7 +459,7 @@ static void take_line(struct queue *queue, const char *line)
 
 /* One line per queue of this network namespace; a piece of the file is read up
  * to its last whole line. */
-static void read_kernel(struct queue *queue)
+void queue_read_kernel(struct queue *queue)
 {
 	char text[PROC_PIECE], *line, *end;
 	off_t at = 0;
@@ -429,8 +477,7 @@ static void read_kernel(struct queue *queue)
 
 void queue_stats(struct queue *queue, struct queue_stats *stats)
 {
-	if (queue->proc >= 0)
-		read_kernel(queue);
+	queue_read_kernel(queue);
 	queue->stats.length = queue->config.length;
 	queue->stats.gso = queue->config.gso;
 	*stats = queue->stats;

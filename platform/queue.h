@@ -66,6 +66,8 @@ struct queue_stats {
 	uint64_t answers_failed; /* ICMP answers the raw socket refused */
 	struct queue_lane_stats lanes[QUEUE_LANES];
 	struct queue_overload overload;
+	/* Dropped because a process before us had read and not judged them. */
+	uint64_t orphans;
 };
 
 /* Binds the queue's two numbers with an ACK; nothing is queued to us before
@@ -75,7 +77,23 @@ struct queue_stats {
 struct queue *queue_open(const struct queue_config *config, struct nat *nat);
 void queue_close(struct queue *queue);
 
-/* Starts reading in the loop. 0 or -errno. */
+/* Goes on with the queue of a process that is gone, whose socket outlived it:
+ * what the kernel queued meanwhile waits there. What that process had read and
+ * not judged is dropped with the first packet that comes. fds: the sockets of
+ * all lanes in whatever order; they stay the caller's. Returns NULL with errno
+ * set: ENOTSOCK when one is no such socket, ENOENT when one of this network
+ * namespace's queues is not among theirs. */
+struct queue *queue_resume(const struct queue_config *config, struct nat *nat,
+			   const int fds[], size_t count);
+/* Closes such a socket and ends its queue, also when it is open elsewhere; what
+ * waits is dropped. number: that of the first lane. */
+void queue_discard(int fd, uint16_t number);
+/* Judges what waits, outside the loop. */
+void queue_judge_waiting(struct queue *queue);
+/* The sockets, for the next process. */
+void queue_fds(const struct queue *queue, int fds[QUEUE_LANES]);
+
+/* Starts reading in the loop, once. 0 or -errno. */
 int queue_start(struct queue *queue, struct loop *loop);
 
 /* Sends what the engine has to say of its own accord (nat_next_output). The

@@ -42,10 +42,12 @@ struct queue_way {
 	 * dropped before anything else is answered. */
 	bool owed;
 	uint32_t owed_id;
+	bool resumed; /* the first packet has not come yet */
 
 	/* The kernel's counters are 32 bits wide and are carried on here. */
 	struct queue_lane_stats stats;
 	uint32_t kernel_dropped, kernel_user_dropped;
+	uint32_t kernel_last_id; /* of the packets queued so far */
 };
 
 struct queue {
@@ -80,5 +82,23 @@ void queue_without_gso(struct queue *queue);
  * number of batches. That of the opening lane looks after the other first. */
 void queue_read_following(struct watch *watch, uint32_t events);
 void queue_read_opening(struct watch *watch, uint32_t events);
+#define QUEUE_PROC_FILE "/proc/net/netfilter/nfnetlink_queue"
+/* Largest configuration message. */
+#define QUEUE_CONFIG_BYTES 128
+
+struct nlmsghdr *queue_config_message(uint16_t number, void *at);
+
+/* Finds the socket of each lane. 0, -ENOTSOCK or -ENOENT: see queue_resume(). */
+int queue_sort_sockets(const int fds[], size_t count, uint16_t number,
+		       int sorted[QUEUE_LANES]);
+
+/* Reads the kernel's counters, where that is possible. */
+void queue_read_kernel(struct queue *queue);
+
+/* Before the verdict of the first packet of a queue that was resumed. */
+void queue_drop_orphans(struct queue_way *way, uint32_t first_id);
+
+/* Sends what is owed. */
+void queue_settle(struct queue_way *way);
 
 #endif

@@ -47,7 +47,7 @@ static ssize_t send_all(const struct queue_way *way, struct iovec *verdicts,
 
 /* Drops what the kernel still holds of packets up to owed_id: those before
  * the failed sendmsg have their verdict, so only the failed ones are met. */
-static void settle(struct queue_way *way)
+void queue_settle(struct queue_way *way)
 {
 	uint32_t room[QUEUE_VERDICT_BYTES / sizeof(uint32_t)];
 	struct iovec verdict;
@@ -64,13 +64,13 @@ static void flush(struct queue_way *way)
 
 	if (!out->count)
 		return;
-	settle(way);
+	queue_settle(way);
 	if (send_all(way, out->verdict, out->count) < 0) {
 		log_warning("queue", "%u verdicts refused: %s; dropping",
 			    out->count, strerror(errno));
 		way->owed = true;
 		way->owed_id = out->last_id;
-		settle(way);
+		queue_settle(way);
 	}
 	out->count = 0;
 	out->bytes = 0;
@@ -209,6 +209,8 @@ static void handle(struct queue_way *way, void *message, size_t received,
 
 	if (!error) {
 		way->stats.packets++;
+		if (way->resumed)
+			queue_drop_orphans(way, packet.id);
 		count_kind(&queue->stats, &packet);
 		translate(way, message, &packet, now_ms);
 	} else if (error == -ENOENT) {
@@ -259,7 +261,7 @@ static bool read_batch(struct queue_way *way, uint64_t now_ms)
 	uint32_t want = way->want;
 	int count;
 
-	settle(way);
+	queue_settle(way);
 	count = receive(way);
 	if (count <= 0)
 		return false;
@@ -300,4 +302,12 @@ void queue_read_opening(struct watch *watch, uint32_t events)
 				break;
 		more = read_batch(way, now_ms);
 	} while (more && ++batches < BATCHES_PER_WAKEUP);
+}
+
+void queue_judge_waiting(struct queue *queue)
+{
+	for (int lane = 0; lane < QUEUE_LANES; lane++)
+		for (uint32_t i = 0; i < queue->config.length; i++)
+			if (!read_batch(&queue->ways[lane], loop_clock_ms()))
+				break;
 }

@@ -300,6 +300,7 @@ static struct json_object *queue(const struct queue_stats *stats)
 	put(object, "following", lane(&stats->lanes[QUEUE_FOLLOWING]));
 	put(object, "opening", lane(&stats->lanes[QUEUE_OPENING]));
 	put(object, "overload", json_object_new_boolean(stats->overload.now));
+	put_number(object, "orphans", stats->orphans);
 	return object;
 }
 

@@ -3,6 +3,7 @@
  * What the service manager gets, with a socket of our own in its place.
  */
 #include <errno.h>
+#include <fcntl.h>
 #include <stddef.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -143,7 +144,114 @@ static void test_bad_names(void)
 	unsetenv("NOTIFY_SOCKET");
 }
 
+#define PASSED 2
+
+/* The descriptors that came with the next message, -1: none. */
+static void next_fds(int fd, int passed[PASSED])
+{
+	union {
+		struct cmsghdr header;
+		char room[CMSG_SPACE(sizeof(int) * PASSED)];
+	} control;
+	struct iovec text = { got, sizeof(got) - 1 };
+	struct msghdr message = {
+		.msg_iov = &text,
+		.msg_iovlen = 1,
+		.msg_control = &control,
+		.msg_controllen = sizeof(control),
+	};
+	ssize_t length = recvmsg(fd, &message, 0);
+
+	got[length > 0 ? length : 0] = '\0';
+	passed[0] = passed[1] = -1;
+	if (message.msg_controllen)
+		memcpy(passed, CMSG_DATA(&control.header),
+		       sizeof(int) * PASSED);
+}
+
+static void test_store(void)
+{
+	int ends[2], fd, kept[PASSED];
+	char name[64], byte = 0;
+
+	snprintf(name, sizeof(name), "@portico-test-%ld", (long)getpid());
+	fd = listen_at(name);
+	CU_ASSERT_FATAL(!pipe(ends));
+	CU_ASSERT_EQUAL(notify_store(ends, PASSED, "queue-1"), 0);
+	next_fds(fd, kept);
+	CU_ASSERT_STRING_EQUAL(got, "FDSTORE=1\nFDPOLL=0\nFDNAME=queue-1");
+	CU_ASSERT_FATAL(kept[0] >= 0 && kept[1] >= 0);
+	CU_ASSERT_EQUAL(write(kept[1], "x", 1), 1);
+	CU_ASSERT(read(kept[0], &byte, 1) == 1 && byte == 'x');
+	close(kept[0]);
+	close(kept[1]);
+	CU_ASSERT_EQUAL(notify_store(ends, NOTIFY_STORED_MAX + 1, "queue-1"),
+			-E2BIG);
+	CU_ASSERT_EQUAL(notify_forget("queue-1"), 0);
+	next_fds(fd, kept);
+	CU_ASSERT_EQUAL(kept[0], -1);
+	CU_ASSERT_STRING_EQUAL(got, "FDSTOREREMOVE=1\nFDNAME=queue-1");
+	close(ends[0]);
+	close(ends[1]);
+	close(fd);
+}
+
+/* What a process for which `pid` is written down takes over of two
+ * descriptors: as many as there are of the first name; another is closed.
+ * Returns what is wrong. */
+static int take_stored(const char *pid, const char *names, const char *wanted,
+		       size_t count)
+{
+	char name[NOTIFY_NAME_MAX];
+	int fds[NOTIFY_STORED_MAX];
+
+	dup2(STDERR_FILENO, 3);
+	dup2(STDERR_FILENO, 4);
+	setenv("LISTEN_PID", pid, 1);
+	setenv("LISTEN_FDS", "2", 1);
+	setenv("LISTEN_FDNAMES", names, 1);
+	notify_take_stored();
+	if (notify_stored(fds, name) != count)
+		return 2;
+	if (getenv("LISTEN_PID") || getenv("LISTEN_FDS") ||
+	    getenv("LISTEN_FDNAMES"))
+		return 1;
+	if (!count)
+		return 0;
+	if (fds[0] != 3 || fds[count - 1] != 2 + (int)count ||
+	    strcmp(name, wanted))
+		return 3;
+	if (fcntl(3, F_GETFD) != FD_CLOEXEC ||
+	    fcntl(4, F_GETFD) != (count == 2 ? FD_CLOEXEC : -1))
+		return 4;
+	return notify_stored(fds, name) ? 5 : 0;
+}
+
+static void test_stored(void)
+{
+	char own[32];
+	int saved[2] = { dup(3), dup(4) };
+
+	snprintf(own, sizeof(own), "%ld", (long)getpid());
+	CU_ASSERT_EQUAL(take_stored("1", "a:b", NULL, 0), 0);
+	CU_ASSERT_EQUAL(take_stored("", "a:b", NULL, 0), 0);
+	CU_ASSERT_EQUAL(take_stored(own, "a:b", "a", 1), 0);
+	CU_ASSERT_EQUAL(take_stored(own, "a:a", "a", 2), 0);
+	CU_ASSERT_EQUAL(take_stored(own, "a:ab", "a", 1), 0);
+	CU_ASSERT_EQUAL(take_stored(own, "", "", 2), 0);
+	for (int i = 0; i < 2; i++) {
+		close(3 + i);
+		if (saved[i] >= 0) {
+			dup2(saved[i], 3 + i);
+			close(saved[i]);
+		}
+	}
+}
+
 static const struct test tests[] = {
+	{ "descriptors go to the manager's store", test_store },
+	{ "what the manager kept is taken over, and only by its owner",
+	  test_stored },
 	{ "messages reach an abstract socket", test_abstract },
 	{ "messages reach a socket with a path", test_path },
 	{ "a reload carries its time", test_reloading },
