@@ -343,7 +343,7 @@ static int open_all(struct gateway *g, char *error, size_t size)
 		err = open_queue(g, error, size);
 	if (!err)
 		gateway_judge_waiting(g);
-	if (!err)
+	if (!err && !gateway_keeps_backend(g))
 		err = rules_choose(g->config->rules, &g->backend, error, size);
 	if (err)
 		return err;

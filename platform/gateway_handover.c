@@ -102,6 +102,16 @@ void gateway_judge_waiting(struct gateway *g)
 		queue_judge_waiting(g->queue);
 }
 
+bool gateway_keeps_backend(const struct gateway *g)
+{
+	if (!g->early)
+		return false;
+	if (g->config->rules == CONFIG_RULES_AUTO)
+		return true;
+	return (g->config->rules == CONFIG_RULES_NFTABLES) ==
+	       (g->backend == RULES_NFTABLES);
+}
+
 void gateway_store_queue(struct gateway *g)
 {
 	char name[NOTIFY_NAME_MAX];

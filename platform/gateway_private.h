@@ -134,6 +134,9 @@ struct queue *gateway_resume_queue(struct gateway *gateway);
 /* Judges what came while no daemon lived, by the rules that are still those of
  * the last one. */
 void gateway_judge_waiting(struct gateway *gateway);
+/* Whether the last daemon's backend is known and still wanted: to try others
+ * would end what is queued. */
+bool gateway_keeps_backend(const struct gateway *gateway);
 /* Leaves the queue with the service manager. */
 void gateway_store_queue(struct gateway *gateway);
 
