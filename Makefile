@@ -20,9 +20,13 @@ MANDIR ?= $(PREFIX)/share/man
 
 # --- flags -----------------------------------------------------------------
 
-# Those of the given flags that this compiler knows.
-known = $(shell for flag in $(1); do $(CC) -Werror $$flag -S -x c /dev/null \
-	-o /dev/null >/dev/null 2>&1 && printf '%s ' "$$flag"; done)
+# Those of the given flags that this compiler knows, and of whose work its
+# assembler does not complain: on MIPS it does about probed stack frames.
+FRAME = void $(1)(void); void $(1)(void) { char bytes[40000]; use(bytes); }
+FRAMES := void use(char *); $(call FRAME,f) $(call FRAME,g)
+known = $(shell for flag in $(1); do echo '$(FRAMES)' | $(CC) -Werror \
+	-Wa,--fatal-warnings $$flag -c -x c -o /dev/null - >/dev/null 2>&1 && \
+	printf '%s ' "$$flag"; done)
 
 WARNINGS := $(call known,-Wall -Wextra -Wshadow -Wcast-align=strict \
 	-Wformat=2 -Wstrict-prototypes -Wmissing-prototypes -Wvla)

@@ -276,7 +276,7 @@ static bool read_batch(struct queue_way *way, uint64_t now_ms)
 
 void queue_read_following(struct watch *watch, uint32_t events)
 {
-	struct queue_way *way = (struct queue_way *)watch;
+	struct queue_way *way = (struct queue_way *)(void *)watch;
 	uint64_t now_ms = loop_now_ms(way->queue->loop);
 
 	(void)events;
@@ -289,7 +289,7 @@ void queue_read_following(struct watch *watch, uint32_t events)
  * not starved: they get every FOLLOWING_FIRST + 1st batch. */
 void queue_read_opening(struct watch *watch, uint32_t events)
 {
-	struct queue_way *way = (struct queue_way *)watch;
+	struct queue_way *way = (struct queue_way *)(void *)watch;
 	struct queue_way *following = &way->queue->ways[QUEUE_FOLLOWING];
 	uint64_t now_ms = loop_now_ms(way->queue->loop);
 	int batches = 0;
