@@ -109,6 +109,12 @@ struct nat_result nat_error_inbound(struct nat_work *work)
 	return deliver(work);
 }
 
+static bool is_inside(const struct nat *nat, uint32_t addr)
+{
+	return nat_in_prefixes(nat->config->inside, nat->config->inside_count,
+			       addr);
+}
+
 /* What is not ours may go on, unless an inside address would leave in its
  * quote. */
 static struct nat_result not_quoted(struct nat_work *work,
@@ -116,11 +122,9 @@ static struct nat_result not_quoted(struct nat_work *work,
 				    enum nat_drop drop)
 {
 	struct nat *nat = work->nat;
-	const struct nat_config *config = nat->config;
 	bool ours = work->packet->path == NAT_PATH_OUTBOUND;
 
-	if (!ours &&
-	    !nat_in_prefixes(config->inside, config->inside_count, quote->dst))
+	if (!ours && !is_inside(nat, quote->dst) && !is_inside(nat, quote->src))
 		return nat_untouched(nat);
 	return nat_drop(nat, drop);
 }
@@ -141,7 +145,9 @@ struct nat_result nat_error_outbound(struct nat_work *work)
 		drop = NAT_DROP_NO_UPLINK;
 	if (drop)
 		return not_quoted(work, &quote, drop);
-	mapping = quoted_inside(work, &quote);
+	/* What an inside host has sent did not come to another one through us:
+	 * its address would leave in the quote. */
+	mapping = is_inside(nat, quote.src) ? 0 : quoted_inside(work, &quote);
 	if (!mapping)
 		return not_quoted(work, &quote, NAT_DROP_NO_SESSION);
 	nat_rewrite_quote_destination(&work->p, &quote, nat->uplink,

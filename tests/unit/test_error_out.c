@@ -78,6 +78,26 @@ static void test_outbound_unknown(void)
 	engine_free(&lab.engine);
 }
 
+/* A host makes up an error to anyone about what another one has sent it. */
+static void test_quoted_neighbour(void)
+{
+	struct error error = { .src = INSIDE_1, .dst = PEER_2, .type = 3 };
+	struct packet about;
+	struct lab lab;
+
+	answered(&lab, NAT_PROTO_UDP, 0);
+	packet_udp(&about, flow_of(INSIDE_2, 7000, INSIDE_1, 5000), NULL, 9);
+	ASSERT_DROPPED(complain(&lab, NAT_PATH_OUTBOUND, error, &about),
+		       NAT_DROP_NO_SESSION);
+	error.src = UPLINK;
+	ASSERT_DROPPED(complain(&lab, NAT_PATH_ERROR_OUT, error, &about),
+		       NAT_DROP_NO_SESSION);
+	packet_udp(&about, flow_of(INSIDE_2, 7000, PEER_1, 5000), NULL, 9);
+	ASSERT_DROPPED(complain(&lab, NAT_PATH_ERROR_OUT, error, &about),
+		       NAT_DROP_NO_SESSION);
+	engine_free(&lab.engine);
+}
+
 /* --- from the router itself --------------------------------------------------------- */
 
 static struct error from_router(void)
@@ -248,6 +268,8 @@ static const struct test tests[] = {
 	  test_outbound_uninvited },
 	{ "an error from inside about nothing known is refused",
 	  test_outbound_unknown },
+	{ "RFC 5508 REQ-5: no inside source leaves in a quote",
+	  test_quoted_neighbour },
 	{ "the router's error about a delivered packet is translated",
 	  test_error_out },
 	{ "other packets of the router leave as they are",
