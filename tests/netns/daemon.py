@@ -16,6 +16,9 @@ PORTICOD = os.path.join(BUILD, "porticod")
 PORTICO = os.path.join(BUILD, "portico")
 # The kind of rules that "auto" must choose here, where that is known.
 BACKEND = os.environ.get("PORTICO_TEST_BACKEND")
+# What every daemon's configuration holds where its test says nothing else, as
+# JSON (tests/coverage).
+COMMON = json.loads(os.environ.get("PORTICO_TEST_CONFIG", "{}"))
 
 
 def merge(base, changes):
@@ -43,9 +46,9 @@ class Daemon:
         self.control = os.path.join(directory, "portico.sock")
         self.control_read = os.path.join(directory, "monitor.sock")
         self.state = os.path.join(directory, "state")
-        self.base = merge(base, {"control": self.control,
-                                 "control_read": self.control_read,
-                                 "state": self.state})
+        self.base = merge(merge(COMMON, base), {
+            "control": self.control, "control_read": self.control_read,
+            "state": self.state})
         self.configure(config)
 
     def configure(self, config):
