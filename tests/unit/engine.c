@@ -5,6 +5,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "judge.h"
 #include "suite.h"
 
 #define START_MS 1000000U
@@ -149,130 +150,12 @@ void engine_free(struct engine *engine)
 
 /* --- judging ------------------------------------------------------------ */
 
-struct trial {
-	struct engine *engine;
-	enum nat_path path;
-	const uint8_t *before;
-	const uint8_t *after;
-	uint32_t length;
-	struct nat_result result;
-	struct nat_stats stats_before;
-	struct nat_stats stats_after;
-};
-
-static const char *mark_wrong(const struct trial *trial)
+static void judge(const struct engine *engine, const struct trial *trial)
 {
-	static const enum nat_mark marks[NAT_PATHS] = {
-		[NAT_PATH_INBOUND] = NAT_MARK_INBOUND,
-		[NAT_PATH_OUTBOUND] = NAT_MARK_OUTBOUND,
-		[NAT_PATH_HAIRPIN_IN] = NAT_MARK_HAIRPIN,
-		[NAT_PATH_HAIRPIN_OUT] = NAT_MARK_HAIRPIN,
-		[NAT_PATH_ERROR_OUT] = NAT_MARK_OUTBOUND,
-		[NAT_PATH_LOOPBACK] = NAT_MARK_NONE,
-	};
-	bool marked = trial->result.verdict == NAT_TRANSLATED;
+	const char *wrong = trial_wrong(trial);
 
-	if (trial->result.mark != (marked ? marks[trial->path] : NAT_MARK_NONE))
-		return "the mark is wrong";
-	return NULL;
-}
-
-static const char *counters_wrong(const struct trial *trial)
-{
-	uint64_t untouched = trial->stats_after.untouched_packets -
-			     trial->stats_before.untouched_packets;
-
-	for (int drop = 0; drop < NAT_DROPS; drop++) {
-		uint64_t more = trial->stats_after.drops[drop] -
-				trial->stats_before.drops[drop];
-		bool due = drop != NAT_DROP_NONE &&
-			   drop == (int)trial->result.drop;
-
-		/* Copies that waited in vain are counted when they go. */
-		if (drop == NAT_DROP_FRAGMENT ? more < due : more != due)
-			return "the drop counters do not fit the verdict";
-	}
-	if (untouched != (trial->result.verdict == NAT_UNTOUCHED))
-		return "untouched packets are miscounted";
-	return NULL;
-}
-
-/* Waits for the first fragment of its datagram. */
-static bool later_fragment(const uint8_t *ip)
-{
-	return packet_get16(ip + 6) & 0x1fff;
-}
-
-static const char *verdict_wrong(const struct trial *trial)
-{
-	const struct nat_result *result = &trial->result;
-
-	if (result->verdict > NAT_CONSUMED || result->drop >= NAT_DROPS)
-		return "there is no such verdict or reason";
-	if ((result->verdict == NAT_DROPPED) != (result->drop != NAT_DROP_NONE))
-		return "verdict and reason contradict each other";
-	if (result->verdict == NAT_CONSUMED && !result->answer_length &&
-	    !later_fragment(trial->before))
-		return "a packet was consumed without an answer";
-	if (result->answer_length > NAT_ANSWER_MAX ||
-	    !result->answer != !result->answer_length)
-		return "the answer's length is wrong";
-	if (result->answer_length && result->verdict != NAT_DROPPED &&
-	    result->verdict != NAT_CONSUMED)
-		return "an answer to a packet that goes on";
-	if (result->answer_length)
-		return packet_wrong(result->answer, result->answer_length);
-	return NULL;
-}
-
-static bool complete(const struct trial *trial)
-{
-	return trial->engine->checksum == NAT_CHECKSUM_COMPLETE;
-}
-
-/* Only such a packet may keep its id (RFC 6864). */
-static bool atomic(const uint8_t *ip)
-{
-	return (packet_get16(ip + 6) & 0x7fff) == 0x4000;
-}
-
-static const char *bytes_wrong(const struct trial *trial)
-{
-	const uint8_t *before = trial->before, *after = trial->after;
-
-	if (trial->result.verdict != NAT_TRANSLATED)
-		return memcmp(before, after, trial->length) ?
-			       "a packet that was not translated has changed" :
-			       NULL;
-	if (memcmp(before, after, 4) || memcmp(before + 6, after + 6, 4))
-		return "a header field has changed";
-	if (atomic(before) && memcmp(before + 4, after + 4, 2))
-		return "the id of an unfragmentable packet has changed";
-	if (packet_ip_good(before, trial->length) &&
-	    !packet_ip_good(after, trial->length))
-		return "the header checksum is wrong";
-	if ((trial->path == NAT_PATH_OUTBOUND ||
-	     trial->path == NAT_PATH_ERROR_OUT ||
-	     trial->path == NAT_PATH_HAIRPIN_OUT) &&
-	    packet_get32(after + 12) != nat_uplink(trial->engine->nat))
-		return "a packet left with another source than the uplink";
-	if (complete(trial) && !packet_wrong(before, trial->length))
-		return packet_wrong(after, trial->length);
-	return NULL;
-}
-
-static void judge(struct trial *trial)
-{
-	const char *wrong = verdict_wrong(trial);
-
-	if (!wrong)
-		wrong = mark_wrong(trial);
-	if (!wrong)
-		wrong = counters_wrong(trial);
-	if (!wrong)
-		wrong = bytes_wrong(trial);
-	if (!wrong && !trial->engine->unproven)
-		wrong = nat_check(trial->engine->nat);
+	if (!wrong && !engine->unproven)
+		wrong = nat_check(engine->nat);
 	CU_ASSERT_PTR_NULL(wrong);
 	if (!wrong)
 		return;
@@ -290,7 +173,8 @@ struct nat_result engine_translate(struct engine *engine, uint8_t *data,
 				     .length = length,
 				     .path = path,
 				     .checksum = engine->checksum };
-	struct trial trial = { .engine = engine,
+	struct trial trial = { .nat = engine->nat,
+			       .checksum = engine->checksum,
 			       .path = path,
 			       .before = data,
 			       .after = exact,
@@ -304,7 +188,7 @@ struct nat_result engine_translate(struct engine *engine, uint8_t *data,
 	nat_stats(engine->nat, &trial.stats_after);
 	CU_ASSERT_PTR_EQUAL(packet.data, exact);
 	CU_ASSERT_EQUAL(packet.length, length);
-	judge(&trial);
+	judge(engine, &trial);
 	memcpy(data, exact, length);
 	free(exact);
 	return trial.result;
