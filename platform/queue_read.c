@@ -285,23 +285,21 @@ void queue_read_following(struct watch *watch, uint32_t events)
 			return;
 }
 
-/* Connections that exist are served before each batch of newcomers, which are
- * not starved: they get every FOLLOWING_FIRST + 1st batch. */
+/* While newcomers fill their batches, connections that exist are served before
+ * each further one. Newcomers are not starved: they get every
+ * FOLLOWING_FIRST + 1st batch. */
 void queue_read_opening(struct watch *watch, uint32_t events)
 {
 	struct queue_way *way = (struct queue_way *)(void *)watch;
 	struct queue_way *following = &way->queue->ways[QUEUE_FOLLOWING];
 	uint64_t now_ms = loop_now_ms(way->queue->loop);
 	int batches = 0;
-	bool more;
 
 	(void)events;
-	do {
+	while (read_batch(way, now_ms) && ++batches < BATCHES_PER_WAKEUP)
 		for (int i = 0; i < FOLLOWING_FIRST; i++, batches++)
 			if (!read_batch(following, now_ms))
 				break;
-		more = read_batch(way, now_ms);
-	} while (more && ++batches < BATCHES_PER_WAKEUP);
 }
 
 void queue_judge_waiting(struct queue *queue)
