@@ -134,8 +134,9 @@ PACKAGES := gcc libc6-dev make pkg-config libmnl-dev libnetfilter-queue-dev \
 	conntrack busybox systemd
 # For lint and format only.
 LINT_PACKAGES := binutils clang-format cppcheck
-# For check-vm only.
-VM_PACKAGES := qemu-system-x86 cpio kmod xz-utils
+# For check-vm only. VM_WORDS: only the tests whose "file.name" contains one.
+VM_WORDS ?=
+VM_PACKAGES := qemu-system-x86 cpio kmod xz-utils ppp pppoe
 
 # Where the network tests find the programs.
 export PORTICO_BUILD = $(abspath $(BUILD))
@@ -150,7 +151,7 @@ check: deps ## build, run every test
 check-vm: deps ## run the network tests on Debian's kernel in qemu (as root)
 	@tests/deps $(VM_PACKAGES)
 	+@$(MAKE) --no-print-directory all tests
-	@tests/vm/run
+	@tests/vm/run $(VM_WORDS)
 
 check-long: deps ## what takes too long for check (as root)
 	+@$(MAKE) --no-print-directory all tests
