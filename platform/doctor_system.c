@@ -13,6 +13,7 @@
 #include <time.h>
 #include <unistd.h>
 
+#include "queue.h"
 #include "sockets.h"
 #include "sysctl.h"
 
@@ -246,10 +247,10 @@ static bool find_listener(const char *listing, unsigned number, unsigned *port)
 	return false;
 }
 
-void doctor_queue(const struct doctor_context *context, const char *listing,
-		  struct doctor_report *report)
+static void one_queue(const struct doctor_context *context, const char *listing,
+		      unsigned number, struct doctor_report *report)
 {
-	unsigned number = context->config->queue.number, port;
+	unsigned port;
 	bool found = find_listener(listing, number, &port);
 	char who[96];
 
@@ -268,6 +269,15 @@ void doctor_queue(const struct doctor_context *context, const char *listing,
 		   "stop it, or set another queue.number in the configuration",
 		   "queue %u is taken by %s: the daemon cannot start", number,
 		   who);
+}
+
+void doctor_queue(const struct doctor_context *context, const char *listing,
+		  struct doctor_report *report)
+{
+	unsigned number = context->config->queue.number;
+
+	for (int lane = 0; lane < QUEUE_LANES; lane++)
+		one_queue(context, listing, number + (unsigned)lane, report);
 }
 
 static void examine_queue(const struct doctor_context *context,

@@ -40,7 +40,7 @@ BAD = [
     ({"behaviour": {"refuse_code": 99}}, "behaviour.refuse_code"),
     ({"exempt": ["10.8.0.1/16"]}, "exempt"),
     ({"exempt": ["10.8.0.0/33"]}, "exempt"),
-    ({"queue": {"number": 65536}}, "queue.number"),
+    ({"queue": {"number": 65535}}, "queue.number"),
     ({"queue": {"batch": 0}}, "queue.batch"),
     ({"queue": {"mark": "0x05000000"}}, "queue.mark"),
     ({"queue": {"mark": "blue"}}, "queue.mark"),

@@ -204,7 +204,7 @@ static void test_other_values(void)
 		" \"filtering\": {\"udp\": \"address-and-port-dependent\"},\n"
 		" \"behaviour\": {\"hairpin\": false, \"refuse_code\": 1,\n"
 		"  \"martians_extra\": [\"198.18.0.0/15\", \"10.0.0.1\"]},\n"
-		" \"queue\": {\"number\": 65535, \"gso\": true, \"mark\": 3},\n"
+		" \"queue\": {\"number\": 65534, \"gso\": true, \"mark\": 3},\n"
 		" \"rules\": \"iptables\", \"forward_accept\": \"insert\",\n"
 		" \"mss\": \"off\", \"control\": \"/c\"}");
 
@@ -230,7 +230,7 @@ static void test_other_values(void)
 	CU_ASSERT_EQUAL_FATAL(config->nat.martian_count, 2);
 	CU_ASSERT_EQUAL(config->nat.martians[1].addr, 0x0a000001);
 	CU_ASSERT_EQUAL(config->nat.martians[1].length, 32);
-	CU_ASSERT_EQUAL(config->queue.number, 65535);
+	CU_ASSERT_EQUAL(config->queue.number, 65534);
 	CU_ASSERT_EQUAL(config->queue.gso, CONFIG_GSO_ON);
 	CU_ASSERT_EQUAL(config->queue.mark, 3);
 	CU_ASSERT_EQUAL(config->rules, CONFIG_RULES_IPTABLES);

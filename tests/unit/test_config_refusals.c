@@ -172,7 +172,7 @@ static void test_ranges_of_numbers(void)
 		{ "{\"fragments\": {\"seconds\": 121}}", 1, "fragments.seconds",
 		  "121" },
 		{ "{\"queue\": {\"number\": 65536}}", 1, "queue.number",
-		  "from 0 to 65535" },
+		  "from 0 to 65534" },
 		{ "{\"queue\": {\"batch\": 65}}", 1, "queue.batch", "65" },
 		{ "{\"behaviour\": {\"refuse_code\": 3}}", 1,
 		  "behaviour.refuse_code", "3, expected 13 or 1" },

@@ -259,7 +259,8 @@ static void test_rules_gone(void)
 
 static const char listing[] =
 	"    7   4242     0 2 65531     0     0        9  1\n"
-	"  100 4000000    0 2 65531     0     0        0  1\n";
+	"  100 4000000    0 2 65531     0     0        0  1\n"
+	"  101 4000001    0 2 65531     0     0        0  1\n";
 
 static enum doctor_level queue_level(bool daemon_runs, unsigned number,
 				     const char *words)
@@ -282,6 +283,10 @@ static void test_queue(void)
 {
 	CU_ASSERT_EQUAL(queue_level(true, 100, "has its listener"), DOCTOR_OK);
 	CU_ASSERT_EQUAL(queue_level(true, 0, "nobody listens"), DOCTOR_FAIL);
+	/* There are two. */
+	CU_ASSERT_EQUAL(queue_level(true, 101, "nobody listens on queue 102"),
+			DOCTOR_FAIL);
+	CU_ASSERT_EQUAL(queue_level(false, 6, "queue 7 is taken"), DOCTOR_FAIL);
 	CU_ASSERT_EQUAL(queue_level(true, 10, "nobody listens"), DOCTOR_FAIL);
 	CU_ASSERT_EQUAL(queue_level(false, 100,
 				    "taken by netlink port 4000000"),
