@@ -82,6 +82,7 @@ uint32_t nat_expire(struct nat *nat, uint64_t now_ms, uint32_t max)
 
 	if (!nat->config)
 		return 0;
+	now_ms = nat_clock(nat, now_ms);
 	for (int timer = 0; timer < NAT_LISTS; timer++)
 		for (uint32_t looked = 0; looked < max && ended < max; looked++)
 			if (!expire_oldest(nat, (enum nat_timer)timer, now_ms,

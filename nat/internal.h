@@ -147,6 +147,7 @@ struct nat {
 	struct nat_list host_idle;
 	uint32_t hosts_live;
 	uint64_t swept_ms; /* when expiry last ran */
+	uint64_t clock_ms; /* the latest time heard of */
 
 	struct nat_ports *ports; /* by pool */
 	uint32_t used[NAT_POOLS]; /* ports of dynamic mappings */
@@ -166,6 +167,15 @@ struct nat {
 	struct nat_stats stats; /* only the counters of it */
 	uint8_t answer[NAT_ANSWER_MAX];
 };
+
+/* Time never goes back: lists and buckets rely on it. An earlier one than has
+ * been heard of counts as that one, until it has caught up. */
+static inline uint64_t nat_clock(struct nat *nat, uint64_t now_ms)
+{
+	if (now_ms > nat->clock_ms)
+		nat->clock_ms = now_ms;
+	return nat->clock_ms;
+}
 
 /* One packet on its way through the engine. */
 struct nat_work {

@@ -196,7 +196,7 @@ struct nat *nat_lay(const struct nat_limits *limits,
 	nat->host_slots.limit = limits->hosts;
 	nat->tagged_slots.limit = limits->tagged;
 	nat->answers.stamp_ms = now_ms;
-	nat->swept_ms = now_ms;
+	nat->swept_ms = nat->clock_ms = now_ms;
 	return nat;
 }
 

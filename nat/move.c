@@ -141,6 +141,7 @@ uint32_t nat_set_uplink(struct nat *nat, uint32_t addr, uint64_t now_ms)
 {
 	uint32_t next, ended = 0, old = nat->header->uplink;
 
+	now_ms = nat_clock(nat, now_ms);
 	nat->uplink = addr;
 	if (!addr || addr == old)
 		return 0;

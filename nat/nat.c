@@ -57,6 +57,11 @@
  * ceased to, and is believed only if it fits. What is lost is counted, and its
  * outside port rests as if the mapping had ended now.
  *
+ * Time is the caller's and never goes back: an earlier now_ms than the latest one
+ * counts as that. A jump forward ends what is over, 32 sessions before each
+ * packet and the rest in the caller's next sweeps; until then a session that is
+ * over is found to be so when it is asked for.
+ *
  * Shares. Every host can always have config->host_guaranteed mappings, with a
  * port and a session each, also one that appears only now. Let G be that
  * number, H limits.hosts, N the size of a table or pool, and U the sum of
@@ -185,6 +190,7 @@ static uint32_t add_forwards(struct nat *nat, uint64_t now_ms)
 uint32_t nat_configure(struct nat *nat, const struct nat_config *config,
 		       uint64_t now_ms)
 {
+	now_ms = nat_clock(nat, now_ms);
 	for (int pool = 0; pool < NAT_POOLS; pool++)
 		nat_ports_allow(&nat->ports[pool], &config->pool[pool],
 				&config->low_only);
@@ -198,6 +204,7 @@ uint32_t nat_flush_host(struct nat *nat, uint32_t addr, uint64_t now_ms)
 {
 	uint32_t slot, next, ended = 0;
 
+	now_ms = nat_clock(nat, now_ms);
 	nat_fragment_forget(nat, addr);
 	for (slot = nat->mapping_live.head; slot; slot = next) {
 		next = nat->mapping_links[slot].next;
@@ -287,14 +294,14 @@ struct nat_result nat_translate(struct nat *nat, struct nat_packet *packet,
 {
 	struct nat_work work = { .nat = nat,
 				 .packet = packet,
-				 .now_ms = now_ms };
+				 .now_ms = nat_clock(nat, now_ms) };
 	enum nat_drop drop;
 
 	if (!nat->config)
 		return nat_drop(nat, NAT_DROP_NO_UPLINK);
-	if (now_ms != nat->swept_ms) {
-		nat->swept_ms = now_ms;
-		nat_expire(nat, now_ms, SWEEP);
+	if (work.now_ms != nat->swept_ms) {
+		nat->swept_ms = work.now_ms;
+		nat_expire(nat, work.now_ms, SWEEP);
 	}
 	drop = nat_parse(packet, &work.p);
 	if (drop)
@@ -311,6 +318,7 @@ bool nat_next_output(struct nat *nat, uint64_t now_ms, const uint8_t **packet,
 {
 	if (!nat->config)
 		return false;
+	now_ms = nat_clock(nat, now_ms);
 	*packet = nat_fragment_output(nat, length);
 	if (!*packet)
 		*packet = nat_late_output(nat, now_ms, length);
