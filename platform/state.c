@@ -76,14 +76,22 @@ static int map_file(struct state *state, int fd)
 	return 0;
 }
 
-/* Pages are resident, and kept from swap, as they come into use, not because
- * the start has looked at them all. */
+/* Pages are resident as they come into use, not because the start has looked
+ * at them all. */
 static void settle(const struct state *state)
 {
 	(void)madvise(state->records, state->bytes, MADV_DONTNEED);
+}
+
+/* What is resident is kept from swap, where that is allowed: a packet waits for
+ * no disk, however short memory is. */
+static void keep(void *block, size_t bytes)
+{
 #ifdef SYS_mlock2
-	(void)syscall(SYS_mlock2, state->records, state->bytes,
-		      1 /* MLOCK_ONFAULT */);
+	(void)syscall(SYS_mlock2, block, bytes, 1 /* MLOCK_ONFAULT */);
+#else
+	(void)block;
+	(void)bytes;
 #endif
 }
 
@@ -326,6 +334,10 @@ struct nat *state_open(struct state *state, const char *path,
 		munmap(old.block, old.bytes);
 	if (nat && !err)
 		settle(state);
+	if (nat) {
+		keep(state->records, state->bytes);
+		keep(indices, indices_bytes);
+	}
 	return nat;
 }
 

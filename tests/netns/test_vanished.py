@@ -1,0 +1,149 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
+"""What the daemon relies on goes away: the packet filter's program, the
+directory of the table, memory. Traffic goes on, somebody is told, and it recovers."""
+import os
+import resource
+
+from lab import E, L1, L2, R1
+from netns import wait_for
+from tools import Who, all_rules, ask, ask_tcp, limit
+
+# Outside the pool: it needs other rules.
+FORWARDS = [{"name": "web", "proto": "udp", "outside": 80, "to": f"{L1}:80"}]
+OWN_MOUNTS = ["unshare", "-m", "sh", "-c", 'exec "$@"', "sh"]
+SAID = "rules could not be loaded"
+# Somebody takes away what untracks and queues, not the guard.
+FLUSH = {"nftables": "nft flush chain ip portico raw_track",
+         "iptables-nft": "iptables-nft -t raw -F PORTICO-HAIRPIN",
+         "iptables-legacy": "iptables-legacy -t raw -F PORTICO-HAIRPIN"}
+
+
+def warned(lab, word=SAID):
+    return [w for w in lab.portico("status")["warnings"] if word in w]
+
+
+@limit(90)
+def test_without_the_filter_program_traffic_goes_on(lab):
+    lab.need_portico()
+    try:
+        lab.start(fresh=True, wrap=OWN_MOUNTS)
+        inside = ["nsenter", "-t", lab.daemon.process.pid, "-m"]
+        before = all_rules(lab.gw)
+        backend = lab.portico("status")["backend"]
+        with Who(lab.wan, udp=[(R1, 7501)], tcp=[(R1, 7501)]):
+            udp, tcp = lab.lan1.udp(L1, 5501), lab.lan1.tcp((R1, 7501))
+            seen = [ask(udp, (R1, 7501)), ask_tcp(tcp)]
+            lab.gw.run(*inside, "mount", "-t", "tmpfs", "none", "/usr/sbin")
+            # Asked for other rules: refused in words, nothing changes.
+            lab.daemon.configure({"forwards": FORWARDS})
+            done = lab.daemon.run("reload", check=False)
+            assert done.returncode == 1 and done.stderr, done
+            assert all_rules(lab.gw) == before
+            assert warned(lab), lab.portico("status")["warnings"]
+            # Somebody takes rules away meanwhile.
+            lab.gw.run(*FLUSH[backend].split())
+            new = lab.lan2.udp(L2)
+            if backend != "nftables":  # there nothing is queued any more
+                assert [ask(udp, (R1, 7501)), ask_tcp(tcp)] == seen
+                assert ask(new, (R1, 7501))
+            assert lab.daemon.alive() and warned(lab)
+            # One try in ten seconds: the log stays short.
+            assert lab.daemon.log().count("not loaded") == 1, lab.daemon.log()
+            lab.gw.run(*inside, "umount", "/usr/sbin")
+            wait_for("the rules", lambda: not warned(lab), 25)
+            wait_for("all of them", lambda: all_rules(lab.gw) == before, 10)
+            assert [ask(udp, (R1, 7501)), ask_tcp(tcp)] == seen
+            for sock in (udp, tcp, new):
+                sock.close()
+    finally:
+        lab.stop()
+        lab.remove_guard()
+
+
+def test_without_the_filter_program_it_does_not_start(lab):
+    lab.need_portico()
+    lab.stop()
+    daemon = lab.second_daemon()
+    daemon.wrap = ["unshare", "-m", "sh", "-c",
+                   'mount -t tmpfs none /usr/sbin && exec "$@"', "sh"]
+    daemon.start(ready=None)
+    assert daemon.process.wait(20) == 1
+    last = daemon.log().strip().split("\n")[-1]
+    assert "no packet filter here can queue packets" in last, last
+
+
+def check_in_memory(lab, word, state, wrap=()):
+    """The table lies in memory alone, which is told; traffic is served."""
+    lab.need_portico()
+    lab.start(fresh=True, state=state, wrap=wrap)
+    found = warned(lab, "state: ")
+    assert len(found) == 1 and word in found[0], found
+    with Who(lab.wan, udp=[(R1, 7502)]):
+        sock = lab.lan1.udp(L1, 5502)
+        assert ask(sock, (R1, 7502)) == f"{E}:5502"
+        sock.close()
+    lab.stop()
+    return found[0]
+
+
+def test_a_missing_state_directory_is_told(lab):
+    return check_in_memory(lab, "No such file",
+                           os.path.join(lab.directory, "none/here/state"))
+
+
+def test_a_read_only_state_directory_is_told(lab):
+    place = os.path.join(lab.directory, "frozen")
+    os.makedirs(place, exist_ok=True)
+    return check_in_memory(lab, "Read-only", f"{place}/state", [
+        "unshare", "-m", "sh", "-c", f"mount -t tmpfs -o ro none {place} && "
+        'exec "$@"', "sh"])
+
+
+def vm_bytes(pid):
+    with open(f"/proc/{pid}/status") as file:
+        return 1024 * next(int(line.split()[1]) for line in file
+                           if line.startswith("VmSize:"))
+
+
+def open_many(space, count, first):
+    """As many sockets, each a mapping; those that are answered."""
+    socks = [space.udp(L2, first + n) for n in range(count)]
+    try:
+        return sum(bool(ask(sock, (R1, 7503))) for sock in socks)
+    finally:
+        for sock in socks:
+            sock.close()
+
+
+@limit(90)
+def test_without_memory_packets_go_on(lab):
+    """Not a byte more for the daemon: requests may be cut off, packets do not
+    notice, and it is as before when there is memory again."""
+    lab.need_portico()
+    lab.start(fresh=True)
+    pid = lab.daemon.process.pid
+    with Who(lab.wan, udp=[(R1, 7503)], tcp=[(R1, 7503)]):
+        udp, tcp = lab.lan1.udp(L1, 5503), lab.lan1.tcp((R1, 7503))
+        seen = [ask(udp, (R1, 7503)), ask_tcp(tcp)]
+        assert open_many(lab.lan2, 200, 6000) == 200
+        old = resource.prlimit(pid, resource.RLIMIT_AS)
+        resource.prlimit(pid, resource.RLIMIT_AS, (vm_bytes(pid), old[1]))
+        answered = 0
+        for _ in range(5):
+            for verb in ("status", "mappings", "sessions", "hosts", "rules"):
+                done = lab.daemon.run("--json", verb, check=False)
+                answered += done.returncode == 0
+        # Rules that must change need a program, and memory to start it.
+        lab.daemon.configure({"forwards": FORWARDS})
+        lab.daemon.run("reload", check=False)
+        assert open_many(lab.lan2, 200, 7000) == 200
+        assert [ask(udp, (R1, 7503)), ask_tcp(tcp)] == seen
+        assert lab.daemon.alive()
+        resource.prlimit(pid, resource.RLIMIT_AS, old)
+        wait_for("the rules", lambda: not warned(lab), 25)
+        assert lab.daemon.run("reload").returncode == 0
+        assert len(lab.portico("mappings")["mappings"]) >= 400
+        udp.close()
+        tcp.close()
+    lab.stop()
+    return f"{answered} of 25 requests were answered meanwhile"
