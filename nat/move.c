@@ -256,11 +256,11 @@ static uint32_t tell_session(struct nat *nat, uint32_t slot, uint64_t now_ms)
 			return 0;
 		if (!tell->reset && session->traits[NAT_INSIDE].known) {
 			tell->reset = true;
-			nat->stats.move_resets += !again;
 			return nat_build_segment(nat, slot, TCP_RST,
 						 session->end[NAT_INSIDE].ack);
 		}
 		tell->asked = true;
+		nat->stats.move_told += !again;
 		return tell_question(nat, slot);
 	}
 	if (again || !tell->queries || tell->asked ||

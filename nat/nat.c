@@ -224,6 +224,11 @@ uint32_t nat_uplink(const struct nat *nat)
 	return nat->uplink;
 }
 
+uint32_t nat_known_uplink(const struct nat *nat)
+{
+	return nat->header->uplink;
+}
+
 void nat_set_bound(struct nat *nat, enum nat_pool pool,
 		   const struct nat_portset *bound)
 {

@@ -77,7 +77,7 @@ static void look_around(struct cli_scene *scene)
 	scene->network = network_open(
 		scene->loop, scene->devices.uplink,
 		(const char(*)[IFNAMSIZ])(const void *)scene->devices.inside,
-		scene->devices.inside_count, scene->config->uplink_address,
+		scene->devices.inside_count, scene->config->uplink_address, 0,
 		ignore_change, NULL);
 }
 

@@ -248,6 +248,7 @@ static int open_network(struct gateway *g, char *error, size_t size)
 				  (const char(*)[IFNAMSIZ])devices.inside,
 				  devices.inside_count,
 				  g->config->uplink_address,
+				  nat_known_uplink(g->nat),
 				  gateway_network_changed, g);
 	err = g->network ? 0 : -errno;
 	if (!g->config->uplink_device[0] || !g->config->inside_count) {
@@ -307,8 +308,12 @@ static int begin(struct gateway *g, char *error, size_t size)
 
 static int start(struct gateway *g, char *error, size_t size)
 {
-	int err = begin(g, error, size);
+	int err = gateway_move_open(g);
 
+	if (err)
+		return gateway_say(error, size, err, "timer: %s",
+				   strerror(-err));
+	err = begin(g, error, size);
 	if (err)
 		return err;
 	gateway_set_redirects(g);
@@ -366,6 +371,7 @@ static void free_all(struct gateway *g)
 		loop_remove(g->loop, &g->tick);
 		close(g->tick.fd);
 	}
+	gateway_move_close(g);
 	if (g->queue)
 		queue_close(g->queue);
 	if (g->network)
@@ -397,6 +403,7 @@ struct gateway *gateway_open(struct loop *loop, struct config *config,
 	g->loop = loop;
 	g->config = config;
 	g->tick.fd = -1;
+	g->pace.fd = -1;
 	g->state.fd = -1;
 	g->doctor.fd = -1;
 	g->started_ms = loop_clock_ms();

@@ -91,26 +91,33 @@ void gateway_plan_free(struct gateway_plan *plan)
 
 /* --- applying --------------------------------------------------------------- */
 
+/* A local bind that comes later only keeps a port from being handed out anew
+ * (design 4.8). */
+static void read_bound(struct gateway *g, uint32_t addr)
+{
+	int err = sockets_read(addr, &g->bound[0], &g->bound[1]);
+
+	if (err && err != g->bound_error)
+		log_warning("ports", "the router's sockets cannot be read: %s",
+			    strerror(-err));
+	g->bound_error = err;
+	if (err)
+		return;
+	nat_set_bound(g->nat, NAT_POOL_UDP, &g->bound[0]);
+	nat_set_bound(g->nat, NAT_POOL_TCP, &g->bound[1]);
+}
+
+/* What the router is bound to at a new address is known before mappings move
+ * there. */
 static void follow_uplink(struct gateway *g,
 			  const struct network_state *network, uint64_t now_ms)
 {
-	uint32_t old = nat_uplink(g->nat);
 	uint32_t addr = network->uplink_addr;
-	uint32_t ended = nat_set_uplink(g->nat, addr, now_ms);
 
 	queue_set_devices(g->queue, network->uplink.index);
-	if (addr == old)
-		return;
-	if (addr)
-		log_info("network", "uplink %s has address %u.%u.%u.%u",
-			 network->uplink.name, addr >> 24, addr >> 16 & 255,
-			 addr >> 8 & 255, addr & 255);
-	else
-		log_warning("network", "uplink %s has no address now",
-			    network->uplink.name);
-	if (ended)
-		log_info("network", "%u mappings of the old address ended",
-			 ended);
+	if (addr != nat_uplink(g->nat))
+		read_bound(g, addr);
+	gateway_move(g, network, now_ms);
 }
 
 void gateway_follow(struct gateway *g, struct gateway_plan *plan)
@@ -147,6 +154,9 @@ void gateway_network_changed(void *context)
 	struct gateway_plan *plan;
 	char error[512];
 
+	/* Nothing leaves from an address that is gone while rules are loaded. */
+	if (nat_uplink(g->nat) != network_state(g->network)->uplink_addr)
+		nat_set_uplink(g->nat, 0, loop_clock_ms());
 	plan = gateway_plan(g, g->config, error, sizeof(error));
 	if (!plan) {
 		log_error("network", "a change cannot be followed: %s", error);
@@ -158,18 +168,7 @@ void gateway_network_changed(void *context)
 	gateway_read_bound(g);
 }
 
-/* A local bind that comes later only keeps a port from being handed out anew
- * (design 4.8). */
 void gateway_read_bound(struct gateway *g)
 {
-	int err = sockets_read(nat_uplink(g->nat), &g->bound[0], &g->bound[1]);
-
-	if (err && err != g->bound_error)
-		log_warning("ports", "the router's sockets cannot be read: %s",
-			    strerror(-err));
-	g->bound_error = err;
-	if (err)
-		return;
-	nat_set_bound(g->nat, NAT_POOL_UDP, &g->bound[0]);
-	nat_set_bound(g->nat, NAT_POOL_TCP, &g->bound[1]);
+	read_bound(g, nat_uplink(g->nat));
 }

@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later
  *
  * What the files of the gateway share: gateway.c (life), gateway_apply.c (from
- * configuration and network to engine and rules), gateway_reload.c,
- * gateway_rules.c (the rules in force), gateway_handover.c (the queue across a
- * restart), gateway_warnings.c.
+ * configuration and network to engine and rules), gateway_move.c (the uplink's
+ * address), gateway_reload.c, gateway_rules.c (the rules in force),
+ * gateway_handover.c (the queue across a restart), gateway_warnings.c.
  */
 #ifndef PORTICO_PLATFORM_GATEWAY_PRIVATE_H
 #define PORTICO_PLATFORM_GATEWAY_PRIVATE_H
@@ -50,6 +50,8 @@ struct gateway {
 	struct sysctl_saved *saved;
 	struct nat_portset bound[2]; /* UDP, TCP: for warnings */
 	struct watch tick;
+	struct watch pace; /* while inside ends are told of a move */
+	uint32_t uplink_shown; /* the address that was last logged */
 	uint64_t started_ms;
 	uint64_t ticks;
 	uint32_t forwards_missing; /* ports the table had no room for */
@@ -105,6 +107,15 @@ void gateway_set_redirects(struct gateway *gateway);
 /* Writes a sentence into error and returns err. */
 int gateway_say(char *error, size_t size, int err, const char *format, ...)
 	__attribute__((format(printf, 4, 5)));
+
+/* --- gateway_move.c --- */
+
+int gateway_move_open(struct gateway *gateway); /* 0 or -errno */
+void gateway_move_close(struct gateway *gateway);
+/* The engine follows the uplink's address; says what became of it, and has the
+ * inside ends told whose connections are cut. */
+void gateway_move(struct gateway *gateway, const struct network_state *network,
+		  uint64_t now_ms);
 
 /* --- gateway_rules.c --- */
 

@@ -29,6 +29,7 @@ struct network {
 	struct loop *loop;
 	struct mnl_socket *socket;
 	uint32_t fixed_addr;
+	uint32_t known_addr; /* the last one in use */
 	void (*changed)(void *context);
 	void *context;
 	struct network_state state;
@@ -68,7 +69,8 @@ static int refresh(struct network *network)
 	if (!rc)
 		rc = uplink_table_read(&table);
 	if (!rc)
-		rc = uplink_state_build(&table, network->fixed_addr, &state);
+		rc = uplink_state_build(&table, network->fixed_addr,
+					network->known_addr, &state);
 	uplink_table_free(&table);
 	if (rc || uplink_state_equal(&network->state, &state)) {
 		state_clear(&state);
@@ -76,6 +78,8 @@ static int refresh(struct network *network)
 	}
 	state_clear(&network->state);
 	network->state = state;
+	if (state.uplink_addr)
+		network->known_addr = state.uplink_addr;
 	return 1;
 }
 
@@ -141,6 +145,7 @@ static int set_names(struct network_state *state, const char *uplink,
 struct network *network_open(struct loop *loop, const char *uplink,
 			     const char (*inside)[IFNAMSIZ],
 			     size_t inside_count, uint32_t fixed_addr,
+			     uint32_t known_addr,
 			     void (*changed)(void *context), void *context)
 {
 	struct network *network = calloc(1, sizeof(*network));
@@ -150,6 +155,7 @@ struct network *network_open(struct loop *loop, const char *uplink,
 		return NULL;
 	network->loop = loop;
 	network->fixed_addr = fixed_addr;
+	network->known_addr = known_addr;
 	network->changed = changed;
 	network->context = context;
 	network->watch.fd = -1;

@@ -53,10 +53,12 @@ int network_choose(char uplink[IFNAMSIZ], char (*inside)[IFNAMSIZ],
 /* Opens the monitor, reads the present state. changed(context) is called from
  * the loop after any difference in the state (coalesced: once per wake-up).
  * fixed_addr: the uplink's address when configured, 0: the device's first
- * global IPv4 address. Returns NULL with errno set. */
+ * global IPv4 address, but the last one in use (known_addr at first, 0: none)
+ * wherever it is among them. Returns NULL with errno set. */
 struct network *network_open(struct loop *loop, const char *uplink,
 			     const char (*inside)[IFNAMSIZ],
 			     size_t inside_count, uint32_t fixed_addr,
+			     uint32_t known_addr,
 			     void (*changed)(void *context), void *context);
 void network_close(struct network *network);
 const struct network_state *network_state(const struct network *network);

@@ -19,16 +19,30 @@ static void find_device(const struct uplink_table *table,
 	device->mtu = link ? link->mtu : 0;
 }
 
-static uint32_t choose_addr(const struct uplink_table *table, unsigned index,
-			    uint32_t fixed_addr)
+static bool has_addr(const struct uplink_table *table, unsigned index,
+		     uint32_t addr)
 {
-	for (size_t i = 0; index && i < table->addr_count; i++) {
+	for (size_t i = 0; i < table->addr_count; i++)
+		if (table->addrs[i].index == index &&
+		    table->addrs[i].local == addr)
+			return true;
+	return false;
+}
+
+/* The configured one or none; else the one in use as long as it is there: a
+ * second one that comes or goes changes nothing; else the first one that is
+ * global and primary, which is the kernel's own choice of a source. */
+static uint32_t choose_addr(const struct uplink_table *table, unsigned index,
+			    uint32_t fixed_addr, uint32_t known_addr)
+{
+	uint32_t wanted = fixed_addr ? fixed_addr : known_addr;
+
+	if (index && wanted && has_addr(table, index, wanted))
+		return wanted;
+	for (size_t i = 0; index && !fixed_addr && i < table->addr_count; i++) {
 		const struct uplink_addr *addr = &table->addrs[i];
 
-		if (addr->index != index)
-			continue;
-		if (fixed_addr ? addr->local == fixed_addr :
-				 addr->global && !addr->secondary)
+		if (addr->index == index && addr->global && !addr->secondary)
 			return addr->local;
 	}
 	return 0;
@@ -138,7 +152,7 @@ static int build_elsewhere(const struct uplink_table *table,
 }
 
 int uplink_state_build(const struct uplink_table *table, uint32_t fixed_addr,
-		       struct network_state *state)
+		       uint32_t known_addr, struct network_state *state)
 {
 	int rc;
 
@@ -146,7 +160,7 @@ int uplink_state_build(const struct uplink_table *table, uint32_t fixed_addr,
 	for (size_t i = 0; i < state->inside_count; i++)
 		find_device(table, &state->inside[i]);
 	state->uplink_addr =
-		choose_addr(table, state->uplink.index, fixed_addr);
+		choose_addr(table, state->uplink.index, fixed_addr, known_addr);
 	state->policy_routing = table->policy_routing;
 	rc = build_inside_nets(table, state);
 	if (!rc)

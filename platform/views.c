@@ -230,6 +230,22 @@ static struct json_object *restored(const struct views_status *status)
 	return object;
 }
 
+static struct json_object *moves(const struct nat_stats *stats)
+{
+	struct json_object *object = json_object_new_object();
+
+	if (!object)
+		return NULL;
+	put_number(object, "count", stats->moves);
+	put_number(object, "mappings", stats->move_mappings);
+	put_number(object, "ports", stats->move_ports);
+	put_number(object, "ended", stats->move_ended);
+	put_number(object, "connections", stats->move_cut);
+	put_number(object, "told", stats->move_told);
+	put_number(object, "untold", stats->move_untold);
+	return object;
+}
+
 static struct json_object *packets(const struct nat_stats *stats)
 {
 	struct json_object *object = json_object_new_object();
@@ -361,5 +377,6 @@ struct json_object *views_status(const struct views_status *status)
 	put(object, "tagged_sessions", use(nat->tagged, nat->tagged_limit));
 	put(object, "restored", restored(status));
 	put(object, "control", control(status->control));
+	put(object, "moves", moves(nat));
 	return object;
 }

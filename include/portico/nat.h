@@ -301,6 +301,8 @@ uint32_t nat_configure(struct nat *nat, const struct nat_config *config,
  * Returns the number of mappings that no port was left for: they have ended. */
 uint32_t nat_set_uplink(struct nat *nat, uint32_t addr, uint64_t now_ms);
 uint32_t nat_uplink(const struct nat *nat);
+/* The last one that was not 0, also an earlier process's; 0: there was none. */
+uint32_t nat_known_uplink(const struct nat *nat);
 
 /* An inside address changes hands (its lease ended): ends its dynamic mappings
  * and all its sessions; its forwards stay (RFC 4787 13). Their ports rest.
@@ -485,7 +487,7 @@ struct nat_stats {
 	uint64_t move_ports; /* of these, with another port */
 	uint64_t move_ended; /* mappings that no port was left for */
 	uint64_t move_cut; /* TCP connections */
-	uint64_t move_resets; /* inside ends told by an RST */
+	uint64_t move_told; /* inside ends told of it */
 	uint64_t move_untold; /* not told in time: too many at once */
 };
 

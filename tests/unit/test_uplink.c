@@ -224,8 +224,8 @@ static void test_close_in_handler(void)
 	begin(0);
 	lab.changes = 0;
 	lab.stop_on_change = false;
-	to_close = network_open(lab.loop, "wan0", NULL, 0, 0, close_on_change,
-				NULL);
+	to_close = network_open(lab.loop, "wan0", NULL, 0, 0, 0,
+				close_on_change, NULL);
 	CU_ASSERT_PTR_NOT_NULL_FATAL(to_close);
 	add_device("wan0");
 	set_timer(2000);

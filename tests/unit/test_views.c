@@ -170,6 +170,13 @@ static struct json_object *status_of(uint32_t addr, struct nat_stats *nat,
 static struct nat_stats full_stats(void)
 {
 	struct nat_stats stats = {
+		.moves = 2,
+		.move_mappings = 40,
+		.move_ports = 3,
+		.move_ended = 1,
+		.move_cut = 9,
+		.move_told = 8,
+		.move_untold = 1,
 		.mappings = 1,
 		.mappings_limit = 2,
 		.sessions = 3,
@@ -229,7 +236,11 @@ static void test_status(void)
 			     "\"user_clients\":0,\"requests\":0,"
 			     "\"client_requests\":7,\"request_bytes\":0,"
 			     "\"idle\":0,\"slow_request\":0,"
-			     "\"slow_answer\":0}}}"));
+			     "\"slow_answer\":0}}"));
+	CU_ASSERT_PTR_NOT_NULL(
+		strstr(text, ",\"moves\":{\"count\":2,\"mappings\":40,"
+			     "\"ports\":3,\"ended\":1,\"connections\":9,"
+			     "\"told\":8,\"untold\":1}}"));
 	json_object_put(object);
 }
 

@@ -103,7 +103,7 @@ void begin(uint32_t fixed_addr)
 	lab.timer.handler = on_timer;
 	CU_ASSERT_EQUAL_FATAL(loop_add(lab.loop, &lab.timer, EPOLLIN), 0);
 	lab.network = network_open(lab.loop, "wan0", inside_names, 2,
-				   fixed_addr, on_changed, &lab);
+				   fixed_addr, 0, on_changed, &lab);
 	CU_ASSERT_PTR_NOT_NULL_FATAL(lab.network);
 }
 

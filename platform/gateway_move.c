@@ -1,0 +1,116 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later
+ *
+ * The uplink's address comes, changes and goes: what is said of it, and the pace
+ * at which the engine tells inside ends that their connections are cut. What is
+ * cut and what goes on is the engine's affair (nat/move.c).
+ */
+#include <errno.h>
+#include <inttypes.h>
+#include <stddef.h>
+#include <string.h>
+#include <sys/epoll.h>
+#include <sys/timerfd.h>
+#include <unistd.h>
+
+#include "gateway_private.h"
+#include "log.h"
+#include "views.h"
+
+#define PACE_MS 10
+
+/* --- telling ---------------------------------------------------------------- */
+
+static void set_pace(struct gateway *g, bool on)
+{
+	const struct timespec pace = { 0, on ? PACE_MS * 1000000L : 0 };
+	const struct itimerspec when = { pace, pace };
+
+	/* Else the tick tells them, slowly. */
+	if (g->pace.fd >= 0 && timerfd_settime(g->pace.fd, 0, &when, NULL))
+		log_warning("network", "the timer of a move: %s",
+			    strerror(errno));
+}
+
+static void on_pace(struct watch *watch, uint32_t events)
+{
+	struct gateway *g =
+		(void *)((char *)watch - offsetof(struct gateway, pace));
+	uint64_t times;
+
+	(void)events;
+	if (read(watch->fd, &times, sizeof(times)) != sizeof(times))
+		return;
+	queue_send_output(g->queue);
+	if (!nat_telling(g->nat))
+		set_pace(g, false);
+}
+
+int gateway_move_open(struct gateway *g)
+{
+	g->pace.handler = on_pace;
+	g->pace.fd =
+		timerfd_create(CLOCK_MONOTONIC, TFD_NONBLOCK | TFD_CLOEXEC);
+	return g->pace.fd < 0 ? -errno : loop_add(g->loop, &g->pace, EPOLLIN);
+}
+
+void gateway_move_close(struct gateway *g)
+{
+	if (g->pace.fd < 0)
+		return;
+	loop_remove(g->loop, &g->pace);
+	close(g->pace.fd);
+	g->pace.fd = -1;
+}
+
+/* --- saying ----------------------------------------------------------------- */
+
+static void say_move(const char *device, uint32_t from, uint32_t to,
+		     const struct nat_stats *before,
+		     const struct nat_stats *after)
+{
+	char old[VIEWS_ADDR_SIZE], new[VIEWS_ADDR_SIZE];
+
+	log_warning("network",
+		    "uplink %s has moved from %s to %s: %" PRIu64
+		    " mappings go on (%" PRIu64 " by another port), %" PRIu64
+		    " ended, %" PRIu64 " TCP connections are cut and told",
+		    device, views_addr(from, old), views_addr(to, new),
+		    after->move_mappings - before->move_mappings,
+		    after->move_ports - before->move_ports,
+		    after->move_ended - before->move_ended,
+		    after->move_cut - before->move_cut);
+}
+
+static void say_address(const char *device, uint32_t addr)
+{
+	char text[VIEWS_ADDR_SIZE];
+
+	if (addr)
+		log_info("network", "uplink %s has address %s", device,
+			 views_addr(addr, text));
+	else
+		log_warning("network",
+			    "uplink %s has no address now: what is there is "
+			    "kept, nothing passes",
+			    device);
+}
+
+void gateway_move(struct gateway *g, const struct network_state *network,
+		  uint64_t now_ms)
+{
+	const char *device = network->uplink.name;
+	uint32_t addr = network->uplink_addr;
+	uint32_t from = nat_known_uplink(g->nat);
+	struct nat_stats before, after;
+
+	nat_stats(g->nat, &before);
+	nat_set_uplink(g->nat, addr, now_ms);
+	nat_stats(g->nat, &after);
+	if (after.moves != before.moves)
+		say_move(device, from, addr, &before, &after);
+	else if (addr != g->uplink_shown)
+		say_address(device, addr);
+	g->uplink_shown = addr;
+	if (nat_telling(g->nat))
+		set_pace(g, true);
+}

@@ -1,0 +1,337 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
+"""The uplink moves to another address: what goes on, who is told."""
+import contextlib
+import resource
+import select
+import socket
+import sys
+import time
+
+from lab import E, L1, L2, R1, R2, Lab
+from netns import wait_for
+from tools import Who, ask, ask_tcp, limit, quiet
+
+
+OTHER = "203.0.113.8"
+
+
+def wait_address(lab, address):
+    wait_for(f"status shows {address}", lambda: lab.portico("status")[
+        "uplink"]["address"] == address, 5)
+
+
+def move(lab, address=OTHER, old=E):
+    """Another address, as a DHCP client or pppd gives it: first none."""
+    lab.gw.ip(f"addr del {old}/24 dev wan0")
+    lab.give_address(address)
+    wait_address(lab, address)
+
+
+def reset(sock, seconds=5):
+    """Seconds until the socket's connection is reset."""
+    began = time.monotonic()
+    sock.settimeout(seconds)
+    try:
+        data = sock.recv(65536)
+    except ConnectionResetError:
+        return time.monotonic() - began
+    raise AssertionError(f"{data!r} came, no reset")
+
+
+def moves(lab):
+    return lab.portico("status")["moves"]
+
+
+def test_udp_keeps_its_port_and_nothing_leaves_from_the_old_address(lab):
+    lab.need_portico()
+    with Lab() as own:
+        own.start()
+        with Who(own.wan, udp=[(R1, 7201), (R2, 7201)]):
+            sock = own.lan1.udp(L1, 5201)
+            seen = ask(sock, (R1, 7201))
+            ask(sock, (R2, 7201))
+            move(own)
+            with own.wan.capture(f"src host {E}") as old:
+                # On its first packet.
+                wanted = seen.replace(E, OTHER)
+                assert ask(sock, (R1, 7201), tries=1) == wanted
+                # The peer that was told of it by the other one comes first.
+                stranger = own.wan.udp(R2, 7202)
+                stranger.sendto(b"found you", (OTHER, 5201))
+                assert sock.recvfrom(100) == (b"found you", (R2, 7202))
+                assert not old.read()
+            assert moves(own)["mappings"] == 1
+            assert "has moved from 203.0.113.7 to 203.0.113.8: 1 mappings" \
+                in own.daemon.log()
+            sock.close()
+            stranger.close()
+        own.check()
+
+
+def test_idle_tcp_ends_are_reset_on_both_roles(lab):
+    """A client inside, and a server inside behind a forward."""
+    lab.need_portico()
+    with Lab() as own:
+        own.start(forwards=[{"name": "web", "proto": "tcp", "outside": 8080,
+                             "to": f"{L2}:80"}])
+        listener = own.lan2.listener(L2, 80)
+        with Who(own.wan, tcp=[(R1, 7203)]):
+            client = own.lan1.tcp((R1, 7203))
+            ask_tcp(client)
+            outsider = own.wan.tcp((E, 8080))
+            server, _ = listener.accept()
+            outsider.sendall(b"hello")
+            assert server.recv(100) == b"hello"
+            move(own)
+            times = [reset(client), reset(server)]
+            # And the next connection is made from the new address.
+            again = own.lan1.tcp((R1, 7203))
+            assert ask_tcp(again).startswith(OTHER + ":")
+            for sock in (client, outsider, server, listener, again):
+                sock.close()
+            status = own.portico("status")
+            assert status["moves"]["connections"] == 2, status
+            assert status["moves"]["told"] == 2, status
+        own.check()
+    return f"after the status: {max(times) * 1000:.0f} ms"
+
+
+def test_an_end_whose_acknowledgement_got_lost_is_reset(lab):
+    """What it has received last we have not seen acknowledged: the RST where
+    we believe its window to be is not enough."""
+    lab.need_portico()
+    with Lab() as own:
+        own.start()
+        listener = own.wan.listener(R1, 7204)
+        client = own.lan1.tcp((R1, 7204))
+        server, _ = listener.accept()
+        client.sendall(b"x")
+        server.recv(1)
+        # Its acknowledgements no longer reach the gateway.
+        own.gw.run("ip", "route", "del", "default")
+        server.sendall(b"y" * 1000)
+        wait_for("the data", lambda: client.recv(
+            4096, socket.MSG_PEEK) == b"y" * 1000)
+        time.sleep(0.3)
+        own.gw.ip(f"addr del {E}/24 dev wan0")
+        own.give_address(OTHER)
+        wait_address(own, OTHER)
+        client.recv(4096)
+        seconds = reset(client)
+        for sock in (client, server, listener):
+            sock.close()
+        own.check()
+    return f"after the status: {seconds * 1000:.0f} ms"
+
+
+def test_a_connection_that_is_being_made_goes_on(lab):
+    lab.need_portico()
+    with Lab() as own:
+        own.start()
+        own.wan.run("iptables", "-A", "INPUT", "-p", "tcp", "--syn", "-j",
+                    "DROP")
+        sock = own.lan1.socket(socket.SOCK_STREAM, bind=(L1, 5205),
+                               timeout=10)
+        sock.setblocking(False)
+        with contextlib.suppress(BlockingIOError):
+            sock.connect((R1, 7205))
+        wait_for("its mapping", lambda: own.mapping(f"{L1}:5205", "tcp"))
+        move(own)
+        own.wan.run("iptables", "-D", "INPUT", "-p", "tcp", "--syn", "-j",
+                    "DROP")
+        with Who(own.wan, tcp=[(R1, 7205)]):
+            _, ready, _ = select.select([], [sock], [], 10)
+            assert ready
+            sock.settimeout(5)
+            assert ask_tcp(sock) == f"{OTHER}:5205"
+        sock.close()
+        own.check()
+
+
+def test_a_ping_is_told_and_goes_on(lab):
+    lab.need_portico()
+    with Lab() as own:
+        own.start()
+        errors = own.lan1.capture("icmp[0] = 3 and dst host " + L1)
+        # From outside no answer comes to what was asked last.
+        own.wan.run("iptables", "-A", "INPUT", "-p", "icmp", "--icmp-type",
+                    "8", "-d", R1, "-m", "statistic", "--mode", "nth",
+                    "--every", "1000", "--packet", "1", "-j", "DROP")
+        with own.lan1.running("ping", "-n", "-i", "0.5", "-c", "8", R1) \
+                as ping:
+            wait_for("two answers", lambda: ping.output().count("ttl=") > 1)
+            move(own)
+            wait_for("the ICMP error", errors.read)
+            before = ping.output().count("ttl=")
+            wait_for("two more answers",
+                     lambda: ping.output().count("ttl=") > before + 1)
+            assert "Destination Host Unreachable" in ping.output()
+        errors.close()
+        own.check()
+
+
+def test_connected_udp_sees_no_error(lab):
+    lab.need_portico()
+    with Lab() as own:
+        own.start()
+        with Who(own.wan, udp=[(R1, 7206)]):
+            sock = own.lan1.udp(L1, 5206)
+            sock.connect((R1, 7206))
+            sock.send(b"a")
+            assert sock.recv(100) == f"{E}:5206 a".encode()
+            move(own)
+            quiet(sock, 0.7)
+            sock.settimeout(3)
+            sock.send(b"b")
+            assert sock.recv(100) == f"{OTHER}:5206 b".encode()
+            sock.close()
+        own.check()
+
+
+def test_forwards_and_hairpins_follow(lab):
+    lab.need_portico()
+    with Lab() as own:
+        own.start(forwards=[{"name": "web", "proto": ["tcp", "udp"],
+                             "outside": 8080, "to": f"{L1}:80"}])
+        with Who(own.lan1, tcp=[(L1, 80)], udp=[(L1, 80)]):
+            for address, old in ((E, None), (OTHER, E), (E, OTHER)):
+                if old:
+                    move(own, address, old)
+                for space in (own.wan, own.lan2):
+                    udp = space.udp()
+                    ask(udp, (address, 8080))
+                    tcp = space.tcp((address, 8080))
+                    ask_tcp(tcp)
+                    tcp.close()
+                    udp.close()
+        assert moves(own)["count"] == 2
+        own.check()
+
+
+def test_a_router_s_listener_keeps_its_port_at_the_new_address(lab):
+    lab.need_portico()
+    with Lab() as own:
+        own.start()
+        own.gw.sysctl("net.ipv4.ip_nonlocal_bind", 1)
+        with Who(own.wan, udp=[(R1, 7207)]), \
+                Who(own.gw, udp=[(OTHER, 5207)]):
+            sock = own.lan1.udp(L1, 5207)
+            assert ask(sock, (R1, 7207)) == f"{E}:5207"
+            move(own)
+            seen = ask(sock, (R1, 7207))
+            assert seen.startswith(OTHER + ":") and seen != f"{OTHER}:5207"
+            outsider = own.wan.udp()
+            ask(outsider, (OTHER, 5207))
+            assert moves(own)["ports"] == 1
+            sock.close()
+            outsider.close()
+        own.check()
+
+
+def test_a_restart_at_another_address_is_a_move(lab):
+    lab.need_portico()
+    with Lab() as own:
+        own.start()
+        with Who(own.wan, udp=[(R1, 7208)], tcp=[(R1, 7208)]):
+            udp, tcp = own.lan1.udp(L1, 5208), own.lan2.tcp((R1, 7208))
+            seen = [ask(udp, (R1, 7208)), ask_tcp(tcp)]
+            for address, old, end in ((OTHER, E, own.daemon.kill),
+                                      (E, OTHER, own.daemon.stop)):
+                end()
+                own.gw.ip(f"addr del {old}/24 dev wan0")
+                own.give_address(address)
+                own.daemon.start()
+                wait_address(own, address)
+                assert ask(udp, (R1, 7208)) == seen[0].replace(E, address)
+                reset(tcp)
+                tcp.close()
+                tcp = own.lan2.tcp((R1, 7208))
+                ask_tcp(tcp)
+                assert "has moved from" in own.daemon.log()
+            udp.close()
+            tcp.close()
+        own.check()
+
+
+# Holds every connection until it is ended.
+HOLD = """import socket, sys
+listener = socket.create_server((sys.argv[1], int(sys.argv[2])), backlog=1024)
+held = []
+while True:
+    held.append(listener.accept())
+"""
+
+
+def most_files(wanted):
+    """How many files a process may have, at most `wanted`."""
+    hard = resource.getrlimit(resource.RLIMIT_NOFILE)[1]
+    most = wanted if hard == resource.RLIM_INFINITY else min(wanted, hard)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (most, hard))
+    return most
+
+
+class Crowd:
+    """Many idle connections of one host."""
+
+    def __init__(self, lab, count, port):
+        self.inside = []
+        with lab.lan1.entered():
+            for i in range(count):
+                sock = socket.socket(socket.AF_INET, socket.SOCK_STREAM)
+                sock.settimeout(10)
+                sock.bind((L1, 10000 + i))
+                sock.connect((R1, port))
+                self.inside.append(sock)
+
+    def wait_reset(self, began, seconds):
+        """When each was told, in seconds from began."""
+        poll, times = select.poll(), []
+        left = {sock.fileno(): sock for sock in self.inside}
+        for fd in left:
+            poll.register(fd, select.POLLIN)
+        while left and time.monotonic() < began + seconds:
+            for fd, _ in poll.poll(100):
+                times.append(time.monotonic() - began)
+                poll.unregister(fd)
+                code = left.pop(fd).getsockopt(socket.SOL_SOCKET,
+                                               socket.SO_ERROR)
+                assert code == 104, f"error {code}, not ECONNRESET"
+        assert not left, f"{len(left)} were not told"
+        return times
+
+    def close(self):
+        for sock in self.inside:
+            sock.close()
+
+
+@limit(150)
+def test_ten_thousand_ends_are_told(lab):
+    lab.need_portico()
+    count = min(10000, most_files(11000) - 1000)
+    with Lab() as own, own.wan.running(sys.executable, "-c", HOLD, R1, 7209):
+        own.wan.wait_listener(7209)
+        own.start(limits={"mappings": 2 * count, "sessions": 2 * count,
+                          "host_mappings": 2 * count,
+                          "host_sessions": 2 * count,
+                          "host_new_per_second": count})
+        crowd = Crowd(own, count, 7209)
+        try:
+            with Who(own.wan, udp=[(R1, 7209)]):
+                udp = own.lan2.udp(L2, 5209)
+                ask(udp, (R1, 7209))
+                own.gw.ip(f"addr del {E}/24 dev wan0")
+                began = time.monotonic()
+                own.give_address(OTHER)
+                times = crowd.wait_reset(began, 20)
+                assert ask(udp, (R1, 7209)) == f"{OTHER}:5209"
+                udp.close()
+            told = moves(own)
+            assert told["connections"] == told["told"] == count, told
+            wait_for("the sessions to end", lambda: own.portico("status")[
+                "sessions"]["used"] < 10)
+        finally:
+            crowd.close()
+        own.check()
+    times.sort()
+    return (f"{count} connections told, seconds from the new address: "
+            f"median {times[count // 2]:.2f}, last {times[-1]:.2f}")
