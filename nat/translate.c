@@ -151,14 +151,33 @@ static struct nat_result let_in(struct nat_work *work)
 	return nat_translated(NAT_MARK_INBOUND);
 }
 
+/* The uplink has lost this address, or has just got it back and nobody has told
+ * us yet: what is a mapping's must not come to the router's own ears, whose RST
+ * would end the connection. */
+static struct nat_result not_ours_now(struct nat_work *work)
+{
+	struct nat *nat = work->nat;
+	int pool = nat_pool_of(work->p.proto);
+
+	if ((work->p.class != NAT_CLASS_PORTS &&
+	     work->p.class != NAT_CLASS_REPLY) ||
+	    (!nat_find_outside(nat, outside_key(work)) &&
+	     (pool == NAT_POOL_ICMP || is_bound(work) ||
+	      !nat_ports_allowed(&nat->ports[pool], work->p.dport))))
+		return nat_untouched(nat);
+	return nat_drop(nat, NAT_DROP_NO_UPLINK);
+}
+
 struct nat_result nat_inbound(struct nat_work *work)
 {
 	struct nat *nat = work->nat;
 	const struct nat_config *config = nat->config;
 	struct nat_parsed *p = &work->p;
 
-	if (!nat->uplink || p->dst != nat->uplink)
+	if (p->dst != nat->header->uplink)
 		return nat_untouched(nat);
+	if (!nat->uplink)
+		return not_ours_now(work);
 	/* RFC 2827: from outside neither our own nor an inside source. */
 	if (nat_is_martian(nat, p->src, p->dst) ||
 	    (nat_in_prefixes(config->inside, config->inside_count, p->src) &&
@@ -249,8 +268,10 @@ struct nat_result nat_hairpin_in(struct nat_work *work)
 	struct nat *nat = work->nat;
 	struct nat_parsed *p = &work->p;
 
-	if (!nat->uplink || p->dst != nat->uplink)
+	if (p->dst != nat->header->uplink)
 		return nat_untouched(nat);
+	if (!nat->uplink)
+		return not_ours_now(work);
 	if (nat_is_martian(nat, p->src, p->dst) || !is_inside(nat, p->src))
 		return nat_drop(nat, NAT_DROP_MARTIAN);
 	switch (p->class) {

@@ -60,6 +60,9 @@ struct gateway_plan *gateway_plan(const struct gateway *g,
 		return NULL;
 	}
 	err = spec_build(config, network, &plan->spec);
+	/* An address that is back must not find the router's own ears open. */
+	if (!err && !plan->spec.rules.uplink_addr)
+		plan->spec.rules.uplink_addr = nat_known_uplink(g->nat);
 	/* The rules that masquerade when we are gone need a timed set. */
 	if (!err && g->backend != RULES_NFTABLES)
 		plan->spec.rules.fallback_kernel = false;

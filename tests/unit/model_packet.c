@@ -330,6 +330,19 @@ static struct model_verdict refused_cut(struct model *model,
 	return refused(BIT(NO_SESSION));
 }
 
+/* Without an address, what is for the last one and not the router's own is
+ * refused. */
+static struct model_verdict no_uplink(const struct model *model,
+				      const struct model_event *event)
+{
+	if (!model->address || event->flow.dst != model->address)
+		return untouched;
+	if (model_by_outside(model, event->proto, event->flow.dport) ||
+	    not_mapped(model, event).verdict == NAT_DROPPED)
+		return refused(BIT(NO_UPLINK));
+	return untouched;
+}
+
 static struct model_verdict
 outbound(struct model *model, const struct model_event *event, int32_t chosen)
 {
@@ -369,7 +382,9 @@ static struct model_verdict inbound(struct model *model,
 	size_t session;
 	uint32_t reasons;
 
-	if (!model->uplink || flow.dst != model->uplink)
+	if (!model->uplink)
+		return no_uplink(model, event);
+	if (flow.dst != model->uplink)
 		return untouched;
 	if (!m)
 		return not_mapped(model, event);
@@ -412,7 +427,9 @@ hairpin(struct model *model, const struct model_event *event, int32_t chosen)
 	uint32_t reasons;
 	size_t session;
 
-	if (!model->uplink || flow.dst != model->uplink)
+	if (!model->uplink)
+		return no_uplink(model, event);
+	if (flow.dst != model->uplink)
 		return untouched;
 	if (!target || !model->config->hairpin)
 		return not_mapped(model, event);

@@ -411,8 +411,9 @@ static void test_uplink_lost_between(void)
 	nat_set_uplink(engine.nat, 0, engine.now);
 	ASSERT_DROPPED(engine_run(&engine, NAT_PATH_HAIRPIN_OUT),
 		       NAT_DROP_NO_UPLINK);
-	ASSERT_UNTOUCHED(
-		turn_udp(&engine, flow_of(INSIDE_1, 5000, UPLINK, 40001)));
+	ASSERT_DROPPED(turn_udp(&engine,
+				flow_of(INSIDE_1, 5000, UPLINK, 40001)),
+		       NAT_DROP_NO_UPLINK);
 	engine_free(&engine);
 }
 

@@ -58,8 +58,41 @@ static void test_no_uplink(void)
 	result = engine_udp(&engine, NAT_PATH_OUTBOUND, out);
 	ASSERT_DROPPED(result, NAT_DROP_NO_UPLINK);
 	CU_ASSERT_EQUAL(result.answer_length, 0);
-	ASSERT_UNTOUCHED(engine_udp(&engine, NAT_PATH_INBOUND, in));
+	ASSERT_DROPPED(engine_udp(&engine, NAT_PATH_INBOUND, in),
+		       NAT_DROP_NO_UPLINK);
 	CU_ASSERT_EQUAL(engine_stats(&engine).mappings, 0);
+	engine_free(&engine);
+}
+
+/* The address is back before we know: the router's RST would end what is a
+ * mapping's; its own ports are its own. */
+static void test_no_uplink_yet(void)
+{
+	struct nat_portset bound = { { 0 } };
+	struct engine engine;
+
+	engine_make(&engine);
+	engine_open(&engine, NAT_PROTO_TCP, out);
+	engine_open(&engine, NAT_PROTO_ICMP,
+		    flow_of(INSIDE_1, 2000, PEER_1, 0));
+	nat_portset_add(&bound, 5001);
+	nat_set_bound(engine.nat, NAT_POOL_TCP, &bound);
+	nat_set_uplink(engine.nat, 0, engine.now);
+	ASSERT_DROPPED(engine_tcp(&engine, NAT_PATH_INBOUND, in, ACK),
+		       NAT_DROP_NO_UPLINK);
+	ASSERT_DROPPED(engine_tcp(&engine, NAT_PATH_HAIRPIN_IN,
+				  flow_of(INSIDE_2, 1, UPLINK, 5000), ACK),
+		       NAT_DROP_NO_UPLINK);
+	ASSERT_DROPPED(engine_answer(&engine, NAT_PROTO_ICMP, PEER_1, 0, 2000),
+		       NAT_DROP_NO_UPLINK);
+	ASSERT_UNTOUCHED(
+		engine_answer(&engine, NAT_PROTO_ICMP, PEER_1, 0, 2001));
+	ASSERT_UNTOUCHED(engine_tcp(&engine, NAT_PATH_INBOUND,
+				    flow_of(PEER_1, 7000, UPLINK, 5001), SYN));
+	ASSERT_UNTOUCHED(engine_tcp(&engine, NAT_PATH_INBOUND,
+				    flow_of(PEER_1, 7000, UPLINK, 22), SYN));
+	ASSERT_UNTOUCHED(engine_tcp(&engine, NAT_PATH_INBOUND,
+				    flow_of(PEER_1, 7000, PEER_3, 5000), ACK));
 	engine_free(&engine);
 }
 
@@ -343,6 +376,8 @@ static const struct test tests[] = {
 	{ "the path decides the direction, addresses do not", test_direction },
 	{ "without an uplink nothing leaves and nothing is remembered",
 	  test_no_uplink },
+	{ "an address that we do not know to be back is not the router's",
+	  test_no_uplink_yet },
 	{ "what is not for our address is left alone", test_not_for_us },
 	{ "a pool port without mapping is silent, other ports are the router's",
 	  test_unmapped },
