@@ -54,6 +54,31 @@ static void test_address(void)
 	end();
 }
 
+/* The one in use stays, whatever comes before it in the kernel's order. */
+static void test_two_addresses(void)
+{
+	new_namespace();
+	add_device("wan0");
+	ip("addr add 203.0.113.9/24 dev wan0");
+	ip("addr add 198.51.100.1/24 dev wan0");
+	begin(0);
+	CU_ASSERT_EQUAL(now()->uplink_addr, 0xcb007109);
+	ip("addr del 203.0.113.9/24 dev wan0");
+	WAIT_UNTIL(now()->uplink_addr == WAN);
+	ip("addr add 203.0.113.9/32 dev wan0");
+	ip("addr del 198.51.100.1/24 dev wan0");
+	ip("addr add 198.51.100.1/24 dev wan0");
+	settle();
+	CU_ASSERT_EQUAL(now()->uplink_addr, WAN);
+	/* None, then both: the last one in use. */
+	ip("addr flush dev wan0");
+	WAIT_UNTIL(!now()->uplink_addr);
+	ip("addr add 203.0.113.9/24 dev wan0");
+	ip("addr add 198.51.100.1/24 dev wan0");
+	WAIT_UNTIL(now()->uplink_addr == WAN);
+	end();
+}
+
 static void test_fixed_address(void)
 {
 	new_namespace();
@@ -238,6 +263,7 @@ static void test_close_in_handler(void)
 static const struct test tests[] = {
 	{ "an uplink that appears is found", test_nothing_yet },
 	{ "the uplink's address is followed", test_address },
+	{ "the address in use stays while it is there", test_two_addresses },
 	{ "a fixed address counts once it is there", test_fixed_address },
 	{ "a re-created device is found again", test_recreated },
 	{ "a renamed device comes and goes", test_renamed },
