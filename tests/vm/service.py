@@ -5,6 +5,7 @@ network: what `make install` puts into a file system runs there as a service.
 Of all units it knows only Portico's and the few targets that one needs. Its
 /usr/local and /etc/portico are what was installed, /run is kept when it is
 booted anew (as if only that had survived; the kernel's boot id is the same)."""
+import atexit
 import json
 import os
 import signal
@@ -56,6 +57,7 @@ class Service:
         self.lab = lab
         self.root = os.path.join(lab.directory, "system")
         self.process = self.pid = None
+        atexit.register(self.close)
         os.mkdir(self.root)
         os.chmod(self.root, 0o755)
         for name in ("cgroup", "work", "systemd/system/portico.service.d",
@@ -113,6 +115,15 @@ class Service:
         self.process.stop(signal.SIGKILL)
         wait_for("its end", lambda: not os.path.exists(f"/proc/{self.pid}"),
                  10)
+
+    def close(self):
+        """Its control groups outlive it."""
+        if self.process:
+            self.process.stop(signal.SIGKILL)
+        subprocess.run(
+            ["unshare", "--mount", "sh", "-c", "mount -t cgroup2 none /mnt && "
+             "find \"/mnt/$1\" -depth -type d -exec rmdir {} +", "sh",
+             self.lab.prefix + "system"], capture_output=True, timeout=20)
 
     def run(self, *argv, check=True, timeout=30):
         done = subprocess.run(
