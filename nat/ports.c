@@ -93,10 +93,12 @@ static void count_anew(struct nat_ports *ports)
 
 static void load_set(uint32_t *words, const struct nat_portset *set)
 {
-	memset(words, 0, sizeof(uint32_t) * NAT_PORT_WORDS);
-	for (uint32_t byte = 0; byte < sizeof(set->bits); byte++)
-		words[byte >> 2] |= (uint32_t)set->bits[byte]
-				    << (8 * (byte & 3));
+	for (uint32_t word = 0; word < NAT_PORT_WORDS; word++) {
+		const uint8_t *bits = &set->bits[word * 4];
+
+		words[word] = bits[0] | (uint32_t)bits[1] << 8 |
+			      (uint32_t)bits[2] << 16 | (uint32_t)bits[3] << 24;
+	}
 }
 
 void nat_ports_allow(struct nat_ports *ports, const struct nat_portset *allowed,
