@@ -94,6 +94,15 @@ static int on_socket(const struct nlmsghdr *message, void *data)
 	return MNL_CB_OK;
 }
 
+int sockets_take_diag(uint32_t uplink_addr, struct nat_portset *set,
+		      const void *bytes, size_t length, uint32_t seq,
+		      unsigned port)
+{
+	struct collector collector = { .uplink_addr = uplink_addr, .set = set };
+
+	return mnl_cb_run(bytes, length, seq, port, on_socket, &collector);
+}
+
 static int request(struct mnl_socket *socket, const struct source *source,
 		   uint32_t seq, char *buffer)
 {
@@ -125,8 +134,8 @@ static int dump(struct mnl_socket *socket, const struct source *source,
 		ssize_t got = mnl_socket_recvfrom(socket, buffer, BUFFER_BYTES);
 		if (got < 0)
 			return -errno;
-		rc = mnl_cb_run(buffer, (size_t)got, seq, port, on_socket,
-				collector);
+		rc = sockets_take_diag(collector->uplink_addr, collector->set,
+				       buffer, (size_t)got, seq, port);
 	} while (rc > MNL_CB_STOP);
 	return rc < 0 ? -errno : 0;
 }
@@ -155,9 +164,10 @@ static int read_diag(const struct source *source, struct collector *collector,
 
 /* "  0: 0100007F:1F90 00000000:0000 0A ...": words of the address as the
  * machine reads them, the port in host order. */
-static void take_line(const struct collector *collector, uint8_t family,
-		      const char *line)
+void sockets_take_line(uint32_t uplink_addr, struct nat_portset *set,
+		       uint8_t family, const char *line)
 {
+	struct collector collector = { .uplink_addr = uplink_addr, .set = set };
 	uint32_t words[4] = { 0 };
 	unsigned port, state;
 	int found;
@@ -173,7 +183,7 @@ static void take_line(const struct collector *collector, uint8_t family,
 			       &words[0], &words[1], &words[2], &words[3],
 			       &port, &state);
 	if (found == 6 && state != STATE_TIME_WAIT)
-		take(collector, family, words, (uint16_t)port);
+		take(&collector, family, words, (uint16_t)port);
 }
 
 static int read_proc(const struct source *source, struct collector *collector)
@@ -185,7 +195,8 @@ static int read_proc(const struct source *source, struct collector *collector)
 	if (!file)
 		return source->optional && errno == ENOENT ? 0 : -errno;
 	while (getline(&line, &size, file) > 0)
-		take_line(collector, source->family, line);
+		sockets_take_line(collector->uplink_addr, collector->set,
+				  source->family, line);
 	free(line);
 	fclose(file);
 	return 0;

@@ -6,6 +6,7 @@
 #ifndef PORTICO_PLATFORM_SOCKETS_H
 #define PORTICO_PLATFORM_SOCKETS_H
 
+#include <stddef.h>
 #include <stdint.h>
 
 #include "portico/nat.h"
@@ -14,5 +15,13 @@
  * (any state but TIME_WAIT). Sets are cleared first. 0 or -errno. */
 int sockets_read(uint32_t uplink_addr, struct nat_portset *udp,
 		 struct nat_portset *tcp);
+
+/* Parts of it, which add to one set: one read of an inet_diag dump (seq, port
+ * and result as of mnl_cb_run()), and one line of a file of /proc/net. */
+int sockets_take_diag(uint32_t uplink_addr, struct nat_portset *set,
+		      const void *bytes, size_t length, uint32_t seq,
+		      unsigned port);
+void sockets_take_line(uint32_t uplink_addr, struct nat_portset *set,
+		       uint8_t family, const char *line);
 
 #endif

@@ -251,12 +251,21 @@ static const struct dump {
 	uint8_t family;
 	size_t header;
 	message_fn handler;
-} dumps[] = {
+} dumps[UPLINK_DUMPS] = {
 	{ RTM_GETLINK, AF_UNSPEC, sizeof(struct ifinfomsg), on_link },
 	{ RTM_GETADDR, AF_INET, sizeof(struct ifaddrmsg), on_addr },
 	{ RTM_GETROUTE, AF_INET, sizeof(struct rtmsg), on_route },
 	{ RTM_GETRULE, AF_INET, sizeof(struct fib_rule_hdr), on_rule },
 };
+
+int uplink_table_take(struct uplink_table *table, unsigned which,
+		      const void *bytes, size_t length, uint32_t seq,
+		      unsigned port)
+{
+	errno = ENOMEM; /* what our own handlers fail with */
+	return mnl_cb_run(bytes, length, seq, port, dumps[which].handler,
+			  table);
+}
 
 static int request(struct mnl_socket *socket, const struct dump *dump,
 		   uint32_t seq, char *buffer)
@@ -286,9 +295,8 @@ static int run_dump(struct mnl_socket *socket, const struct dump *dump,
 		ssize_t got = mnl_socket_recvfrom(socket, buffer, BUFFER_BYTES);
 		if (got < 0)
 			return -errno;
-		errno = ENOMEM; /* what our own handlers fail with */
-		rc = mnl_cb_run(buffer, (size_t)got, seq, port, dump->handler,
-				table);
+		rc = uplink_table_take(table, (unsigned)(dump - dumps), buffer,
+				       (size_t)got, seq, port);
 	} while (rc > MNL_CB_STOP);
 	if (rc == MNL_CB_STOP)
 		return 0;

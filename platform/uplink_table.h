@@ -43,6 +43,14 @@ struct uplink_table {
 int uplink_table_read(struct uplink_table *table);
 void uplink_table_free(struct uplink_table *table);
 
+/* Takes in one read of a dump: 0 links, 1 addresses, 2 routes, 3 rules. seq and
+ * port: whose messages these must be, 0: anybody's. As mnl_cb_run(): below 0
+ * with errno, 0 at the end of the dump, else there is more to come. */
+#define UPLINK_DUMPS 4U
+int uplink_table_take(struct uplink_table *table, unsigned which,
+		      const void *bytes, size_t length, uint32_t seq,
+		      unsigned port);
+
 /* NULL when there is no such device. */
 const struct network_device *uplink_table_link(const struct uplink_table *table,
 					       const char *name);
