@@ -70,6 +70,15 @@ static struct nat_prefix prefix_of(const struct nlattr *attr, uint8_t length)
 	return prefix;
 }
 
+/* At most what there is: nobody promises the '\0'. The rest of name is zero. */
+static void copy_name(char name[static IFNAMSIZ], const struct nlattr *attr)
+{
+	size_t length = mnl_attr_get_payload_len(attr);
+
+	strncpy(name, mnl_attr_get_str(attr),
+		length < IFNAMSIZ ? length : IFNAMSIZ - 1);
+}
+
 static bool has_carrier(const struct ifinfomsg *info,
 			const struct nlattr *carrier)
 {
@@ -101,8 +110,7 @@ static int on_link(const struct nlmsghdr *message, void *data)
 		return MNL_CB_ERROR;
 	table->links = link;
 	link += table->link_count++;
-	strncpy(link->name, mnl_attr_get_str(attr[IFLA_IFNAME]),
-		sizeof(link->name) - 1);
+	copy_name(link->name, attr[IFLA_IFNAME]);
 	link->index = (unsigned)info->ifi_index;
 	link->mtu = number(attr[IFLA_MTU], 0);
 	link->up = has_carrier(info, attr[IFLA_CARRIER]);

@@ -1,0 +1,58 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later
+ *
+ * Answers of the kernel that are not what it usually says.
+ */
+#include <libmnl/libmnl.h>
+#include <linux/rtnetlink.h>
+#include <string.h>
+
+#include "platform/uplink_table.h"
+#include "suite.h"
+
+enum { LINKS };
+
+static struct nlmsghdr *begin_link(void *at)
+{
+	struct nlmsghdr *message = mnl_nlmsg_put_header(at);
+
+	message->nlmsg_type = RTM_NEWLINK;
+	mnl_nlmsg_put_extra_header(message, sizeof(struct ifinfomsg));
+	return message;
+}
+
+static void check_name(size_t bytes, const char *expected)
+{
+	static const char name[] = "wan0123456789abcdefgh";
+	uint32_t room[64] = { 0 };
+	struct nlmsghdr *message = begin_link(room);
+	struct uplink_table table = { 0 };
+
+	mnl_attr_put(message, IFLA_IFNAME, bytes, name);
+	/* What stands behind it is no part of it. */
+	mnl_attr_put_u32(message, IFLA_MTU, 0x41414141);
+	CU_ASSERT_TRUE(uplink_table_take(&table, LINKS, room,
+					 message->nlmsg_len, 0, 0) > 0);
+	CU_ASSERT_EQUAL_FATAL(table.link_count, 1);
+	CU_ASSERT_STRING_EQUAL(table.links[0].name, expected);
+	CU_ASSERT_EQUAL(table.links[0].mtu, 0x41414141);
+	uplink_table_free(&table);
+}
+
+static void test_name(void)
+{
+	check_name(4, "wan0"); /* without its end */
+	check_name(15, "wan0123456789ab");
+	check_name(16, "wan0123456789ab");
+	check_name(20, "wan0123456789ab");
+	check_name(0, "");
+}
+
+static const struct test tests[] = {
+	{ "a device's name ends where its attribute does", test_name },
+};
+
+int main(int argc, char **argv)
+{
+	return suite_run("uplink_table", tests,
+			 sizeof(tests) / sizeof(tests[0]), argc, argv);
+}
