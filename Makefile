@@ -73,11 +73,18 @@ CONFORMANCE := $(filter $(BUILD)/tests/rfc/%,$(UNIT))
 SUITE_OBJ := $(call objects,$(filter-out tests/unit/test_%,\
 	$(wildcard tests/unit/*.c)))
 SUITE := $(BUILD)/tests/libsuite.a
+# One program a fuzz target: of a fuzzer's main() where FUZZ_LINK names the
+# flags that bring one, else of a main() that replays files.
+FUZZ := $(call programs,$(wildcard tests/fuzz/fuzz_*.c))
+FUZZ_OBJ := $(call objects,$(filter-out tests/fuzz/fuzz_% tests/fuzz/replay.c \
+	tests/fuzz/mutate.c,$(wildcard tests/fuzz/*.c)))
+FUZZ_MAIN = $(BUILD)/tests/fuzz/$(if $(FUZZ_LINK),mutate,replay).o
+FUZZ_LINK ?=
 TOOLS := $(call programs,$(wildcard tests/netns/*.c tests/bench/*.c))
 
 all: $(BUILD)/porticod $(BUILD)/portico ## build porticod and portico (default)
 
-tests: $(UNIT) $(TOOLS) ## build the test programs
+tests: $(UNIT) $(TOOLS) $(FUZZ) ## build the test programs
 
 $(BUILD)/libnat.a: $(NAT_OBJ)
 $(BUILD)/libplatform.a: $(PLATFORM_OBJ)
@@ -95,6 +102,10 @@ $(BUILD)/porticod $(BUILD)/portico: \
 $(UNIT): %: %.o $(SUITE) $(ARCHIVES)
 	$(call say,LINK)
 	$(Q)$(LINK) -o $@ $^ $(PKG_LIBS) -lcunit
+
+$(FUZZ): %: %.o $(FUZZ_OBJ) $(FUZZ_MAIN) $(SUITE) $(ARCHIVES)
+	$(call say,LINK)
+	$(Q)$(LINK) $(FUZZ_LINK) -o $@ $^ $(PKG_LIBS) -lcunit
 
 $(TOOLS): %: %.o $(ARCHIVES)
 	$(call say,LINK)
@@ -122,7 +133,8 @@ $(BUILD)/flags: always
 	@echo '$(FLAGS)' | cmp -s - $@ || echo '$(FLAGS)' >$@
 
 -include $(patsubst %.o,%.d,$(NAT_OBJ) $(PLATFORM_OBJ)) \
-	$(MAINS:%.c=$(BUILD)/%.d) $(UNIT:=.d) $(TOOLS:=.d) $(SUITE_OBJ:.o=.d)
+	$(MAINS:%.c=$(BUILD)/%.d) $(UNIT:=.d) $(TOOLS:=.d) $(SUITE_OBJ:.o=.d) \
+	$(FUZZ:=.d) $(FUZZ_OBJ:.o=.d) $(FUZZ_MAIN:.o=.d)
 
 # --- checking --------------------------------------------------------------
 
@@ -138,6 +150,9 @@ LINT_PACKAGES := binutils clang-format cppcheck
 VM_WORDS ?=
 VM_PACKAGES := qemu-system-x86 cpio kmod xz-utils ppp pppoe
 
+# For fuzz only.
+FUZZ_PACKAGES := clang llvm libclang-rt-dev afl++
+
 # Where the network tests find the programs.
 export PORTICO_BUILD = $(abspath $(BUILD))
 
@@ -146,7 +161,7 @@ deps: ## install the Debian packages that are missing (as root)
 
 check: deps ## build, run every test
 	+@$(MAKE) --no-print-directory all tests
-	@tests/run $(UNIT) tests/systemd
+	@tests/run $(UNIT) $(FUZZ) tests/systemd
 
 check-vm: deps ## run the network tests on Debian's kernel in qemu (as root)
 	@tests/deps $(VM_PACKAGES)
@@ -157,8 +172,8 @@ check-long: deps ## what takes too long for check (as root)
 	+@$(MAKE) --no-print-directory all tests
 	@tests/netns/run --long -j 1
 
-unit: $(UNIT) ## run the unit and property tests only
-	@PORTICO_NETNS=no tests/run $(UNIT)
+unit: $(UNIT) $(FUZZ) ## run the unit and property tests only
+	@PORTICO_NETNS=no tests/run $(UNIT) $(FUZZ)
 
 conformance: $(CONFORMANCE) ## test every requirement of the RFCs, a line each
 	@tests/rfc/run $(CONFORMANCE)
@@ -176,6 +191,29 @@ coverage: deps ## lines of nat/ and platform/ that tests reach; 6 min (as root)
 	+@$(MAKE) --no-print-directory BUILD=$(BUILD)/coverage \
 		CFLAGS='-O0 -g --coverage' all tests
 	@tests/coverage $(BUILD)/coverage $(UNIT:$(BUILD)/%=$(BUILD)/coverage/%)
+
+# FUZZ_TIME=60 FUZZ_PACKETS= FUZZ_ENGINE=libfuzzer|afl FUZZ_TARGETS=
+FUZZ_ENGINE ?= libfuzzer
+FUZZ_TARGETS ?=
+FUZZ_CC_libfuzzer := clang
+FUZZ_CC_afl := afl-clang-fast
+FUZZ_SANITIZE_libfuzzer := -fsanitize=address,undefined,fuzzer-no-link \
+	-fsanitize-coverage-ignorelist=tests/fuzz/coverage.ignore
+FUZZ_SANITIZE_afl := -fsanitize=address,undefined
+FUZZ_FLAGS = -O2 -g $(FUZZ_SANITIZE_$(FUZZ_ENGINE)) \
+	-fno-sanitize-recover=all \
+	-fsanitize-ignorelist=tests/fuzz/sanitize.ignore
+FUZZ_BUILD = $(BUILD)/$(FUZZ_ENGINE)
+
+fuzz: deps ## fuzz each target for FUZZ_TIME seconds, or FUZZ_PACKETS packets
+	@tests/deps $(FUZZ_PACKAGES)
+	+@$(MAKE) --no-print-directory BUILD=$(FUZZ_BUILD) \
+		CC=$(FUZZ_CC_$(FUZZ_ENGINE)) CFLAGS='$(FUZZ_FLAGS)' \
+		HARDENING=-fPIE FUZZ_LINK=-fsanitize=fuzzer fuzz-programs
+	@tests/fuzz/run --engine $(FUZZ_ENGINE) --build $(FUZZ_BUILD)/tests/fuzz \
+		--out $(BUILD)/fuzz-$(FUZZ_ENGINE) $(FUZZ_TARGETS)
+
+fuzz-programs: $(FUZZ)
 
 lint: ## check style, sizes and the engine's purity
 	@tests/deps $(LINT_PACKAGES)
@@ -233,6 +271,7 @@ help: ## list the targets
 		awk -F '\t' '{ printf "  make %-11s %s\n", $$1, $$2 }'
 
 .PHONY: all always bench check check-long check-vm clean conformance coverage \
-	demo deps format help install lint tests uninstall unit
+	demo deps format fuzz fuzz-programs help install lint tests uninstall \
+	unit
 .SECONDARY:
 .DELETE_ON_ERROR:

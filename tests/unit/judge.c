@@ -48,6 +48,19 @@ static bool later_fragment(const uint8_t *ip)
 	return packet_get16(ip + 6) & 0x1fff;
 }
 
+/* Its hops are used up; whoever is told of it is told so often only. */
+static bool ends_here(const struct trial *trial)
+{
+	return trial->path == NAT_PATH_HAIRPIN_IN && trial->before[8] <= 1;
+}
+
+/* The packet itself leaves by the raw socket (nat_packet.bridged). */
+static bool turned_back(const struct trial *trial)
+{
+	return trial->result.verdict == NAT_CONSUMED &&
+	       trial->result.answer == trial->after;
+}
+
 static const char *verdict_wrong(const struct trial *trial)
 {
 	const struct nat_result *result = &trial->result;
@@ -57,8 +70,12 @@ static const char *verdict_wrong(const struct trial *trial)
 	if ((result->verdict == NAT_DROPPED) != (result->drop != NAT_DROP_NONE))
 		return "verdict and reason contradict each other";
 	if (result->verdict == NAT_CONSUMED && !result->answer_length &&
-	    !later_fragment(trial->before))
+	    !later_fragment(trial->before) && !ends_here(trial))
 		return "a packet was consumed without an answer";
+	if (turned_back(trial))
+		return result->answer_length <= trial->length ?
+			       NULL :
+			       "more is turned back than there is";
 	if (result->answer_length > NAT_ANSWER_MAX ||
 	    !result->answer != !result->answer_length)
 		return "the answer's length is wrong";
@@ -85,6 +102,10 @@ static const char *bytes_wrong(const struct trial *trial)
 {
 	const uint8_t *before = trial->before, *after = trial->after;
 
+	if (turned_back(trial))
+		return complete(trial) && !packet_wrong(before, trial->length) ?
+			       packet_wrong(after, trial->length) :
+			       NULL;
 	if (trial->result.verdict != NAT_TRANSLATED)
 		return memcmp(before, after, trial->length) ?
 			       "a packet that was not translated has changed" :

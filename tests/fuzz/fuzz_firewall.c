@@ -1,0 +1,86 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later
+ *
+ * What others' programs print: `nft -j list ruleset`, iptables-save, leases of
+ * dnsmasq. An input is its kind and the text; what was understood is used.
+ */
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "fuzz.h"
+#include "platform/firewall.h"
+#include "platform/names.h"
+
+enum { IPTABLES, NFT, BOTH, LEASES, KINDS };
+
+static void use(const struct firewall *firewall)
+{
+	static const struct firewall_packet packets[] = {
+		{ "wan0", "lan0", 0x01000000 },
+		{ "lan0", "wan0", 0x02000000 },
+		{ NULL, NULL, 0 },
+	};
+
+	for (size_t i = 0; i < firewall->chain_count; i++)
+		for (size_t j = 0; j < 3; j++)
+			if (firewall_judge(firewall, &firewall->chains[i],
+					   &packets[j]) > FIREWALL_CLOSED)
+				fuzz_expect("there is no such judgement");
+	firewall_has_prefix(firewall, "ufw-");
+	firewall_find(firewall, "DOCKER-USER");
+}
+
+static void take_rules(unsigned kind, char *text)
+{
+	struct firewall *firewall = firewall_new();
+	char *other = kind == BOTH ? strchr(text, '\1') : NULL;
+
+	if (!firewall)
+		abort();
+	if (other)
+		*other++ = '\0';
+	if (kind != NFT)
+		firewall_add_iptables(firewall, RULES_IPTABLES_NFT, text);
+	if (kind == NFT || other)
+		firewall_add_nft(firewall, other ? other : text);
+	use(firewall);
+	firewall_free(firewall);
+}
+
+/* The reader takes files only, and no links. */
+static void take_leases(struct fuzz_bytes input)
+{
+	static char path[] = "/dev/shm/portico-fuzz-XXXXXX";
+	const char *const files[] = { path, NULL };
+	int fd = mkstemp(path);
+	struct names *names;
+
+	if (fd < 0)
+		return;
+	if (write(fd, input.at, input.left) == (ssize_t)input.left) {
+		names = names_read(files);
+		names_find(names, 0xc0a8010aU);
+		names_free(names);
+	}
+	close(fd);
+	unlink(path);
+	memset(path + strlen(path) - 6, 'X', 6);
+}
+
+int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
+{
+	struct fuzz_bytes input = { data, size };
+	unsigned kind = fuzz_u8(&input) % KINDS;
+	char *text;
+
+	if (kind == LEASES) {
+		take_leases(input);
+	} else {
+		text = fuzz_text(input);
+		take_rules(kind, text);
+		free(text);
+	}
+	fuzz_judged();
+	return 0;
+}
