@@ -27,7 +27,7 @@
 #define BOOT_BYTES 16
 
 /* An earlier table larger than that is none of ours. */
-#define OLD_MAX ((off_t)1 << 31)
+#define OLD_MAX ((off_t)INT32_MAX) /* an off_t may have 32 bits */
 
 /* A daemon that was killed may have left a child that has not closed its files
  * yet (porticod.c). */
