@@ -46,7 +46,9 @@ once = $(eval $(1) := $$(shell $$(PKG_CONFIG) $(2) $$(PKGS)))$($(1))
 PKG_CFLAGS = $(call once,PKG_CFLAGS,--cflags)
 PKG_LIBS = $(call once,PKG_LIBS,--libs)
 
-COMPILE = $(CC) $(CPPFLAGS) $(CFLAGS) -std=c11 -D_GNU_SOURCE -Iinclude \
+# 64 bits of time and of file size on 32-bit systems as well.
+WIDE := -D_FILE_OFFSET_BITS=64 -D_TIME_BITS=64
+COMPILE = $(CC) $(CPPFLAGS) $(CFLAGS) -std=c11 -D_GNU_SOURCE $(WIDE) -Iinclude \
 	-DPORTICO_VERSION='"$(VERSION)"' $(WARNINGS) $(HARDENING) -MMD -MP
 LINK = $(CC) $(CFLAGS) $(LDFLAGS) -pie -Wl,-z,relro,-z,now,-z,noexecstack \
 	-Wl,--as-needed
@@ -127,7 +129,7 @@ $(BUILD)/tests/%.o: tests/%.c $(BUILD)/flags
 	$(Q)$(COMPILE) $(PKG_CFLAGS) -I. -c -o $@ $<
 
 # Other flags mean another build.
-FLAGS = $(CC) $(CPPFLAGS) $(CFLAGS) $(WARNINGS) $(HARDENING) $(VERSION)
+FLAGS = $(CC) $(CPPFLAGS) $(CFLAGS) $(WIDE) $(WARNINGS) $(HARDENING) $(VERSION)
 $(BUILD)/flags: always
 	@mkdir -p $(@D)
 	@echo '$(FLAGS)' | cmp -s - $@ || echo '$(FLAGS)' >$@
