@@ -154,6 +154,11 @@ VM_PACKAGES := qemu-system-x86 cpio kmod xz-utils ppp pppoe
 
 # For fuzz only.
 FUZZ_PACKAGES := clang llvm libclang-rt-dev afl++
+# For check-cross and size only.
+CROSS_PACKAGES := gcc-mips-linux-gnu libc6-dev-mips-cross \
+	gcc-mipsel-linux-gnu libc6-dev-mipsel-cross gcc-aarch64-linux-gnu \
+	libc6-dev-arm64-cross gcc-arm-linux-gnueabihf libc6-dev-armhf-cross \
+	musl-tools qemu-user dpkg-dev cmake gperf xz-utils bzip2
 
 # Where the network tests find the programs.
 export PORTICO_BUILD = $(abspath $(BUILD))
@@ -169,6 +174,14 @@ check-vm: deps ## run the network tests on Debian's kernel in qemu (as root)
 	@tests/deps $(VM_PACKAGES)
 	+@$(MAKE) --no-print-directory all tests
 	@tests/vm/run $(VM_WORDS)
+
+check-cross: deps ## test for MIPS, ARM and musl under qemu (CROSS="mips musl")
+	@tests/deps $(CROSS_PACKAGES)
+	+@tests/cross/run $(CROSS)
+
+size: deps ## what programs, engine and a mapping take, beside the budgets
+	@tests/deps $(CROSS_PACKAGES)
+	+@tests/cross/size
 
 check-long: deps ## what takes too long for check (as root)
 	+@$(MAKE) --no-print-directory all tests
@@ -272,8 +285,8 @@ help: ## list the targets
 	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/\1\t\2/p' Makefile | \
 		awk -F '\t' '{ printf "  make %-11s %s\n", $$1, $$2 }'
 
-.PHONY: all always bench check check-long check-vm clean conformance coverage \
-	demo deps format fuzz fuzz-programs help install lint tests uninstall \
-	unit
+.PHONY: all always bench check check-cross check-long check-vm clean \
+	conformance coverage demo deps format fuzz fuzz-programs help install \
+	lint size tests uninstall unit
 .SECONDARY:
 .DELETE_ON_ERROR:
