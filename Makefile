@@ -82,11 +82,16 @@ FUZZ_OBJ := $(call objects,$(filter-out tests/fuzz/fuzz_% tests/fuzz/replay.c \
 	tests/fuzz/mutate.c,$(wildcard tests/fuzz/*.c)))
 FUZZ_MAIN = $(BUILD)/tests/fuzz/$(if $(FUZZ_LINK),mutate,replay).o
 FUZZ_LINK ?=
+# Calls that fail on demand: for the CUnit programs test_fault_*, and as a
+# library that is put before a daemon's own (LD_PRELOAD).
+FAULT_OBJ := $(call objects,tests/fault/plan.c tests/fault/calls.c)
+SHIM_OBJ := $(call objects,$(wildcard tests/fault/*.c))
+SHIM := $(BUILD)/tests/fault/shim.so
 TOOLS := $(call programs,$(wildcard tests/netns/*.c tests/bench/*.c))
 
 all: $(BUILD)/porticod $(BUILD)/portico ## build porticod and portico (default)
 
-tests: $(UNIT) $(TOOLS) $(FUZZ) ## build the test programs
+tests: $(UNIT) $(TOOLS) $(FUZZ) $(SHIM) ## build the test programs
 
 $(BUILD)/libnat.a: $(NAT_OBJ)
 $(BUILD)/libplatform.a: $(PLATFORM_OBJ)
@@ -108,6 +113,15 @@ $(UNIT): %: %.o $(SUITE) $(ARCHIVES)
 $(FUZZ): %: %.o $(FUZZ_OBJ) $(FUZZ_MAIN) $(SUITE) $(ARCHIVES)
 	$(call say,LINK)
 	$(Q)$(LINK) $(FUZZ_LINK) -o $@ $^ $(PKG_LIBS) -lcunit
+
+$(filter $(BUILD)/tests/unit/test_fault_%,$(UNIT)): $(FAULT_OBJ)
+
+# Neither counts nor sanitizers in what watches others.
+$(SHIM_OBJ): private CFLAGS := -O2 -g
+$(SHIM_OBJ): private HARDENING := -fPIC
+$(SHIM): $(SHIM_OBJ)
+	$(call say,LINK)
+	$(Q)$(CC) -shared -Wl,-z,relro,-z,now -o $@ $^
 
 $(TOOLS): %: %.o $(ARCHIVES)
 	$(call say,LINK)
@@ -136,7 +150,7 @@ $(BUILD)/flags: always
 
 -include $(patsubst %.o,%.d,$(NAT_OBJ) $(PLATFORM_OBJ)) \
 	$(MAINS:%.c=$(BUILD)/%.d) $(UNIT:=.d) $(TOOLS:=.d) $(SUITE_OBJ:.o=.d) \
-	$(FUZZ:=.d) $(FUZZ_OBJ:.o=.d) $(FUZZ_MAIN:.o=.d)
+	$(FUZZ:=.d) $(FUZZ_OBJ:.o=.d) $(FUZZ_MAIN:.o=.d) $(SHIM_OBJ:.o=.d)
 
 # --- checking --------------------------------------------------------------
 

@@ -1,0 +1,74 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
+"""Calls of the daemon fail one at a time: a part of long_fault.py, drawn with
+a fixed seed (PORTICO_TEST_SEED draws another)."""
+import os
+import random
+
+from fault import unusable
+from fault_bench import Bench, ways
+from lab import Skip
+from tools import limit
+
+SEED = os.environ.get("PORTICO_TEST_SEED", "1")
+# Of each phase: so many calls, one of every kind that there is first.
+SHARE = {"start": 70, "serve": 40, "reload": 30, "move": 20, "stop": 20}
+
+
+def draw(phase, sites, count):
+    """(site, way) pairs."""
+    dice = random.Random(f"{SEED} {phase}")
+    sites = list(sites)
+    dice.shuffle(sites)
+    kinds = {}
+    for site in sites:
+        kinds.setdefault(site.call, site)
+    first = list(kinds.values())
+    rest = [site for site in sites if site not in first]
+    return [(site, dice.choice(ways(site)))
+            for site in (first + rest)[:count]]
+
+
+def run(lab, *phases):
+    lab.need_portico()
+    reason = unusable()
+    if reason:
+        raise Skip(reason)
+    with Bench(lab) as bench:
+        learnt = bench.learn()
+        return "; ".join(
+            bench.run(phase, draw(phase, learnt[phase], SHARE[phase]))
+            for phase in phases)
+
+
+@limit(120)
+def test_a_call_that_fails_at_the_start_is_told_or_overcome(lab):
+    return run(lab, "start")
+
+
+@limit(120)
+def test_a_call_that_fails_in_service_is_overcome(lab):
+    return run(lab, "serve", "reload", "move")
+
+
+@limit(120)
+def test_a_call_that_fails_at_the_end_leaves_the_guard(lab):
+    return run(lab, "stop")
+
+
+def test_the_bench_sees_a_missing_guard(lab):
+    lab.need_portico()
+    reason = unusable()
+    if reason:
+        raise Skip(reason)
+    with Bench(lab) as bench:
+        bench.ended()
+        lab.remove_guard()
+        try:
+            bench.ended()
+        except AssertionError as error:
+            assert "seen outside" in str(error), error
+        else:
+            raise AssertionError("a leak was not seen")
+        finally:
+            lab.gw.sysctl("net.ipv4.ip_forward", 0)
+            lab.leaks.read()
