@@ -220,9 +220,15 @@ static int apply(const struct rules_spec *spec,
 		 const struct rules_features *features,
 		 enum rules_backend backend, char *error, size_t error_size)
 {
+	int result;
+
+	error[0] = '\0';
 	if (backend == RULES_NFTABLES)
-		return apply_nft(spec, features, error, error_size);
-	return apply_iptables(spec, features, backend, error, error_size);
+		result = apply_nft(spec, features, error, error_size);
+	else
+		result = apply_iptables(spec, features, backend, error,
+					error_size);
+	return rules_say(result, error, error_size);
 }
 
 /* --- taking away --------------------------------------------------------- */
@@ -280,14 +286,19 @@ static int remove_iptables(enum rules_backend backend, char *error,
 static int remove_backend(enum rules_backend backend, char *error,
 			  size_t error_size)
 {
+	int result;
+
+	error[0] = '\0';
 	if (backend == RULES_NFTABLES)
-		return remove_nft(error, error_size);
-	return remove_iptables(backend, error, error_size);
+		result = remove_nft(error, error_size);
+	else
+		result = remove_iptables(backend, error, error_size);
+	return rules_say(result, error, error_size);
 }
 
 void rules_remove_others(enum rules_backend kept)
 {
-	char error[SENTENCE_MAX] = "";
+	char error[SENTENCE_MAX];
 
 	for (int i = 0; i < RULES_BACKENDS; i++)
 		if (i != (int)kept &&
@@ -302,7 +313,7 @@ int rules_remove(char *error, size_t error_size)
 	int result = rules_remove_accept(error, error_size);
 
 	for (int i = 0; i < RULES_BACKENDS; i++) {
-		char why[SENTENCE_MAX] = "";
+		char why[SENTENCE_MAX];
 		int one =
 			remove_backend((enum rules_backend)i, why, sizeof(why));
 
@@ -327,7 +338,7 @@ static int refuse(const struct rules_spec *spec, char *error, size_t error_size)
 int rules_apply(const struct rules_spec *spec, enum rules_backend backend,
 		char *error, size_t error_size)
 {
-	char first[SENTENCE_MAX] = "";
+	char first[SENTENCE_MAX];
 	int result;
 
 	if (rules_check(spec))

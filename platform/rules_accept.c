@@ -149,10 +149,11 @@ static int change(const struct firewall *firewall, uint32_t mark, char *error,
 {
 	int result = 0;
 
+	error[0] = '\0';
 	for (int i = 0; i < RULES_BACKENDS && !result; i++)
 		result = change_backend(firewall, (enum rules_backend)i, mark,
 					error, error_size);
-	return result;
+	return rules_say(result, error, error_size);
 }
 
 int rules_insert_accept(uint32_t mark, char *error, size_t error_size)

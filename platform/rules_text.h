@@ -92,6 +92,10 @@ struct mnl_socket *rules_netlink(void);
  * a busy host, or on a slow one. */
 #define RULES_PATIENT_TIMEOUT_MS 15000
 
+/* Gives a failure without a sentence (error[0] is 0) that of its errno.
+ * Returns result. */
+int rules_say(int result, char *error, size_t error_size);
+
 /* Loads text by nft -f, with check only tries. 0, or -errno with a sentence
  * in error: -EIO when nft refused it. */
 int rules_run_nft(const char *text, bool check, char *error, size_t error_size);

@@ -25,6 +25,13 @@ static const char *const save_names[RULES_BACKENDS] = {
 	[RULES_IPTABLES_LEGACY] = "iptables-legacy-save",
 };
 
+int rules_say(int result, char *error, size_t error_size)
+{
+	if (result && !error[0])
+		snprintf(error, error_size, "%s", strerror(-result));
+	return result;
+}
+
 /* The first line that says something: nft adds a copy of the rule, iptables
  * its advice. */
 static void first_line(char *text)
