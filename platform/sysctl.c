@@ -13,6 +13,7 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "log.h"
 #include "sysctl_private.h"
 
 #define NAME_MAX_BYTES 128
@@ -348,23 +349,52 @@ int sysctl_reserve_ports(struct sysctl_saved *saved,
 
 /* --- putting back -------------------------------------------------------- */
 
-static void restore(struct sysctl_saved *saved, struct sysctl_setting *setting)
+static int restore_ports(struct sysctl_saved *saved,
+			 struct sysctl_setting *setting)
 {
 	static const struct nat_portset none;
+	char *text = malloc(SYSCTL_LIST_MAX);
+	int result = -ENOMEM;
+
+	if (text)
+		result = reserve(saved, setting, &none, text);
+	free(text);
+	return result;
+}
+
+static int restore(struct sysctl_saved *saved, struct sysctl_setting *setting)
+{
 	char now[SYSCTL_VALUE_MAX];
+	int result;
 
-	if (setting->added) {
-		char *text = malloc(SYSCTL_LIST_MAX);
+	if (setting->added)
+		return restore_ports(saved, setting);
+	if (!setting->written)
+		return 0;
+	result = sysctl_read(setting->name, now, sizeof(now));
+	if (!result && !strcmp(now, setting->written))
+		result = sysctl_write(setting->name, setting->before);
+	return result == -ENOENT ? 0 : result; /* its device is gone */
+}
 
-		if (text)
-			reserve(saved, setting, &none, text);
-		free(text);
-		return;
+/* Whether nothing is left to be put back. */
+static bool restore_all(struct sysctl_saved *saved)
+{
+	bool all = true;
+
+	for (struct sysctl_setting *setting = saved->settings; setting;
+	     setting = setting->next) {
+		int result = restore(saved, setting);
+
+		if (!result)
+			continue;
+		all = false;
+		log_warning("settings",
+			    "%s is not put back: %s; the next daemon's stop "
+			    "tries again",
+			    setting->name, strerror(-result));
 	}
-	if (!setting->written || sysctl_read(setting->name, now, sizeof(now)))
-		return;
-	if (!strcmp(now, setting->written))
-		sysctl_write(setting->name, setting->before);
+	return all;
 }
 
 void sysctl_restore(struct sysctl_saved *saved)
@@ -377,10 +407,7 @@ void sysctl_restore(struct sysctl_saved *saved)
 	 * the rest to the next start. */
 	store = saved->store;
 	saved->store = NULL;
-	for (struct sysctl_setting *setting = saved->settings; setting;
-	     setting = setting->next)
-		restore(saved, setting);
-	if (store)
+	if (restore_all(saved) && store)
 		unlink(store);
 	sysctl_forget(saved);
 	free(store);

@@ -157,7 +157,9 @@ static int read_file(const char *path, char **text)
 		return fd;
 	*text = malloc(size + 1);
 	while (*text && count > 0 && length < size) {
-		count = read(fd, *text + length, size - length);
+		do
+			count = read(fd, *text + length, size - length);
+		while (count < 0 && errno == EINTR);
 		if (count > 0)
 			length += (size_t)count;
 	}
