@@ -9,13 +9,39 @@
 #include "filter.h"
 #include "protos.h"
 
-/* Keys are literals and each is added once: no copy, no look-up. */
+#define PUT_FLAGS (JSON_C_OBJECT_ADD_KEY_IS_NEW | JSON_C_OBJECT_KEY_IS_CONSTANT)
+
+/* Marks an object that could not take all it should hold, for want of memory:
+ * half an answer would be a wrong one. */
+static void spoil(struct json_object *object)
+{
+	json_object_set_userdata(object, object, NULL);
+}
+
+/* The object, or NULL when it is spoilt. */
+static struct json_object *whole(struct json_object *object)
+{
+	if (!object || !json_object_get_userdata(object))
+		return object;
+	json_object_put(object);
+	return NULL;
+}
+
+/* Keys are literals and each is added once: no copy, no look-up. Takes the
+ * value over; NULL is one that could not be made. */
 static void put(struct json_object *object, const char *key,
 		struct json_object *value)
 {
-	json_object_object_add_ex(object, key, value,
-				  JSON_C_OBJECT_ADD_KEY_IS_NEW |
-					  JSON_C_OBJECT_KEY_IS_CONSTANT);
+	if (value && !json_object_object_add_ex(object, key, value, PUT_FLAGS))
+		return;
+	json_object_put(value);
+	spoil(object);
+}
+
+static void put_null(struct json_object *object, const char *key)
+{
+	if (json_object_object_add_ex(object, key, NULL, PUT_FLAGS))
+		spoil(object);
 }
 
 static void put_number(struct json_object *object, const char *key,
@@ -28,7 +54,10 @@ static void put_number(struct json_object *object, const char *key,
 static void put_text(struct json_object *object, const char *key,
 		     const char *text)
 {
-	put(object, key, text ? json_object_new_string(text) : NULL);
+	if (text)
+		put(object, key, json_object_new_string(text));
+	else
+		put_null(object, key);
 }
 
 const char *views_addr(uint32_t addr, char text[static VIEWS_ADDR_SIZE])
@@ -68,7 +97,7 @@ static void put_times(struct json_object *object, uint64_t age_ms,
 	put_number(object, "age_s", age_ms / 1000);
 	put_number(object, "idle_s", idle_ms / 1000);
 	if (expires_ms == NAT_NEVER)
-		put_text(object, "expires_s", NULL);
+		put_null(object, "expires_s");
 	else
 		put_number(object, "expires_s",
 			   expires_ms / 1000 + !!(expires_ms % 1000));
@@ -97,7 +126,7 @@ struct json_object *views_mapping(const struct nat_mapping_view *view)
 	put_times(object, view->age_ms, view->idle_ms, view->expires_ms);
 	put_counters(object, &view->counters);
 	put_text(object, "name", view->name);
-	return object;
+	return whole(object);
 }
 
 struct json_object *views_session(const struct nat_session_view *view)
@@ -113,7 +142,7 @@ struct json_object *views_session(const struct nat_session_view *view)
 	put_text(object, "state", nat_state_name(view->state));
 	put_times(object, view->age_ms, view->idle_ms, view->expires_ms);
 	put_counters(object, &view->counters);
-	return object;
+	return whole(object);
 }
 
 struct json_object *views_host(const struct nat_host_view *view,
@@ -130,7 +159,7 @@ struct json_object *views_host(const struct nat_host_view *view,
 	put_number(object, "sessions", view->sessions);
 	put_counters(object, &view->counters);
 	put_number(object, "refused", view->refused);
-	return object;
+	return whole(object);
 }
 
 struct json_object *views_rules(const char *text, const char *backend)
@@ -141,7 +170,7 @@ struct json_object *views_rules(const char *text, const char *backend)
 		return NULL;
 	put_text(object, "rules", text);
 	put_text(object, "backend", backend);
-	return object;
+	return whole(object);
 }
 
 struct json_object *views_error(const char *message)
@@ -150,7 +179,7 @@ struct json_object *views_error(const char *message)
 
 	if (object)
 		put_text(object, "error", message);
-	return object;
+	return whole(object);
 }
 
 /* --- status -------------------------------------------------------------- */
@@ -166,7 +195,7 @@ static struct json_object *uplink(const struct views_status *status)
 	put_text(object, "address",
 		 status->uplink_addr ? views_addr(status->uplink_addr, text) :
 				       NULL);
-	return object;
+	return whole(object);
 }
 
 static struct json_object *use(uint32_t used, uint32_t limit)
@@ -177,7 +206,7 @@ static struct json_object *use(uint32_t used, uint32_t limit)
 		return NULL;
 	put_number(object, "used", used);
 	put_number(object, "limit", limit);
-	return object;
+	return whole(object);
 }
 
 static struct json_object *pool(const struct nat_pool_stats *stats)
@@ -189,7 +218,7 @@ static struct json_object *pool(const struct nat_pool_stats *stats)
 	put_number(object, "used", stats->used);
 	put_number(object, "held", stats->held);
 	put_number(object, "total", stats->total);
-	return object;
+	return whole(object);
 }
 
 static struct json_object *ports(const struct nat_stats *stats)
@@ -199,7 +228,7 @@ static struct json_object *ports(const struct nat_stats *stats)
 	for (int i = 0; object && i < NAT_POOLS; i++)
 		put(object, nat_pool_name((enum nat_pool)i),
 		    pool(&stats->ports[i]));
-	return object;
+	return whole(object);
 }
 
 static struct json_object *idle_probes(const struct nat_stats *stats)
@@ -210,7 +239,7 @@ static struct json_object *idle_probes(const struct nat_stats *stats)
 		return NULL;
 	put_number(object, "sent", stats->idle_probes);
 	put_number(object, "skipped", stats->idle_unprobed);
-	return object;
+	return whole(object);
 }
 
 static struct json_object *restored(const struct views_status *status)
@@ -227,7 +256,7 @@ static struct json_object *restored(const struct views_status *status)
 	put_number(object, "sessions", what->sessions);
 	put_number(object, "dropped", dropped);
 	put_number(object, "ms", status->restored_ms);
-	return object;
+	return whole(object);
 }
 
 static struct json_object *moves(const struct nat_stats *stats)
@@ -243,7 +272,7 @@ static struct json_object *moves(const struct nat_stats *stats)
 	put_number(object, "connections", stats->move_cut);
 	put_number(object, "told", stats->move_told);
 	put_number(object, "untold", stats->move_untold);
-	return object;
+	return whole(object);
 }
 
 static struct json_object *packets(const struct nat_stats *stats)
@@ -256,7 +285,7 @@ static struct json_object *packets(const struct nat_stats *stats)
 	put_number(object, "inbound", stats->inbound_packets);
 	put_number(object, "hairpin", stats->hairpin_packets);
 	put_number(object, "untouched", stats->untouched_packets);
-	return object;
+	return whole(object);
 }
 
 static struct json_object *bytes(const struct nat_stats *stats)
@@ -267,7 +296,7 @@ static struct json_object *bytes(const struct nat_stats *stats)
 		return NULL;
 	put_number(object, "outbound", stats->outbound_bytes);
 	put_number(object, "inbound", stats->inbound_bytes);
-	return object;
+	return whole(object);
 }
 
 static struct json_object *drops(const struct nat_stats *stats)
@@ -278,7 +307,7 @@ static struct json_object *drops(const struct nat_stats *stats)
 		if (stats->drops[i])
 			put_number(object, nat_drop_name((enum nat_drop)i),
 				   stats->drops[i]);
-	return object;
+	return whole(object);
 }
 
 static struct json_object *lane(const struct queue_lane_stats *stats)
@@ -291,7 +320,7 @@ static struct json_object *lane(const struct queue_lane_stats *stats)
 	put_number(object, "dropped", stats->dropped);
 	put_number(object, "user_dropped", stats->user_dropped);
 	put_number(object, "packets", stats->packets);
-	return object;
+	return whole(object);
 }
 
 static struct json_object *queue(const struct queue_stats *stats)
@@ -317,7 +346,7 @@ static struct json_object *queue(const struct queue_stats *stats)
 	put(object, "opening", lane(&stats->lanes[QUEUE_OPENING]));
 	put(object, "overload", json_object_new_boolean(stats->overload.now));
 	put_number(object, "orphans", stats->orphans);
-	return object;
+	return whole(object);
 }
 
 static struct json_object *control(const struct control_stats *stats)
@@ -337,17 +366,23 @@ static struct json_object *control(const struct control_stats *stats)
 			   control_refusal_name((enum control_refusal)i),
 			   stats->refused[i]);
 	put(object, "refused", refused);
-	return object;
+	return whole(object);
 }
 
 static struct json_object *warnings(const struct views_status *status)
 {
 	struct json_object *array = json_object_new_array();
 
-	for (size_t i = 0; array && i < status->warnings_count; i++)
-		json_object_array_add(
-			array, json_object_new_string(status->warnings[i]));
-	return array;
+	for (size_t i = 0; array && i < status->warnings_count; i++) {
+		struct json_object *text =
+			json_object_new_string(status->warnings[i]);
+
+		if (text && !json_object_array_add(array, text))
+			continue;
+		json_object_put(text);
+		spoil(array);
+	}
+	return whole(array);
 }
 
 struct json_object *views_status(const struct views_status *status)
@@ -378,5 +413,5 @@ struct json_object *views_status(const struct views_status *status)
 	put(object, "restored", restored(status));
 	put(object, "control", control(status->control));
 	put(object, "moves", moves(nat));
-	return object;
+	return whole(object);
 }
