@@ -151,9 +151,46 @@ static void syntax_message(const struct config_reader *reader,
 		 problem->key[0] ? problem->key : "top level", problem->text);
 }
 
+/* Of all objects in a text that position_check() has passed: its colons that
+ * stand in no string. */
+static size_t members_written(const char *text, size_t length)
+{
+	bool string = false;
+	size_t count = 0;
+
+	for (size_t i = 0; i < length; i++) {
+		if (string && text[i] == '\\')
+			i++;
+		else if (text[i] == '"')
+			string = !string;
+		else if (text[i] == ':' && !string)
+			count++;
+	}
+	return count;
+}
+
+/* The same of a document; no deeper than json-c lets one be. */
+static size_t members_kept(struct json_object *value)
+{
+	size_t count = 0;
+
+	if (json_object_is_type(value, json_type_array))
+		for (size_t i = 0; i < json_object_array_length(value); i++)
+			count += members_kept(
+				json_object_array_get_idx(value, i));
+	if (json_object_is_type(value, json_type_object)) {
+		json_object_object_foreach(value, key, member) {
+			(void)key;
+			count += 1 + members_kept(member);
+		}
+	}
+	return count;
+}
+
 /* The document, to be put back; NULL with a message. json-c should find
- * nothing wrong in what the scanner passed, but has the last word. */
-static struct json_object *parse(const struct config_reader *reader)
+ * nothing wrong in what the scanner passed, but has the last word. Where its
+ * memory ran out it says nothing: there is no document, or a member less. */
+static struct json_object *parse(struct config_reader *reader)
 {
 	struct json_tokener *tokener = json_tokener_new();
 	struct json_object *root;
@@ -165,7 +202,13 @@ static struct json_object *parse(const struct config_reader *reader)
 	}
 	root = json_tokener_parse_ex(tokener, reader->text,
 				     (int)reader->length);
-	if (!json_object_is_type(root, json_type_object)) {
+	if (json_tokener_get_error(tokener) == json_tokener_success &&
+	    (!root || members_kept(root) !=
+			      members_written(reader->text, reader->length))) {
+		config_no_memory(reader);
+		json_object_put(root);
+		root = NULL;
+	} else if (!json_object_is_type(root, json_type_object)) {
 		snprintf(reader->error, reader->error_size,
 			 "%s:%u: top level: found %s, expected an object",
 			 reader->name,
