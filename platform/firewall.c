@@ -31,20 +31,22 @@ static void rule_free(struct firewall_rule *rule)
 	free(rule->text);
 }
 
+static void chain_free(struct firewall_chain *chain)
+{
+	for (size_t i = 0; i < chain->rule_count; i++)
+		rule_free(&chain->rules[i]);
+	free(chain->rules);
+	free(chain->family);
+	free(chain->table);
+	free(chain->name);
+}
+
 void firewall_free(struct firewall *firewall)
 {
 	if (!firewall)
 		return;
-	for (size_t i = 0; i < firewall->chain_count; i++) {
-		struct firewall_chain *chain = &firewall->chains[i];
-
-		for (size_t j = 0; j < chain->rule_count; j++)
-			rule_free(&chain->rules[j]);
-		free(chain->rules);
-		free(chain->family);
-		free(chain->table);
-		free(chain->name);
-	}
+	for (size_t i = 0; i < firewall->chain_count; i++)
+		chain_free(&firewall->chains[i]);
 	free(firewall->chains);
 	free(firewall);
 }
@@ -75,7 +77,11 @@ struct firewall_chain *firewall_add_chain(struct firewall *firewall,
 	chain->family = strdup(family);
 	chain->table = strdup(table);
 	chain->name = strdup(name);
-	return chain->family && chain->table && chain->name ? chain : NULL;
+	if (chain->family && chain->table && chain->name)
+		return chain;
+	chain_free(chain);
+	firewall->chain_count--;
+	return NULL;
 }
 
 struct firewall_chain *firewall_chain_of(const struct firewall *firewall,
@@ -165,6 +171,7 @@ struct firewall *firewall_read(int timeout_ms, char *error, size_t error_size)
 	struct firewall *firewall = firewall_new();
 	bool any = false;
 
+	error[0] = '\0';
 	static_assert(sizeof(flavours) / sizeof(flavours[0]) == RULES_BACKENDS,
 		      "each of them is read");
 	for (size_t i = 0; firewall && i < RULES_BACKENDS; i++)
@@ -172,6 +179,8 @@ struct firewall *firewall_read(int timeout_ms, char *error, size_t error_size)
 				 error_size);
 	if (any)
 		return firewall;
+	rules_say(firewall ? firewall->failed[RULES_NFTABLES] : -ENOMEM, error,
+		  error_size);
 	firewall_free(firewall);
 	return NULL;
 }
