@@ -120,10 +120,10 @@ static int open_queue(struct gateway *g, char *error, size_t size)
 			"(another porticod?); nothing was changed",
 			config->queue.number, config->queue.number + 1U);
 	if (err == -EPERM)
-		return gateway_say(
-			error, size, err,
-			"queue %u: not permitted (CAP_NET_ADMIN is needed)",
-			config->queue.number);
+		return gateway_say(error, size, err,
+				   "queue %u: not permitted (CAP_NET_ADMIN and "
+				   "CAP_NET_RAW are needed)",
+				   config->queue.number);
 	return gateway_say(error, size, err, "queue %u: %s",
 			   config->queue.number, strerror(-err));
 }

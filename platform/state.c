@@ -122,9 +122,10 @@ static int check_own(int fd, const char *path, struct stat *st)
 	err = lock(fd);
 	if (err)
 		return err;
-	if (lstat(path, &named) || named.st_dev != st->st_dev ||
-	    named.st_ino != st->st_ino)
-		return -EAGAIN;
+	if (lstat(path, &named))
+		return -errno;
+	if (named.st_dev != st->st_dev || named.st_ino != st->st_ino)
+		return -ESTALE;
 	return fchmod(fd, 0600) || fstat(fd, st) ? -errno : 0;
 }
 
