@@ -190,8 +190,8 @@ class Bench:
         lab.need_portico()
         lab.start(fresh=True, **CONFIG)
         self.daemon = lab.daemon
+        self.address = lab.portico("status")["uplink"]["address"]
         self.daemon.stop()
-        self.address = E
         self.fault = Fault(lab.directory)
         self.daemon.wrap = self.fault.wrap + [f"PORTICO_FAULT_HASTE={HASTE}"]
         self.restore()
