@@ -18,7 +18,8 @@ SECONDS = 15  # for each phase; a slow machine gets through fewer
 def draw(phase, sites, count):
     """(site, way) pairs."""
     dice = random.Random(f"{SEED} {phase}")
-    sites = list(sites)
+    # In service not those that come once a minute.
+    sites = sites[:len(sites) // 2] if phase == "serve" else list(sites)
     dice.shuffle(sites)
     kinds = {}
     for site in sites:

@@ -1,0 +1,222 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later
+ *
+ * What is asked of the kernel when calls fail: bound ports, the network's
+ * state, and the loop that waits for all of it.
+ */
+#include <errno.h>
+#include <netinet/in.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/epoll.h>
+#include <sys/eventfd.h>
+#include <sys/socket.h>
+#include <unistd.h>
+
+#include "platform/loop.h"
+#include "platform/raw.h"
+#include "platform/sockets.h"
+#include "platform/uplink.h"
+#include "suite.h"
+#include "tests/fault/plan.h"
+
+#define COUNT(array) (sizeof(array) / sizeof((array)[0]))
+
+/* --- bound ports ------------------------------------------------------------- */
+
+/* A socket bound to 127.0.0.1 or ::; its port. */
+static uint16_t bind_port(int family, int kind, int *fd)
+{
+	struct sockaddr_storage addr = { .ss_family = (sa_family_t)family };
+	socklen_t length = sizeof(addr);
+
+	*fd = socket(family, kind, 0);
+	CU_ASSERT_FATAL(*fd >= 0);
+	CU_ASSERT_EQUAL(bind(*fd, (struct sockaddr *)&addr,
+			     family == AF_INET ? sizeof(struct sockaddr_in) :
+						 sizeof(struct sockaddr_in6)),
+			0);
+	if (kind == SOCK_STREAM)
+		CU_ASSERT_EQUAL(listen(*fd, 1), 0);
+	CU_ASSERT_EQUAL(getsockname(*fd, (struct sockaddr *)&addr, &length), 0);
+	return ntohs(family == AF_INET ?
+			     ((struct sockaddr_in *)&addr)->sin_port :
+			     ((struct sockaddr_in6 *)&addr)->sin6_port);
+}
+
+/* Without inet_diag /proc/net tells the same. */
+static void test_ports_from_proc(void)
+{
+	static const struct refusal {
+		const char *call;
+		int reason;
+	} refusals[] = { { "socket", EPROTONOSUPPORT },
+			 { "bind", EPERM },
+			 { "sendto", ENOBUFS },
+			 { "recvmsg", ENOBUFS } };
+	struct nat_portset udp, tcp;
+	uint16_t ports[3];
+	int fds[3];
+
+	ports[0] = bind_port(AF_INET, SOCK_DGRAM, &fds[0]);
+	ports[1] = bind_port(AF_INET, SOCK_STREAM, &fds[1]);
+	ports[2] = bind_port(AF_INET6, SOCK_STREAM, &fds[2]);
+	for (size_t i = 0; i < COUNT(refusals); i++) {
+		fault_arm(refusals[i].call, refusals[i].reason, 0, 0);
+		CU_ASSERT_EQUAL(sockets_read(0, &udp, &tcp), 0);
+		CU_ASSERT(fault_disarm() >= 4); /* one for each kind */
+		CU_ASSERT(nat_portset_has(&udp, ports[0]));
+		CU_ASSERT(nat_portset_has(&tcp, ports[1]));
+		CU_ASSERT(nat_portset_has(&tcp, ports[2]));
+		CU_ASSERT(!nat_portset_has(&udp, ports[1]) ||
+			  ports[1] == ports[0]);
+	}
+	for (size_t i = 0; i < COUNT(fds); i++)
+		close(fds[i]);
+}
+
+static void test_ports_unknown(void)
+{
+	struct nat_portset udp, tcp;
+
+	fault_arm("fopen", EACCES, 0, 0);
+	CU_ASSERT_EQUAL(sockets_read(0, &udp, &tcp), 0); /* not needed */
+	CU_ASSERT_EQUAL(fault_disarm(), 0);
+	/* Neither way: one call stands for both. */
+	fault_arm("", EMFILE, 0, 0);
+	CU_ASSERT_EQUAL(sockets_read(0, &udp, &tcp), -EMFILE);
+	CU_ASSERT(fault_disarm() >= 2);
+}
+
+/* --- the network --------------------------------------------------------------- */
+
+static void on_change(void *context)
+{
+	(void)context;
+}
+
+static struct network *open_lo(struct loop *loop)
+{
+	static const char inside[1][IFNAMSIZ] = { "lo" };
+
+	return network_open(loop, "lo", inside, 1, 0, on_change, NULL);
+}
+
+static void test_network_opens_or_says_why(void)
+{
+	static const struct {
+		const char *call;
+		int reason;
+		uint32_t times;
+	} cases[] = {
+		{ "socket", EMFILE, 2 },       { "bind", EPERM, 2 },
+		{ "getsockname", ENOBUFS, 2 }, { "sendto", ENOBUFS, 4 },
+		{ "recvmsg", ENOBUFS, 4 },     { "epoll_ctl", ENOSPC, 1 },
+	};
+	struct loop *loop = loop_new();
+
+	for (size_t i = 0; i < COUNT(cases); i++)
+		for (uint32_t skip = 0; skip < cases[i].times; skip++) {
+			struct network *network;
+
+			fault_arm(cases[i].call, cases[i].reason, skip, 1);
+			network = open_lo(loop);
+			CU_ASSERT_EQUAL(fault_disarm(), 1);
+			CU_ASSERT_PTR_NULL(network);
+			if (!network)
+				CU_ASSERT_EQUAL(errno, cases[i].reason);
+			network_close(network);
+		}
+	loop_free(loop);
+}
+
+/* A dump that the kernel breaks off, or that is interrupted, is read anew. */
+static void test_network_reads_again(void)
+{
+	static const int reasons[] = { EINTR, EAGAIN };
+	struct loop *loop = loop_new();
+
+	for (size_t i = 0; i < COUNT(reasons); i++) {
+		struct network *network;
+
+		fault_arm("recvmsg", reasons[i], 0, 2);
+		network = open_lo(loop);
+		CU_ASSERT_EQUAL(fault_disarm(), 2);
+		CU_ASSERT_PTR_NOT_NULL(network);
+		network_close(network);
+	}
+	loop_free(loop);
+}
+
+/* --- the loop ------------------------------------------------------------------- */
+
+static struct loop *rung;
+
+static void on_bell(struct watch *watch, uint32_t events)
+{
+	(void)watch;
+	(void)events;
+	loop_stop(rung);
+}
+
+static void test_loop(void)
+{
+	struct watch bell = { .handler = on_bell };
+
+	fault_arm("epoll_create1", EMFILE, 0, 1);
+	CU_ASSERT_PTR_NULL(loop_new());
+	CU_ASSERT_EQUAL(fault_disarm(), 1);
+	rung = loop_new();
+	bell.fd = eventfd(1, EFD_NONBLOCK | EFD_CLOEXEC);
+	fault_arm("epoll_ctl", ENOSPC, 0, 1);
+	CU_ASSERT_EQUAL(loop_add(rung, &bell, EPOLLIN), -ENOSPC);
+	fault_disarm();
+	CU_ASSERT_EQUAL(loop_add(rung, &bell, EPOLLIN), 0);
+	fault_arm("epoll_wait", EINTR, 0, 3);
+	CU_ASSERT_EQUAL(loop_run(rung), 0);
+	CU_ASSERT_EQUAL(fault_disarm(), 3);
+	fault_arm("epoll_wait", EBADF, 0, 1);
+	CU_ASSERT_EQUAL(loop_run(rung), -EBADF);
+	fault_disarm();
+	close(bell.fd);
+	loop_free(rung);
+}
+
+/* --- the raw socket --------------------------------------------------------------- */
+
+/* Any socket stands for it: the call fails before the kernel looks. */
+static void test_raw(void)
+{
+	const uint8_t packet[20] = { 0x45, [16] = 127, [19] = 1 };
+	int fd = socket(AF_INET, SOCK_DGRAM, 0);
+
+	CU_ASSERT_EQUAL(raw_send(fd, packet, 19), -EINVAL);
+	fault_arm("sendto", EPERM, 0, 1);
+	CU_ASSERT_EQUAL(raw_send(fd, packet, sizeof(packet)), -EPERM);
+	CU_ASSERT_EQUAL(fault_disarm(), 1);
+	fault_arm("sendto", EINTR, 0, 2);
+	raw_send(fd, packet, sizeof(packet));
+	CU_ASSERT_EQUAL(fault_block()->plan.seen, 3);
+	CU_ASSERT_EQUAL(fault_disarm(), 2);
+	close(fd);
+	fault_arm("socket", EPERM, 0, 1);
+	CU_ASSERT_EQUAL(raw_open(), -EPERM);
+	fault_disarm();
+}
+
+static const struct test tests[] = {
+	{ "without inet_diag /proc tells which ports are bound",
+	  test_ports_from_proc },
+	{ "when neither tells, that is an error", test_ports_unknown },
+	{ "the network's state is read or the reason is given",
+	  test_network_opens_or_says_why },
+	{ "a dump that breaks off is read again", test_network_reads_again },
+	{ "the loop outlives interruptions and tells of the rest", test_loop },
+	{ "an answer that cannot be sent is told", test_raw },
+};
+
+int main(int argc, char **argv)
+{
+	return suite_run("fault_network", tests,
+			 sizeof(tests) / sizeof(tests[0]), argc, argv);
+}
