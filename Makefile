@@ -40,7 +40,15 @@ ifneq ($(filter -O1 -O2 -O3 -Os -Oz,$(CFLAGS)),)
 HARDENING += -U_FORTIFY_SOURCE -D_FORTIFY_SOURCE=2
 endif
 
-PKGS := libnetfilter_queue libmnl json-c
+PKGS := libnetfilter_queue libmnl json-c libcap-ng
+# SECCOMP=no builds a daemon without its list of system calls: for a libc or
+# tools (coverage) that need others. With "sandbox": "require" it does not start.
+ifeq ($(SECCOMP),no)
+NOT_BUILT := platform/sandbox_seccomp.c
+else
+NOT_BUILT := platform/sandbox_without.c
+PKGS += libseccomp
+endif
 # Asked once, and only when something is compiled or linked.
 once = $(eval $(1) := $$(shell $$(PKG_CONFIG) $(2) $$(PKGS)))$($(1))
 PKG_CFLAGS = $(call once,PKG_CFLAGS,--cflags)
@@ -66,7 +74,8 @@ programs = $(patsubst %.c,$(BUILD)/%,$(1))
 
 MAINS := platform/porticod.c platform/portico.c
 NAT_OBJ := $(call objects,$(wildcard nat/*.c))
-PLATFORM_OBJ := $(call objects,$(filter-out $(MAINS),$(wildcard platform/*.c)))
+PLATFORM_OBJ := $(call objects,$(filter-out $(MAINS) $(NOT_BUILT),\
+	$(wildcard platform/*.c)))
 ARCHIVES := $(BUILD)/libplatform.a $(BUILD)/libnat.a
 # CUnit programs, what they share, and programs that other tests start.
 UNIT := $(call programs,$(wildcard tests/unit/test_*.c tests/rfc/test_*.c \
@@ -156,7 +165,7 @@ $(BUILD)/flags: always
 
 # What building, testing and showing need on Debian.
 PACKAGES := gcc libc6-dev make pkg-config libmnl-dev libnetfilter-queue-dev \
-	libjson-c-dev uthash-dev libcunit1-dev iptables nftables iproute2 \
+	libjson-c-dev libseccomp-dev libcap-ng-dev uthash-dev libcunit1-dev iptables nftables iproute2 \
 	procps util-linux curl iperf3 dnsmasq-base bind9-dnsutils \
 	iputils-ping traceroute coturn python3 python3-scapy ethtool tcpdump \
 	conntrack busybox systemd

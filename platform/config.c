@@ -7,7 +7,6 @@
 
 #include <assert.h>
 #include <errno.h>
-#include <fcntl.h>
 #include <inttypes.h>
 #include <json-c/json.h>
 #include <stdio.h>
@@ -17,6 +16,7 @@
 
 #include "config_position.h"
 #include "config_read.h"
+#include "files.h"
 
 #define FILE_MAX_BYTES (1U << 20)
 #define MEBIBYTE (1024U * 1024U)
@@ -75,7 +75,7 @@ static void guarantee_share(struct config *config)
 
 uint64_t config_memory_total(void)
 {
-	FILE *file = fopen("/proc/meminfo", "re");
+	FILE *file = files_stream("/proc/meminfo");
 	uint64_t kib = 0;
 	char line[128];
 
@@ -119,8 +119,8 @@ static char *read_file(const char *path, size_t *length, char *error,
 	int fd = -1;
 
 	if (text) {
-		fd = open(path, O_RDONLY | O_CLOEXEC | O_NOCTTY);
-		got = fd < 0 ? -errno : read_all(fd, text);
+		fd = files_open(path);
+		got = fd < 0 ? fd : read_all(fd, text);
 	}
 	if (fd >= 0)
 		close(fd);

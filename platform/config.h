@@ -23,6 +23,11 @@ enum config_rules {
 enum config_gso { CONFIG_GSO_AUTO, CONFIG_GSO_ON, CONFIG_GSO_OFF };
 enum config_fallback { CONFIG_FALLBACK_CLOSED, CONFIG_FALLBACK_KERNEL };
 enum config_accept { CONFIG_ACCEPT_WARN, CONFIG_ACCEPT_INSERT };
+enum config_sandbox {
+	CONFIG_SANDBOX_AUTO,
+	CONFIG_SANDBOX_REQUIRE,
+	CONFIG_SANDBOX_OFF
+};
 enum config_mss { CONFIG_MSS_AUTO, CONFIG_MSS_OFF };
 
 struct config_range {
@@ -65,6 +70,7 @@ struct config {
 	enum config_accept forward_accept;
 	enum config_fallback fallback;
 	enum config_mss mss;
+	enum config_sandbox sandbox;
 	char *control;
 	char *control_read;
 	char *state;

@@ -54,6 +54,12 @@ static const char *const mss[] = {
 	[CONFIG_MSS_OFF] = "off",
 	[CONFIG_MSS_OFF + 1] = NULL,
 };
+static const char *const sandboxes[] = {
+	[CONFIG_SANDBOX_AUTO] = "auto",
+	[CONFIG_SANDBOX_REQUIRE] = "require",
+	[CONFIG_SANDBOX_OFF] = "off",
+	[CONFIG_SANDBOX_OFF + 1] = NULL,
+};
 
 /* clang-format off */
 /* section, name, type, field, least and most, choices, default, help */
@@ -171,6 +177,8 @@ static const struct config_key keys[] = {
 	 "\"/run/portico/monitor.sock\"", "the read-only control socket"},
 	{"", "state", CONFIG_PATH, FIELD(state), ANY, NULL,
 	 "\"/run/portico/state\"", "what outlives a restart"},
+	{"", "sandbox", CONFIG_CHOICE, FIELD(sandbox), ANY, sandboxes,
+	 "\"auto\"", "whether the daemon must be locked in"},
 };
 /* clang-format on */
 

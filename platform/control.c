@@ -325,7 +325,13 @@ static void close_listener(struct control_listener *listener)
 		return;
 	loop_remove(listener->control->loop, &listener->watch);
 	close(listener->watch.fd);
-	unlink(listener->path);
+	if (!listener->control->leaves_files)
+		unlink(listener->path);
+}
+
+void control_leave_files(struct control *control)
+{
+	control->leaves_files = true;
 }
 
 void control_close(struct control *control)

@@ -58,6 +58,8 @@ struct control *control_open(struct loop *loop, const char *path,
 /* From now on clients are served (NULL: told to wait). Warns, in one line, of
  * sockets that only root can use. */
 void control_set_gateway(struct control *control, struct gateway *gateway);
+/* From now on control_close() leaves the sockets' files to somebody else. */
+void control_leave_files(struct control *control);
 /* Called once a second: cuts off idle clients. */
 void control_tick(struct control *control);
 void control_close(struct control *control);

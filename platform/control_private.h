@@ -45,6 +45,7 @@ enum { CONTROL_FULL, CONTROL_READ, CONTROL_LISTENERS };
 struct control {
 	struct loop *loop;
 	struct gateway *gateway; /* NULL while the daemon starts */
+	bool leaves_files; /* this process has no file system any more */
 	struct control_listener listeners[CONTROL_LISTENERS];
 	struct control_stats stats; /* but for clients */
 };

@@ -67,9 +67,6 @@ static int run_status(struct control_client *client,
 {
 	struct gateway *gateway = gateway_of(client);
 	const struct network_state *network = gateway_network(gateway);
-	const char *config = gateway_config(gateway)->path;
-	/* Absolute: the command that reads it has another directory. */
-	char *path = config ? realpath(config, NULL) : NULL;
 	struct nat_stats nat = { 0 };
 	struct queue_stats queue = { 0 };
 	struct control_stats control = client->listener->control->stats;
@@ -78,12 +75,12 @@ static int run_status(struct control_client *client,
 		.uplink_device = network->uplink.name,
 		.uplink_addr = network->uplink_addr,
 		.backend = rules_backend_name(gateway_backend(gateway)),
-		.config = path ? path : config,
+		/* Absolute: the command that reads it has another directory. */
+		.config = gateway_config(gateway)->path,
 		.nat = &nat,
 		.queue = &queue,
 		.control = &control,
 	};
-	int err;
 
 	(void)request;
 	for (int i = 0; i < CONTROL_LISTENERS; i++)
@@ -93,9 +90,7 @@ static int run_status(struct control_client *client,
 	gateway_queue_stats(gateway, &queue);
 	status.restored = gateway_restored(gateway, &status.restored_ms);
 	status.warnings_count = gateway_warnings(gateway, &status.warnings);
-	err = answer(client, views_status(&status));
-	free(path);
-	return err;
+	return answer(client, views_status(&status));
 }
 
 static int run_dump(struct control_client *client,

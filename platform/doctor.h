@@ -65,10 +65,9 @@ void doctor_print(const struct doctor_report *report, FILE *out);
  * or -errno; child is its process. The context is not needed any longer. */
 int doctor_begin(const struct doctor_context *context, pid_t *child);
 /* Takes what has come into *text (NULL at first, grows; to be freed). 0: more
- * will come; 1: complete, the report is filled, the child reaped; -errno: no
- * report, the child reaped. The caller closes fd after anything but 0. */
-int doctor_continue(int fd, pid_t child, char **text,
-		    struct doctor_report *report);
+ * will come; 1: complete, the report is filled; -errno: no report. The caller
+ * closes fd after anything but 0, and whose child it is reaps it. */
+int doctor_continue(int fd, char **text, struct doctor_report *report);
 
 /* --- the parts, also for tests ------------------------------------------- */
 

@@ -13,7 +13,7 @@
 #include <signal.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/wait.h>
+#include <sys/prctl.h>
 #include <unistd.h>
 
 #include "process.h"
@@ -58,6 +58,8 @@ static int examine_and_write(const struct doctor_context *context, int fd)
 	signal(SIGCHLD, SIG_DFL);
 	signal(SIGPIPE, SIG_DFL);
 	alarm(LIFE_S);
+	/* With who asked. */
+	prctl(PR_SET_PDEATHSIG, SIGKILL);
 	if (fd != 3 && dup3(fd, 3, O_CLOEXEC) < 0)
 		return 1;
 	process_close_from(4);
@@ -143,17 +145,13 @@ static int parse(char *text, struct doctor_report *report)
 	return result;
 }
 
-int doctor_continue(int fd, pid_t child, char **text,
-		    struct doctor_report *report)
+int doctor_continue(int fd, char **text, struct doctor_report *report)
 {
 	ssize_t count = take(fd, text);
 	int result;
 
 	if (count > 0 || count == -EAGAIN || count == -EINTR)
 		return 0;
-	result = count < 0 ? (int)count : parse(*text, report);
-	kill(child, SIGKILL);
-	while (waitpid(child, NULL, 0) < 0 && errno == EINTR)
-		;
+	result = count < 0 ? (int)count : *text ? parse(*text, report) : -EPIPE;
 	return result ? result : 1;
 }

@@ -23,6 +23,7 @@
 #define EXPIRE_PER_TICK 65536U
 #define BOUND_EVERY_S 5U
 #define EXAMINE_EVERY_S 60U
+#define NAMES_EVERY_S 5U
 
 /* Packets the kernel may keep for us: about 20 ms at 50,000 a second. */
 #define QUEUE_LENGTH 1024U
@@ -149,6 +150,8 @@ static void tick(struct watch *watch, uint32_t events)
 		gateway_examine(g);
 	if (g->ticks % RULES_REFRESH_S == 0)
 		gateway_watch_rules(g);
+	if (g->ticks % NAMES_EVERY_S == 0)
+		helper_ask_names(g->helper);
 	notify_watchdog();
 }
 
@@ -172,34 +175,20 @@ static int open_tick(struct gateway *g)
  * leaves what a crash left for the next one. */
 static int open_settings(struct gateway *g, char *error, size_t size)
 {
-	char store[256];
+	int err = helper_settings(g->helper);
 
-	snprintf(store, sizeof(store), "%s.settings", g->config->control);
-	g->saved = sysctl_new(store);
-	if (!g->saved)
-		return gateway_say(error, size, -ENOMEM, "out of memory");
+	if (err)
+		return gateway_say(error, size, err, "settings: %s",
+				   strerror(-err));
+	g->settings = true;
 	return 0;
-}
-
-/* A write is noted in a file each time: only what is not so yet. */
-static void no_redirects(struct gateway *g, const char *device)
-{
-	char name[64], now[8];
-
-	snprintf(name, sizeof(name), "net/ipv4/conf/%s/send_redirects", device);
-	if (!sysctl_read(name, now, sizeof(now)) && strcmp(now, "0"))
-		sysctl_set(g->saved, name, "0");
 }
 
 /* Else a hairpin would make the router tell hosts each other's addresses
  * (design 4.4). */
 void gateway_set_redirects(struct gateway *g)
 {
-	const struct rules_spec *spec = &g->plan->spec.rules;
-
-	no_redirects(g, "all");
-	for (size_t i = 0; i < spec->inside_count; i++)
-		no_redirects(g, spec->inside[i]);
+	helper_no_redirects(g->helper);
 }
 
 void gateway_reserve_ports(struct gateway *g)
@@ -210,7 +199,7 @@ void gateway_reserve_ports(struct gateway *g)
 	for (size_t i = 0; i < sizeof(ports.bits); i++)
 		ports.bits[i] = g->plan->spec.pool[NAT_POOL_UDP].bits[i] |
 				g->plan->spec.pool[NAT_POOL_TCP].bits[i];
-	err = sysctl_reserve_ports(g->saved, &ports);
+	err = helper_reserve_ports(g->helper, &ports);
 	if (err)
 		log_warning("ports",
 			    "ip_local_reserved_ports cannot be set (%s): the "
@@ -226,7 +215,7 @@ static bool kernel_goes_on(const struct gateway *g)
 
 static int set_forwarding(struct gateway *g, char *error, size_t size)
 {
-	int err = sysctl_set(g->saved, "net/ipv4/ip_forward", "1");
+	int err = helper_forward(g->helper);
 
 	if (err)
 		return gateway_say(error, size, err,
@@ -299,10 +288,10 @@ static int begin(struct gateway *g, char *error, size_t size)
 		return err;
 	}
 	queue_set_repeat(g->queue, g->backend != RULES_NFTABLES);
-	rules_remove_others(g->backend);
+	helper_remove_others(g->helper, g->backend);
 	gateway_plan_free(g->early);
 	g->early = NULL;
-	gateway_set_accept(g->config);
+	gateway_set_accept(g, g->config);
 	return open_settings(g, error, size);
 }
 
@@ -332,14 +321,41 @@ static int start(struct gateway *g, char *error, size_t size)
 		return gateway_say(error, size, err, "timer: %s",
 				   strerror(-err));
 	gateway_examine(g);
+	helper_ask_names(g->helper);
 	return 0;
+}
+
+static void lost_helper(void *context)
+{
+	struct gateway *g = context;
+
+	g->helper_gone = true;
+	log_error("helper", "the privileged helper is gone: ending, with the "
+			    "rules as they are");
+	loop_stop(g->loop);
+}
+
+static int watch_helper(struct gateway *g, char *error, size_t size)
+{
+	const struct helper_events events = {
+		.doctor = gateway_doctor_began,
+		.gone = lost_helper,
+		.context = g,
+	};
+	int err = helper_watch(g->helper, g->loop, &events);
+
+	return err ? gateway_say(error, size, err, "helper: %s",
+				 strerror(-err)) :
+		     0;
 }
 
 /* Order of design 4.10: the queue is ours before any rule is touched. */
 static int open_all(struct gateway *g, char *error, size_t size)
 {
-	int err = open_engine(g, error, size);
+	int err = watch_helper(g, error, size);
 
+	if (!err)
+		err = open_engine(g, error, size);
 	if (!err)
 		err = open_network(g, error, size);
 	if (!err)
@@ -349,20 +365,12 @@ static int open_all(struct gateway *g, char *error, size_t size)
 	if (!err)
 		gateway_judge_waiting(g);
 	if (!err && !gateway_keeps_backend(g))
-		err = rules_choose(g->config->rules, &g->backend, error, size);
+		err = helper_choose(g->helper, &g->backend, error, size);
 	if (err)
 		return err;
 	if (gateway_fallback_lost(g))
 		log_warning("rules", "%s", GATEWAY_FALLBACK_LOST);
 	return start(g, error, size);
-}
-
-static void restore_settings(struct gateway *g)
-{
-	sysctl_restore(g->saved);
-	/* The kernel's masquerade needs a router. */
-	if (kernel_goes_on(g))
-		sysctl_write("net/ipv4/ip_forward", "1");
 }
 
 static void free_all(struct gateway *g)
@@ -376,8 +384,8 @@ static void free_all(struct gateway *g)
 		queue_close(g->queue);
 	if (g->network)
 		network_close(g->network);
-	if (g->saved)
-		restore_settings(g);
+	if (g->settings)
+		helper_restore(g->helper, kernel_goes_on(g));
 	state_close(&g->state, g->orderly ? g->nat : NULL);
 	if (g->indices)
 		munmap(g->indices, g->indices_bytes);
@@ -390,7 +398,7 @@ static void free_all(struct gateway *g)
 }
 
 struct gateway *gateway_open(struct loop *loop, struct config *config,
-			     const char *config_path, char *error,
+			     struct helper *helper, char *error,
 			     size_t error_size)
 {
 	struct gateway *g = calloc(1, sizeof(*g));
@@ -401,13 +409,14 @@ struct gateway *gateway_open(struct loop *loop, struct config *config,
 		return NULL;
 	}
 	g->loop = loop;
+	g->helper = helper;
 	g->config = config;
 	g->tick.fd = -1;
 	g->pace.fd = -1;
 	g->state.fd = -1;
 	g->doctor.fd = -1;
 	g->started_ms = loop_clock_ms();
-	g->config_path = config_path ? strdup(config_path) : NULL;
+	g->config_path = config->path ? strdup(config->path) : NULL;
 	if (open_all(g, error, error_size)) {
 		/* What the last one left is as it was. */
 		g->orderly = g->state.restored.clean;
@@ -425,10 +434,16 @@ void gateway_leave(struct gateway *g)
 	state_close(&g->state, g->nat);
 }
 
+bool gateway_failed(const struct gateway *g)
+{
+	return g->helper_gone;
+}
+
 void gateway_close(struct gateway *g)
 {
 	notify_forget(g->stored);
-	gateway_withdraw_rules(g, g->plan);
+	if (!g->helper_gone)
+		gateway_withdraw_rules(g, g->plan);
 	g->orderly = true;
 	free_all(g);
 }

@@ -12,6 +12,7 @@
 #include <stdint.h>
 
 #include "config.h"
+#include "helper.h"
 #include "loop.h"
 #include "portico/nat.h"
 #include "queue.h"
@@ -21,9 +22,10 @@
 struct gateway;
 
 /* Builds everything in the order of design 4.10: lock and queue before any
- * rule. Returns NULL with a sentence in error. config is taken over. */
+ * rule. What changes the machine is done by the helper, which the loop then
+ * watches. Returns NULL with a sentence in error. config is taken over. */
 struct gateway *gateway_open(struct loop *loop, struct config *config,
-			     const char *config_path, char *error,
+			     struct helper *helper, char *error,
 			     size_t error_size);
 /* Orderly stop: rules off (guard stays unless fallback is kernel), settings
  * put back. */
@@ -31,6 +33,9 @@ void gateway_close(struct gateway *gateway);
 /* Rules, settings and queue stay for the next daemon; only the process's end
  * may follow. */
 void gateway_leave(struct gateway *gateway);
+
+/* Whether the helper went: then nothing can be changed or put back. */
+bool gateway_failed(const struct gateway *gateway);
 
 /* Reads the configuration file again and applies the difference. 0, or -errno
  * with a sentence in error and nothing changed. */

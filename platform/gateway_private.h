@@ -14,7 +14,6 @@
 #include "notify.h"
 #include "spec.h"
 #include "state.h"
-#include "sysctl.h"
 
 /* Everything that one configuration and one state of the network make
  * together; replaced as a whole. */
@@ -33,6 +32,8 @@ struct gateway_plan {
 
 struct gateway {
 	struct loop *loop;
+	struct helper *helper;
+	bool helper_gone;
 	struct config *config;
 	char *config_path; /* NULL: automatic mode */
 	struct network *network;
@@ -47,7 +48,7 @@ struct gateway {
 	struct gateway_plan *plan;
 	struct gateway_plan *early; /* by which what waited was judged */
 	char stored[NOTIFY_NAME_MAX]; /* the queue, at the service manager */
-	struct sysctl_saved *saved;
+	bool settings; /* the helper notes what it changes of them */
 	struct nat_portset bound[2]; /* UDP, TCP: for warnings */
 	struct watch tick;
 	struct watch pace; /* while inside ends are told of a move */
@@ -65,8 +66,8 @@ struct gateway {
 	size_t warnings_count;
 	char *findings[GATEWAY_WARNINGS_MAX]; /* the doctor's */
 	size_t findings_count;
-	struct watch doctor; /* its child process while it looks */
-	pid_t doctor_child;
+	struct watch doctor; /* its report while it comes */
+	bool doctor_awaited; /* the helper was asked and has not answered */
 	char *doctor_text;
 	bool doctor_repeats; /* looks whether an inserted rule helped */
 	bool doctor_asked; /* while it looked: then it looks once more */
@@ -131,7 +132,7 @@ void gateway_rules_failed(struct gateway *gateway, const char *error);
 void gateway_watch_rules(struct gateway *gateway);
 /* Inserts or removes the tagged accept rules, as the configuration says. What
  * fails is a warning. */
-void gateway_set_accept(const struct config *config);
+void gateway_set_accept(struct gateway *gateway, const struct config *config);
 /* At the end: the guard alone (or, with fallback "kernel", the rules as they
  * are), without accept rules. */
 void gateway_withdraw_rules(struct gateway *gateway,
@@ -159,6 +160,8 @@ bool gateway_fallback_lost(const struct gateway *gateway);
 /* Looks at the slow conditions (forward policy, offload...) again; while a look
  * is under way, after it. */
 void gateway_examine(struct gateway *gateway);
+/* The helper's answer: where the report is read from, or -errno. */
+void gateway_doctor_began(void *context, int fd);
 void gateway_warnings_free(struct gateway *gateway);
 
 #endif

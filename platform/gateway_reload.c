@@ -10,6 +10,7 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "files.h"
 #include "gateway_private.h"
 
 int gateway_say(char *error, size_t size, int err, const char *format, ...)
@@ -49,6 +50,7 @@ static const struct fixed fixed[] = {
 	FIXED("queue.gso", queue.gso),
 	FIXED("queue.mark", queue.mark),
 	FIXED("rules", rules),
+	FIXED("sandbox", sandbox),
 };
 
 /* Sockets and files are opened once, too. */
@@ -139,9 +141,14 @@ static int check_fixed(const struct gateway *g, const struct config *new,
 /* A gateway in automatic mode may have been given a file meanwhile. */
 static const char *file_to_read(const struct gateway *g)
 {
+	int fd;
+
 	if (g->config_path)
 		return g->config_path;
-	return access(CONFIG_DEFAULT_FILE, F_OK) ? NULL : CONFIG_DEFAULT_FILE;
+	fd = files_open(CONFIG_DEFAULT_FILE);
+	if (fd >= 0)
+		close(fd);
+	return fd == -ENOENT ? NULL : CONFIG_DEFAULT_FILE;
 }
 
 /* Some of the new rules may be in force: back to the old ones. */
@@ -185,7 +192,7 @@ int gateway_reload(struct gateway *g, char *error, size_t error_size)
 	gateway_set_redirects(g);
 	gateway_reserve_ports(g);
 	if (old->forward_accept != config->forward_accept)
-		gateway_set_accept(config);
+		gateway_set_accept(g, config);
 	gateway_examine(g);
 	config_free(old);
 	return 0;

@@ -16,7 +16,8 @@
 int gateway_load_rules(struct gateway *g, const struct gateway_plan *plan,
 		       char *error, size_t size)
 {
-	int err = rules_apply(&plan->spec.rules, g->backend, error, size);
+	int err = helper_apply(g->helper, &plan->spec.rules, g->backend, error,
+			       size);
 	int look;
 
 	if (err)
@@ -56,7 +57,7 @@ static void load_again(struct gateway *g)
 	g->rules_failed = false;
 	/* Who flushed our rules flushed the others, too. */
 	if (g->config->forward_accept == CONFIG_ACCEPT_INSERT)
-		gateway_set_accept(g->config);
+		gateway_set_accept(g, g->config);
 }
 
 void gateway_rules_failed(struct gateway *g, const char *error)
@@ -89,17 +90,13 @@ void gateway_watch_rules(struct gateway *g)
 	g->alive_error = err;
 }
 
-void gateway_set_accept(const struct config *config)
+void gateway_set_accept(struct gateway *g, const struct config *config)
 {
 	char error[512];
-	int err;
 
-	if (config->forward_accept == CONFIG_ACCEPT_INSERT)
-		err = rules_insert_accept(config->queue.mark, error,
-					  sizeof(error));
-	else
-		err = rules_remove_accept(error, sizeof(error));
-	if (err)
+	if (helper_accept(g->helper,
+			  config->forward_accept == CONFIG_ACCEPT_INSERT, error,
+			  sizeof(error)))
 		log_warning("rules", "forward_accept: %s", error);
 }
 
@@ -108,9 +105,10 @@ void gateway_withdraw_rules(struct gateway *g, const struct gateway_plan *plan)
 	const struct rules_spec *spec = &plan->spec.rules;
 	char error[512];
 
-	if (rules_apply_guard(spec, g->backend, error, sizeof(error)))
+	if (helper_apply_guard(g->helper, spec, g->backend, error,
+			       sizeof(error)))
 		log_error("rules", "the guard: %s", error);
-	rules_remove_others(g->backend);
-	if (rules_remove_accept(error, sizeof(error)))
+	helper_remove_others(g->helper, g->backend);
+	if (helper_accept(g->helper, false, error, sizeof(error)))
 		log_warning("rules", "forward_accept: %s", error);
 }

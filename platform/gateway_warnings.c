@@ -4,14 +4,12 @@
  * is new.
  */
 #include <inttypes.h>
-#include <signal.h>
 #include <stdarg.h>
 #include <stddef.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/epoll.h>
-#include <sys/wait.h>
 #include <unistd.h>
 
 #include "doctor.h"
@@ -178,7 +176,7 @@ static void heal(struct gateway *g)
 		g->doctor_repeats = false;
 		return;
 	}
-	gateway_set_accept(g->config);
+	gateway_set_accept(g, g->config);
 	g->doctor_repeats = true;
 	gateway_examine(g);
 }
@@ -221,20 +219,12 @@ static void stop_doctor(struct gateway *g)
 	g->doctor_text = NULL;
 }
 
-static void end_doctor(struct gateway *g)
-{
-	kill(g->doctor_child, SIGKILL);
-	waitpid(g->doctor_child, NULL, 0);
-	stop_doctor(g);
-}
-
 static void doctor_speaks(struct watch *watch, uint32_t events)
 {
 	struct gateway *g =
 		(void *)((char *)watch - offsetof(struct gateway, doctor));
 	struct doctor_report report = { 0 };
-	int done = doctor_continue(watch->fd, g->doctor_child, &g->doctor_text,
-				   &report);
+	int done = doctor_continue(watch->fd, &g->doctor_text, &report);
 
 	(void)events;
 	if (!done)
@@ -250,32 +240,33 @@ static void doctor_speaks(struct watch *watch, uint32_t events)
 	look_again(g);
 }
 
-/* Asks in a child process: nft and iptables-save may take their time. */
-void gateway_examine(struct gateway *g)
+void gateway_doctor_began(void *context, int fd)
 {
-	const struct doctor_context context = {
-		.config = g->config,
-		.network = network_state(g->network),
-		.backend = g->backend,
-		.daemon_runs = true,
-		.for_status = true,
-	};
+	struct gateway *g = context;
 
-	g->doctor_asked = g->doctor.fd >= 0;
-	if (g->doctor_asked)
+	g->doctor_awaited = false;
+	if (fd < 0)
 		return;
 	g->doctor.handler = doctor_speaks;
-	g->doctor.fd = doctor_begin(&context, &g->doctor_child);
-	if (g->doctor.fd < 0)
-		g->doctor.fd = -1;
-	else if (loop_add(g->loop, &g->doctor, EPOLLIN))
-		end_doctor(g);
+	g->doctor.fd = fd;
+	if (loop_add(g->loop, &g->doctor, EPOLLIN))
+		stop_doctor(g);
+}
+
+/* By the helper, in a child of its own: nft and iptables-save may take their
+ * time. */
+void gateway_examine(struct gateway *g)
+{
+	g->doctor_asked = g->doctor.fd >= 0 || g->doctor_awaited;
+	if (!g->doctor_asked)
+		g->doctor_awaited = !helper_ask_doctor(
+			g->helper, &g->plan->spec.rules, g->backend);
 }
 
 void gateway_warnings_free(struct gateway *g)
 {
 	if (g->doctor.fd >= 0)
-		end_doctor(g);
+		stop_doctor(g);
 	clear(g->warnings, &g->warnings_count);
 	clear(g->findings, &g->findings_count);
 }

@@ -27,6 +27,11 @@ static const int priority[] = {
  * nothing more. */
 static enum log_level shown = LOG_LEVEL_INFO;
 static bool to_syslog;
+static struct {
+	void (*put)(void *context, int priority, const char *line,
+		    size_t length);
+	void *context;
+} to_sink;
 
 void log_set_level(enum log_level level)
 {
@@ -37,6 +42,14 @@ void log_to_syslog(void)
 {
 	openlog("portico", LOG_PID, LOG_DAEMON);
 	to_syslog = true;
+}
+
+void log_to(void (*sink)(void *context, int priority, const char *line,
+			 size_t length),
+	    void *context)
+{
+	to_sink.put = sink;
+	to_sink.context = context;
 }
 
 /* Bytes that snprintf() really left in a buffer of size bytes. */
@@ -79,11 +92,12 @@ void log_message(enum log_level level, const char *subsystem,
 
 	if (level > shown)
 		return;
-	if (!to_syslog && getenv("JOURNAL_STREAM"))
+	if (!to_syslog && !to_sink.put && getenv("JOURNAL_STREAM"))
 		length = kept(snprintf(line, room, "<%d>", priority[level]),
 			      room);
 	length += kept(snprintf(line + length, room - length, "%s%s: ",
-				to_syslog ? "" : "portico: ", subsystem),
+				to_syslog || to_sink.put ? "" : "portico: ",
+				subsystem),
 		       room - length);
 	va_start(args, format);
 	length += kept(vsnprintf(line + length, room - length, format, args),
@@ -91,7 +105,9 @@ void log_message(enum log_level level, const char *subsystem,
 	va_end(args);
 	clean(line, length);
 	line[length++] = '\n';
-	if (to_syslog)
+	if (to_sink.put)
+		to_sink.put(to_sink.context, priority[level], line, length - 1);
+	else if (to_syslog)
 		syslog(priority[level], "%.*s", (int)length - 1, line);
 	else
 		put(line, length);

@@ -7,6 +7,8 @@
 #ifndef PORTICO_PLATFORM_LOG_H
 #define PORTICO_PLATFORM_LOG_H
 
+#include <stddef.h>
+
 enum log_level {
 	LOG_LEVEL_ERROR,
 	LOG_LEVEL_WARNING,
@@ -17,6 +19,12 @@ enum log_level {
 /* From now on to syslog(3), as facility daemon, and no longer to stderr: for a
  * daemon without a terminal. */
 void log_to_syslog(void);
+
+/* From now on to sink(), cleaned and without a newline; NULL: no longer. For a
+ * daemon that may not reach syslog itself. */
+void log_to(void (*sink)(void *context, int priority, const char *line,
+			 size_t length),
+	    void *context);
 
 /* Messages above this level are not shown; INFO at start. */
 void log_set_level(enum log_level level);

@@ -27,28 +27,28 @@ struct entry {
 };
 
 struct names {
+	unsigned users; /* freed with the last */
 	size_t count;
 	size_t capacity;
 	struct entry *entries; /* sorted by address once loaded */
 };
 
-static FILE *open_leases(const char *path)
+/* What names_load() gives, where it may not read files. */
+static struct names *kept;
+
+int names_open(const char *path)
 {
 	struct stat st;
-	FILE *file;
 	int fd = open(path, O_RDONLY | O_NONBLOCK | O_NOFOLLOW | O_CLOEXEC);
 
 	if (fd < 0)
-		return NULL;
+		return -1;
 	if (fstat(fd, &st) || !S_ISREG(st.st_mode) ||
 	    (st.st_uid >= FIRST_USER && st.st_uid != geteuid())) {
 		close(fd);
-		return NULL;
+		return -1;
 	}
-	file = fdopen(fd, "r");
-	if (!file)
-		close(fd);
-	return file;
+	return fd;
 }
 
 static bool name_valid(const char *name)
@@ -89,14 +89,20 @@ static bool append(struct names *names, const struct entry *entry)
 	return true;
 }
 
-static void read_leases(struct names *names, FILE *file)
+static void read_leases(struct names *names, int fd)
 {
+	FILE *file = fdopen(fd, "r");
 	char line[512];
 	struct entry entry;
 
+	if (!file) {
+		close(fd);
+		return;
+	}
 	while (names->count < NAMES_MAX && fgets(line, sizeof(line), file))
 		if (parse_lease(line, &entry) && !append(names, &entry))
-			return;
+			break;
+	fclose(file);
 }
 
 static int compare(const void *a, const void *b)
@@ -106,38 +112,72 @@ static int compare(const void *a, const void *b)
 	return (one->addr > other->addr) - (one->addr < other->addr);
 }
 
-struct names *names_read(const char *const files[])
+static struct names *names_new(void)
 {
 	struct names *names = calloc(1, sizeof(*names));
 
-	for (; names && *files; files++) {
-		FILE *file = open_leases(*files);
-
-		if (!file)
-			continue;
-		read_leases(names, file);
-		fclose(file);
-	}
-	if (names && names->count)
-		qsort(names->entries, names->count, sizeof(*names->entries),
-		      compare);
+	if (names)
+		names->users = 1;
 	return names;
 }
 
+static void sort(struct names *names)
+{
+	if (names && names->count)
+		qsort(names->entries, names->count, sizeof(*names->entries),
+		      compare);
+}
+
+struct names *names_read(const char *const files[])
+{
+	struct names *names = names_new();
+
+	for (; names && *files; files++) {
+		int fd = names_open(*files);
+
+		if (fd >= 0)
+			read_leases(names, fd);
+	}
+	sort(names);
+	return names;
+}
+
+struct names *names_take(int fds[], size_t count)
+{
+	struct names *names = names_new();
+
+	for (size_t i = 0; names && i < count; i++) {
+		if (fds[i] >= 0)
+			read_leases(names, fds[i]);
+		fds[i] = -1;
+	}
+	sort(names);
+	return names;
+}
+
+void names_keep(struct names *names)
+{
+	names_free(kept);
+	kept = names;
+}
+
+const char *const names_files[] = {
+	"/tmp/dhcp.leases", /* OpenWrt */
+	"/var/lib/misc/dnsmasq.leases", /* Debian */
+	NULL,
+};
+
 struct names *names_load(void)
 {
-	static const char *const files[] = {
-		"/tmp/dhcp.leases", /* OpenWrt */
-		"/var/lib/misc/dnsmasq.leases", /* Debian */
-		NULL,
-	};
-
-	return names_read(files);
+	if (!kept)
+		return names_read(names_files);
+	kept->users++;
+	return kept;
 }
 
 void names_free(struct names *names)
 {
-	if (!names)
+	if (!names || --names->users)
 		return;
 	free(names->entries);
 	free(names);

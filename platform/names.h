@@ -6,6 +6,7 @@
 #ifndef PORTICO_PLATFORM_NAMES_H
 #define PORTICO_PLATFORM_NAMES_H
 
+#include <stddef.h>
 #include <stdint.h>
 
 struct names;
@@ -14,8 +15,18 @@ struct names;
 #define NAMES_MAX 4096
 #define NAMES_LENGTH 64
 
+/* The usual lease files, NULL at the end. */
+extern const char *const names_files[];
+
 /* Reads the usual lease files, those that can be read. NULL: no memory. */
 struct names *names_load(void);
+/* Opens a lease file if it may be believed: a descriptor or -1. */
+int names_open(const char *path);
+/* Reads from descriptors (-1: none there) and closes them. NULL: no memory. */
+struct names *names_take(int fds[], size_t count);
+/* From now on names_load() gives these and reads no file, until others are
+ * given; takes them over. */
+void names_keep(struct names *names);
 /* The same with files of the caller's choice, a list ended by NULL. */
 struct names *names_read(const char *const files[]);
 void names_free(struct names *names);

@@ -41,26 +41,51 @@ static socklen_t make_address(const char *path, struct sockaddr_un *address)
 	return (socklen_t)(offsetof(struct sockaddr_un, sun_path) + length);
 }
 
+/* Returns a connected socket, -ENODATA: nobody wants to know, other -errno. */
+static int open_socket(void)
+{
+	const char *path = getenv("NOTIFY_SOCKET");
+	struct sockaddr_un address;
+	socklen_t length;
+	int fd, err;
+
+	if (!path || !*path)
+		return -ENODATA;
+	length = make_address(path, &address);
+	if (!length)
+		return -EINVAL;
+	fd = socket(AF_UNIX, SOCK_DGRAM | SOCK_CLOEXEC, 0);
+	if (fd < 0)
+		return -errno;
+	if (!connect(fd, (struct sockaddr *)&address, length))
+		return fd;
+	err = errno;
+	close(fd);
+	return -err;
+}
+
+/* The socket that lasts, or the -errno of its opening; 0: there is none. */
+static int kept;
+
+void notify_keep(void)
+{
+	kept = open_socket();
+}
+
 /* Descriptors that go along with a message. */
 struct passed {
 	const int *fds;
 	size_t count;
 };
 
-static int send_to(int fd, const struct sockaddr_un *address, socklen_t length,
-		   const char *message, struct passed passed)
+static int send_with(int fd, const char *message, struct passed passed)
 {
 	struct iovec text = { (void *)(uintptr_t)message, strlen(message) };
 	union {
 		struct cmsghdr header; /* for its alignment */
 		char room[CMSG_SPACE(sizeof(int) * NOTIFY_STORED_MAX)];
 	} control = { .room = { 0 } };
-	struct msghdr datagram = {
-		.msg_name = (void *)(uintptr_t)address,
-		.msg_namelen = length,
-		.msg_iov = &text,
-		.msg_iovlen = 1,
-	};
+	struct msghdr datagram = { .msg_iov = &text, .msg_iovlen = 1 };
 
 	if (passed.count) {
 		const size_t bytes = passed.count * sizeof(int);
@@ -79,21 +104,14 @@ static int send_to(int fd, const struct sockaddr_un *address, socklen_t length,
 
 static int notify_with(const char *message, struct passed passed)
 {
-	const char *path = getenv("NOTIFY_SOCKET");
-	struct sockaddr_un address;
-	socklen_t length;
-	int rc, fd;
+	int fd = kept ? kept : open_socket();
+	int rc;
 
-	if (!path || !*path)
-		return 0;
-	length = make_address(path, &address);
-	if (!length)
-		return -EINVAL;
-	fd = socket(AF_UNIX, SOCK_DGRAM | SOCK_CLOEXEC, 0);
 	if (fd < 0)
-		return -errno;
-	rc = send_to(fd, &address, length, message, passed);
-	close(fd);
+		return fd == -ENODATA ? 0 : fd;
+	rc = send_with(fd, message, passed);
+	if (!kept)
+		close(fd);
 	return rc;
 }
 

@@ -16,6 +16,9 @@
 
 /* Each returns 0 (also when nobody listens for it) or -errno. None blocks. */
 
+/* Connects now, and for good: a process that is locked in can make no socket
+ * later. */
+void notify_keep(void);
 /* The daemon serves; also the end of a reload. */
 int notify_ready(void);
 /* An orderly stop has begun. */

@@ -22,11 +22,14 @@
 #include "config.h"
 #include "control.h"
 #include "gateway.h"
+#include "helper.h"
 #include "log.h"
 #include "loop.h"
 #include "notify.h"
 #include "rules.h"
+#include "sandbox.h"
 #include "selftest.h"
+#include "views.h"
 
 enum { EXIT_OK = 0, EXIT_BAD = 1, EXIT_USAGE = 2 };
 
@@ -40,6 +43,7 @@ struct options {
 
 struct daemon {
 	struct loop *loop;
+	struct helper *helper;
 	struct control *control;
 	struct gateway *gateway;
 	struct watch signals;
@@ -242,14 +246,11 @@ static int go_background(void)
 }
 
 /* The terminal's or the caller's directory may go: nothing of either is kept.
- * What the configuration names are absolute paths. */
-static void leave_terminal(int ready)
+ * What the configuration names are absolute paths. null: opened while there was
+ * a file system; the helper did the same for itself. */
+static void leave_terminal(struct helper *helper, int null, int ready)
 {
-	int null = open("/dev/null", O_RDWR | O_CLOEXEC);
-
-	log_to_syslog();
-	if (chdir("/"))
-		log_warning("daemon", "chdir: %s", strerror(errno));
+	helper_serve_log(helper);
 	if (null >= 0) {
 		dup2(null, STDIN_FILENO);
 		dup2(null, STDOUT_FILENO);
@@ -358,8 +359,8 @@ static int open_daemon(struct daemon *d, struct config *config)
 		config_free(config);
 		return -EIO;
 	}
-	d->gateway = gateway_open(d->loop, config, config->path, error,
-				  sizeof(error));
+	d->gateway =
+		gateway_open(d->loop, config, d->helper, error, sizeof(error));
 	if (!d->gateway) {
 		fprintf(stderr, "porticod: %s\n", error);
 		return -EIO;
@@ -370,14 +371,19 @@ static int open_daemon(struct daemon *d, struct config *config)
 
 static void close_daemon(struct daemon *d)
 {
-	if (d->control)
+	if (d->control) {
+		control_leave_files(d->control);
 		control_close(d->control);
+		helper_unlink_control(d->helper);
+	}
 	if (d->gateway)
 		gateway_close(d->gateway);
 	if (d->signals.fd >= 0)
 		close(d->signals.fd);
 	if (d->second.fd >= 0)
 		close(d->second.fd);
+	/* The last of us to say a word, and the lock after it. */
+	helper_stop(d->helper);
 	if (d->loop)
 		loop_free(d->loop);
 	close(d->lock);
@@ -392,20 +398,65 @@ static void leave(struct daemon *d)
 	_exit(EXIT_OK);
 }
 
+/* What the daemon needs of the machine is open, and no packet was looked at
+ * yet: from here on neither process can do more than it will have to. */
+static int lock_in(struct daemon *d)
+{
+	const struct config *config = gateway_config(d->gateway);
+	char missing[512] = "";
+	int result, helpers;
+
+	if (d->ready >= 0 && chdir("/"))
+		log_warning("daemon", "chdir: %s", strerror(errno));
+	notify_keep();
+	views_prepare();
+	helper_serve_files(d->helper);
+	helper_ask_names(d->helper);
+	if (config->sandbox == CONFIG_SANDBOX_OFF)
+		return helper_settle(d->helper, d->ready >= 0, missing,
+				     sizeof(missing));
+	result = sandbox_enter(SANDBOX_PACKETS, config->control, missing,
+			       sizeof(missing));
+	if (result > 0 && config->sandbox == CONFIG_SANDBOX_REQUIRE)
+		result = -EPERM;
+	if (result > 0)
+		log_warning("sandbox", "not everything can be had here: %s",
+			    missing);
+	helpers = result < 0 ? 0 :
+			       helper_settle(d->helper, d->ready >= 0, missing,
+					     sizeof(missing));
+	if (helpers > 0 && config->sandbox == CONFIG_SANDBOX_REQUIRE)
+		helpers = -EPERM;
+	if (helpers > 0)
+		log_warning("sandbox",
+			    "the helper: not everything can be had "
+			    "here: %s",
+			    missing);
+	if (result < 0 || helpers < 0)
+		fprintf(stderr, "porticod: sandbox%s: %s\n",
+			result < 0 ? "" : ", the helper's", missing);
+	return result < 0 ? result : helpers < 0 ? helpers : 0;
+}
+
 static int serve(struct daemon *d, struct config *config)
 {
+	int null = d->ready < 0 ? -1 : open("/dev/null", O_RDWR | O_CLOEXEC);
 	int err = open_daemon(d, config);
 
+	if (!err)
+		err = lock_in(d);
 	if (!err) {
 		log_info("daemon", "porticod " PORTICO_VERSION " serves");
 		if (d->ready >= 0)
-			leave_terminal(d->ready);
+			leave_terminal(d->helper, null, d->ready);
 		notify_ready();
 		err = loop_run(d->loop);
 		if (!err && d->leaves)
 			leave(d);
 		notify_stopping();
 		log_info("daemon", "stopping");
+		if (gateway_failed(d->gateway))
+			err = -EPIPE;
 	}
 	close_daemon(d);
 	return err ? EXIT_BAD : EXIT_OK;
@@ -426,8 +477,17 @@ static int run(const struct options *options)
 			return EXIT_BAD;
 		}
 	}
+	/* Before the lock and all else that it must not hold: it may outlive a
+	 * daemon that is killed by a moment. */
+	d.helper = helper_start(config);
+	if (!d.helper) {
+		perror("porticod: helper");
+		config_free(config);
+		return EXIT_BAD;
+	}
 	d.lock = take_lock();
 	if (d.lock < 0) {
+		helper_stop(d.helper);
 		config_free(config);
 		return EXIT_BAD;
 	}

@@ -418,7 +418,6 @@ void queue_without_gso(struct queue *queue)
 void queue_set_devices(struct queue *queue, unsigned uplink_index)
 {
 	queue->roles.uplink = uplink_index;
-	queue->roles.loopback = if_nametoindex("lo");
 }
 
 void queue_set_repeat(struct queue *queue, bool repeat)

@@ -17,7 +17,6 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/socket.h>
-#include <unistd.h>
 
 #define OURS "PORTICO-"
 #define CHAINS_MAX 16
@@ -136,17 +135,23 @@ static int read_table(int fd, const char *table, struct ipt_get_entries **got)
 	return 0;
 }
 
+/* One for the process's life: when it is locked in it can make no other. */
+static int look_socket(void)
+{
+	static int fd = -1;
+
+	if (fd < 0)
+		fd = socket(AF_INET, SOCK_RAW | SOCK_CLOEXEC, IPPROTO_RAW);
+	return fd < 0 ? -errno : fd;
+}
+
 int rules_legacy_count(const char *table, uint32_t *entries, uint32_t *jumps)
 {
 	struct walk walk = { .size = 0 };
 	struct ipt_get_entries *got = NULL;
-	int result, fd;
+	int fd = look_socket();
+	int result = fd < 0 ? fd : read_table(fd, table, &got);
 
-	fd = socket(AF_INET, SOCK_RAW | SOCK_CLOEXEC, IPPROTO_RAW);
-	if (fd < 0)
-		return -errno;
-	result = read_table(fd, table, &got);
-	close(fd);
 	if (result)
 		return result;
 	walk.block = (const char *)got->entrytable;

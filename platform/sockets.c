@@ -18,6 +18,8 @@
 #include <sys/socket.h>
 #include <sys/time.h>
 
+#include "files.h"
+
 #define BUFFER_BYTES 32768
 #define STATE_TIME_WAIT 6 /* include/net/tcp_states.h */
 
@@ -190,7 +192,7 @@ static int read_proc(const struct source *source, struct collector *collector)
 {
 	char *line = NULL;
 	size_t size = 0;
-	FILE *file = fopen(source->file, "re");
+	FILE *file = files_stream(source->file);
 
 	if (!file)
 		return source->optional && errno == ENOENT ? 0 : -errno;

@@ -13,6 +13,7 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "files.h"
 #include "log.h"
 #include "sysctl_private.h"
 
@@ -31,6 +32,8 @@ static int open_setting(const char *name, int flags)
 	length = snprintf(path, sizeof(path), "/proc/sys/%s", name);
 	if (length < 0 || (size_t)length >= sizeof(path))
 		return -ENAMETOOLONG;
+	if (flags == O_RDONLY)
+		return files_open(path);
 	fd = open(path, flags | O_CLOEXEC);
 	return fd < 0 ? -errno : fd;
 }

@@ -385,6 +385,15 @@ static struct json_object *warnings(const struct views_status *status)
 	return whole(array);
 }
 
+void views_prepare(void)
+{
+	struct json_object *object = json_object_new_object();
+
+	if (object)
+		json_object_object_add(object, "key", NULL);
+	json_object_put(object);
+}
+
 struct json_object *views_status(const struct views_status *status)
 {
 	const struct nat_stats *nat = status->nat;

@@ -32,6 +32,9 @@ struct views_status {
 	size_t warnings_count;
 };
 
+/* Has json-c draw the key of its tables now, while it may open files. */
+void views_prepare(void);
+
 struct json_object *views_status(const struct views_status *status);
 
 /* One element each of the arrays of `mappings`, `sessions` and `hosts`. */

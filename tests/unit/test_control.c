@@ -12,7 +12,7 @@ static void test_status(void)
 	struct json_object *object, *uplink, *address, *config;
 
 	lab_open(&lab);
-	lab.gateway->file.path = (char[]){ "/dev/../dev/null" };
+	lab.gateway->file.path = (char[]){ "/dev/null" };
 	object = ask(&lab, lab.read_path, "{\"command\":\"status\"}\n");
 	CU_ASSERT_TRUE(json_object_object_get_ex(object, "uplink", &uplink));
 	CU_ASSERT_TRUE(json_object_object_get_ex(uplink, "address", &address));

@@ -99,7 +99,7 @@ static struct network *open_lo(struct loop *loop)
 {
 	static const char inside[1][IFNAMSIZ] = { "lo" };
 
-	return network_open(loop, "lo", inside, 1, 0, on_change, NULL);
+	return network_open(loop, "lo", inside, 1, 0, 0, on_change, NULL);
 }
 
 static void test_network_opens_or_says_why(void)

@@ -1,0 +1,89 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later
+ *
+ * The privileged helper as the packet process sees it: a child that was forked
+ * before anything of the network was looked at, which serves fixed verbs over
+ * one socketpair. helper.c has the theory: who may do what.
+ *
+ * A call returns 0 or -errno with a sentence in error (where there is one):
+ * -EPIPE when the helper is gone, -ETIMEDOUT when it does not answer in time,
+ * -EBUSY while it is still at what a call before did not wait for.
+ */
+#ifndef PORTICO_PLATFORM_HELPER_H
+#define PORTICO_PLATFORM_HELPER_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <sys/types.h>
+
+#include "config.h"
+#include "loop.h"
+#include "rules.h"
+
+struct helper;
+
+/* What comes without being waited for, from the loop or during a call. */
+struct helper_events {
+	/* A look that was asked for: a descriptor to read the report from
+	 * (doctor_continue()), to be closed by the callee, or -errno. */
+	void (*doctor)(void *context, int fd);
+	/* The helper is gone: nothing can be changed any more. */
+	void (*gone)(void *context);
+	void *context;
+};
+
+/* Forks the helper, which goes by a copy of this configuration: paths, queue
+ * and mark are fixed by it for good. To be called as root, with no descriptor
+ * open that the helper must not hold. NULL with errno. */
+struct helper *helper_start(const struct config *config);
+/* From now on the loop takes what comes. 0 or -errno. */
+int helper_watch(struct helper *helper, struct loop *loop,
+		 const struct helper_events *events);
+/* Ends the helper, and the loop's watch. */
+void helper_stop(struct helper *helper);
+
+/* Locks the helper in (sandbox.h); background: it leaves the terminal and logs
+ * to syslog. 1: not all of it can be had, error says what. */
+int helper_settle(struct helper *helper, bool background, char *error,
+		  size_t error_size);
+
+/* As rules_choose(), rules_apply()... do it; only devices of the first ruleset,
+ * and only the configuration's queue and mark. */
+int helper_choose(struct helper *helper, enum rules_backend *backend,
+		  char *error, size_t error_size);
+int helper_apply(struct helper *helper, const struct rules_spec *spec,
+		 enum rules_backend backend, char *error, size_t error_size);
+int helper_apply_guard(struct helper *helper, const struct rules_spec *spec,
+		       enum rules_backend backend, char *error,
+		       size_t error_size);
+int helper_remove_others(struct helper *helper, enum rules_backend kept);
+int helper_accept(struct helper *helper, bool insert, char *error,
+		  size_t error_size);
+
+/* The kernel's settings (sysctl.h): the file that outlives a crash is opened
+ * first; redirects are those of `all` and the inside devices. */
+int helper_settings(struct helper *helper);
+int helper_no_redirects(struct helper *helper);
+int helper_reserve_ports(struct helper *helper,
+			 const struct nat_portset *ports);
+int helper_forward(struct helper *helper);
+/* Puts back what was changed; keep_forwarding: the router goes on without us.
+ */
+int helper_restore(struct helper *helper, bool keep_forwarding);
+
+/* Removes the files of the control sockets. */
+int helper_unlink_control(struct helper *helper);
+
+/* --- without waiting ----------------------------------------------------- */
+
+/* Asks for a look by the doctor for the status, answered by an event. */
+int helper_ask_doctor(struct helper *helper, const struct rules_spec *spec,
+		      enum rules_backend backend);
+/* Asks for the lease files; what they say is what names_load() gives. */
+int helper_ask_names(struct helper *helper);
+
+/* Everything that opens files, logs to syslog or reads lease files in this
+ * process does so by the helper from now on. */
+void helper_serve_files(struct helper *helper);
+void helper_serve_log(struct helper *helper);
+
+#endif
