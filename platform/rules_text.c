@@ -84,7 +84,9 @@ static bool device_ok(const char *name)
 		"0123456789._-@:%#=~,";
 	size_t length = name ? strlen(name) : 0;
 
+	/* The kernel has no devices of the names of folders either. */
 	return length && length < IFNAMSIZ && name[0] != '-' &&
+	       strcmp(name, ".") && strcmp(name, "..") &&
 	       strspn(name, allowed) == length;
 }
 
