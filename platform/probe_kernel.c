@@ -26,6 +26,7 @@
 #include <sys/mman.h>
 #include <sys/mount.h>
 #include <sys/prctl.h>
+#include <sys/socket.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -35,8 +36,10 @@
 #include "process.h"
 #include "sysctl.h"
 
-/* The daemon's three standard descriptors and its configuration. */
+/* Beside the three standard descriptors: the daemon's configuration, and the
+ * socket by which we agree on when it may begin. */
 #define CONFIG_FD 3
+#define GO_FD 4
 #define CONFIG_PATH "/proc/self/fd/3"
 /* On a small router nft takes its time. */
 #define READY_MS 30000
@@ -47,6 +50,7 @@ struct kernel_way {
 	struct probe_way way;
 	pid_t daemon; /* 0: none */
 	int log; /* memory file with what it says */
+	int run; /* its private /run: it leaves all files when it serves */
 	int sockets[PROBE_SIDES];
 };
 
@@ -75,22 +79,25 @@ static void hide_files(void)
 }
 
 /* The descriptors given may be any, also low ones. */
-static void arrange(int log, int config)
+static void arrange(int log, int config, int go)
 {
 	int null = open("/dev/null", O_RDONLY | O_CLOEXEC);
 
-	null = fcntl(null, F_DUPFD, CONFIG_FD + 1);
-	log = fcntl(log, F_DUPFD, CONFIG_FD + 1);
-	config = fcntl(config, F_DUPFD, CONFIG_FD + 1);
-	if (null < 0 || log < 0 || config < 0 || dup2(null, STDIN_FILENO) < 0 ||
-	    dup2(log, STDOUT_FILENO) < 0 || dup2(log, STDERR_FILENO) < 0 ||
-	    dup2(config, CONFIG_FD) < 0)
+	null = fcntl(null, F_DUPFD, GO_FD + 1);
+	log = fcntl(log, F_DUPFD, GO_FD + 1);
+	config = fcntl(config, F_DUPFD, GO_FD + 1);
+	go = fcntl(go, F_DUPFD, GO_FD + 1);
+	if (null < 0 || log < 0 || config < 0 || go < 0 ||
+	    dup2(null, STDIN_FILENO) < 0 || dup2(log, STDOUT_FILENO) < 0 ||
+	    dup2(log, STDERR_FILENO) < 0 || dup2(config, CONFIG_FD) < 0 ||
+	    dup3(go, GO_FD, O_CLOEXEC) < 0)
 		_exit(126);
-	process_close_from(CONFIG_FD + 1);
+	process_close_from(GO_FD + 1);
 }
 
 /* go: a byte comes when everything is there, its end when the parent died
- * before it could be said that we die with it. */
+ * before it could be said that we die with it. Then /run is ours, and once the
+ * parent has opened it another byte comes. */
 static void become_daemon(const char *porticod, int log, int config, int go)
 {
 	static const char *const environment[] = {
@@ -103,8 +110,10 @@ static void become_daemon(const char *porticod, int log, int config, int go)
 	if (prctl(PR_SET_PDEATHSIG, SIGKILL) || read(go, &byte, 1) != 1)
 		_exit(126);
 	setsid();
-	arrange(log, config);
+	arrange(log, config, go);
 	hide_files();
+	if (write(GO_FD, "h", 1) != 1 || read(GO_FD, &byte, 1) != 1)
+		_exit(126);
 	/* execve() takes arrays of char * for old times' sake only. */
 	execve(porticod, (char *const *)(uintptr_t)argv,
 	       (char *const *)(uintptr_t)environment);
@@ -145,7 +154,7 @@ static void last_words(const struct kernel_way *kernel, char *error,
 
 /* --- asking it --------------------------------------------------------------- */
 
-/* By way of its own root directory. NULL: no answer. */
+/* By way of its own /run. NULL: no answer. */
 static struct json_object *ask(const struct kernel_way *kernel,
 			       const char *command)
 {
@@ -154,8 +163,8 @@ static struct json_object *ask(const struct kernel_way *kernel,
 	char path[96];
 	int fd;
 
-	snprintf(path, sizeof(path), "/proc/%d/root%s", (int)kernel->daemon,
-		 PROBE_CONTROL);
+	snprintf(path, sizeof(path), "/proc/self/fd/%d%s", kernel->run,
+		 PROBE_CONTROL + strlen("/run"));
 	fd = client_connect(path);
 	json_object_object_add(request, "command",
 			       json_object_new_string(command));
@@ -301,6 +310,8 @@ static void kernel_close(struct probe_way *way)
 			close(kernel->sockets[side]);
 	if (kernel->log >= 0)
 		close(kernel->log);
+	if (kernel->run >= 0)
+		close(kernel->run);
 	free(kernel);
 }
 
@@ -360,6 +371,23 @@ static int build_gateway(int ends, const char *port_range, char *error,
 	return err;
 }
 
+/* Once the child has its own /run: opens it and lets the child go on. What it
+ * failed at is in its log. 0 or -errno. */
+static int open_run(struct kernel_way *kernel, int go, char *error, size_t size)
+{
+	char path[64], byte;
+
+	snprintf(path, sizeof(path), "/proc/%d/root/run", (int)kernel->daemon);
+	if (send(go, "g", 1, MSG_NOSIGNAL) != 1 || read(go, &byte, 1) != 1) {
+		last_words(kernel, error, size);
+		return -EIO;
+	}
+	kernel->run = open(path, O_PATH | O_DIRECTORY | O_CLOEXEC);
+	if (kernel->run < 0 || send(go, "g", 1, MSG_NOSIGNAL) != 1)
+		return say(error, size, path);
+	return 0;
+}
+
 /* In the gateway's namespace; leaves us in the ends'. The child waits until it
  * is told to go on, which is once its devices have a carrier. */
 static int start_daemon(struct kernel_way *kernel, const char *porticod,
@@ -368,8 +396,8 @@ static int start_daemon(struct kernel_way *kernel, const char *porticod,
 	int go[2];
 	int err;
 
-	if (pipe2(go, O_CLOEXEC))
-		return say(error, size, "pipe");
+	if (socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, go))
+		return say(error, size, "socketpair");
 	kernel->daemon = fork_apart();
 	if (kernel->daemon < 0) {
 		kernel->daemon = 0;
@@ -384,10 +412,13 @@ static int start_daemon(struct kernel_way *kernel, const char *porticod,
 		err = say(error, size, "setns");
 	else
 		err = probe_link_open(kernel->sockets, error, size);
-	if (!err && write(go[1], "g", 1) != 1)
-		err = say(error, size, "pipe");
-out:
 	close(go[0]);
+	go[0] = -1;
+	if (!err)
+		err = open_run(kernel, go[1], error, size);
+out:
+	if (go[0] >= 0)
+		close(go[0]);
 	close(go[1]);
 	return err;
 }
@@ -432,7 +463,7 @@ struct probe_way *probe_kernel_open(const struct probe_setup *setup,
 		.life_left = life_left,
 		.close = kernel_close,
 	};
-	kernel->log = -1;
+	kernel->log = kernel->run = -1;
 	kernel->sockets[PROBE_INSIDE] = kernel->sockets[PROBE_OUTSIDE] = -1;
 	if (!open_all(kernel, setup, porticod, backend, error, size))
 		return &kernel->way;

@@ -277,12 +277,15 @@ static int lock_packets(const char *near, struct missing *missing)
 {
 	static const unsigned caps[] = { CAP_NET_ADMIN };
 	struct identity identity = find_identity();
-	int err, root = enter_empty(near), landlock;
+	int err, root = enter_empty(near), landlock, parents_death = 0;
 
+	/* Another user's process forgets what it was told (selftest). */
+	prctl(PR_GET_PDEATHSIG, &parents_death);
 	drop_bounds(NULL, 0, missing);
 	err = change_identity(identity, missing);
 	if (!err)
 		err = drop_caps(caps, 1);
+	prctl(PR_SET_PDEATHSIG, parents_death);
 	if (err) {
 		miss(missing, "dropping capabilities", -err);
 		return err;

@@ -178,10 +178,13 @@ def test_without_a_configuration_it_finds_the_devices(lab):
     lab.stop()
     process = lab.gw.start("unshare", "--mount", "sh", "-c", PRIVATE, "sh",
                            PORTICOD, "--foreground")
-    control = f"/proc/{process.pid}/root/run/portico/portico.sock"
 
     def status():
         assert process.alive(), (process.popen.returncode, process.output())
+        # By its helper's root: its own is empty.
+        with open(f"/proc/{process.pid}/task/{process.pid}/children") as file:
+            children = file.read().split() or [process.pid]
+        control = f"/proc/{children[0]}/root/run/portico/portico.sock"
         done = lab.gw.run(PORTICO, "--socket", control, "--json", "status",
                           check=False)
         return json.loads(done.stdout) if done.returncode == 0 else None
