@@ -2,7 +2,7 @@
  *
  * The privileged helper as the packet process sees it: a child that was forked
  * before anything of the network was looked at, which serves fixed verbs over
- * one socketpair. helper.c has the theory: who may do what.
+ * one socketpair. sandbox.c has the theory: who may do what.
  *
  * A call returns 0 or -errno with a sentence in error (where there is one):
  * -EPIPE when the helper is gone, -ETIMEDOUT when it does not answer in time,
