@@ -164,7 +164,7 @@ static struct json_object *ask(const struct kernel_way *kernel,
 	int fd;
 
 	snprintf(path, sizeof(path), "/proc/self/fd/%d%s", kernel->run,
-		 PROBE_CONTROL + strlen("/run"));
+		 &PROBE_CONTROL[strlen("/run")]);
 	fd = client_connect(path);
 	json_object_object_add(request, "command",
 			       json_object_new_string(command));
