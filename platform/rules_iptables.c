@@ -58,8 +58,15 @@ static void queue_following(FILE *out, const struct rules_spec *spec,
 	to_queue(out, spec->queue_number, bypass);
 }
 
-/* A segment of a connection that exists: not a lone SYN. */
-static const char following_text[] = " -m tcp ! --tcp-flags SYN,ACK SYN";
+/* A segment of a connection that exists: not a lone SYN. The match for TCP drops
+ * what is too short for a header, unseen; where there is u32 such a packet is
+ * queued, and counted. */
+static const char *following(const struct rules_features *features)
+{
+	return features->quotes ?
+		       " -m u32 ! --u32 0>>22&0x3C@12&0x120000=0x20000" :
+		       " -m tcp ! --tcp-flags SYN,ACK SYN";
+}
 
 /* --- matches ------------------------------------------------------------- */
 
@@ -88,10 +95,10 @@ static void print_proto(FILE *out, const char *chain, uint8_t proto)
 /* One NFQUEUE rule for each 15 slots of ports. */
 static void queue_some(FILE *out, const struct rules_spec *spec,
 		       const char *chain, uint8_t proto,
-		       const struct nat_portset *ports, bool following)
+		       const struct nat_portset *ports, const char *match)
 {
 	void (*const queue)(FILE *, const struct rules_spec *, bool) =
-		following ? queue_following : queue_opening;
+		match ? queue_following : queue_opening;
 	struct config_range range;
 	unsigned used = 0;
 	uint32_t from = 0;
@@ -103,8 +110,8 @@ static void queue_some(FILE *out, const struct rules_spec *spec,
 		}
 		if (!used) {
 			print_proto(out, chain, proto);
-			if (following)
-				fputs(following_text, out);
+			if (match)
+				fputs(match, out);
 			fputs(" -m multiport --dports ", out);
 		}
 		print_range(out, &range, !used);
@@ -118,16 +125,16 @@ static void queue_ports(FILE *out, const struct rules_spec *spec,
 			const char *chain, uint8_t proto,
 			const struct nat_portset *ports)
 {
-	if (!rules_translates(spec, proto))
-		return;
-	if (proto == NAT_PROTO_TCP)
-		queue_some(out, spec, chain, proto, ports, true);
-	queue_some(out, spec, chain, proto, ports, false);
+	if (rules_translates(spec, proto))
+		queue_some(out, spec, chain, proto, ports, NULL);
 }
 
 static void queue_all_ports(FILE *out, const struct rules_spec *spec,
+			    const struct rules_features *features,
 			    const char *chain)
 {
+	queue_some(out, spec, chain, NAT_PROTO_TCP, spec->tcp,
+		   following(features));
 	queue_ports(out, spec, chain, NAT_PROTO_TCP, spec->tcp);
 	queue_ports(out, spec, chain, NAT_PROTO_UDP, spec->udp);
 	queue_ports(out, spec, chain, NAT_PROTO_DCCP, spec->tcp);
@@ -173,9 +180,10 @@ static void exempt(FILE *out, const struct rules_spec *spec, const char *to,
 
 /* --- raw: before conntrack ----------------------------------------------- */
 
-static void chain_inbound(FILE *out, const struct rules_spec *spec)
+static void chain_inbound(FILE *out, const struct rules_spec *spec,
+			  const struct rules_features *features)
 {
-	queue_all_ports(out, spec, "PORTICO-INBOUND");
+	queue_all_ports(out, spec, features, "PORTICO-INBOUND");
 	for (size_t i = 0; i < RULES_TAGGED; i++) {
 		if (!rules_translates(spec, rules_tagged[i]))
 			continue;
@@ -188,9 +196,10 @@ static void chain_inbound(FILE *out, const struct rules_spec *spec)
 	queue_opening(out, spec, false);
 }
 
-static void chain_hairpin(FILE *out, const struct rules_spec *spec)
+static void chain_hairpin(FILE *out, const struct rules_spec *spec,
+			  const struct rules_features *features)
 {
-	queue_all_ports(out, spec, "PORTICO-HAIRPIN");
+	queue_all_ports(out, spec, features, "PORTICO-HAIRPIN");
 	queue_icmp(out, spec, "PORTICO-HAIRPIN", errors_icmp,
 		   COUNT(errors_icmp));
 	fputs("-A PORTICO-HAIRPIN -f", out);
@@ -264,8 +273,8 @@ static void table_raw(FILE *out, const struct rules_spec *spec,
 	      ":PORTICO-OUTBOUND - [0:0]\n",
 	      out);
 	if (spec->uplink_addr) {
-		chain_inbound(out, spec);
-		chain_hairpin(out, spec);
+		chain_inbound(out, spec, features);
+		chain_hairpin(out, spec, features);
 	}
 	chain_outbound(out, spec);
 	chain_raw(out, spec, features);
@@ -305,14 +314,15 @@ static void chain_guard(FILE *out, const struct rules_spec *spec)
 		    "DROP");
 }
 
-static void chain_post(FILE *out, const struct rules_spec *spec)
+static void chain_post(FILE *out, const struct rules_spec *spec,
+		       const struct rules_features *features)
 {
 	struct rules_marks marks = rules_marks(spec->mark);
 
 	fprintf(out,
-		"-A PORTICO-POST -p tcp -m mark --mark 0x%" PRIx32 "/0x%" PRIx32
-		"%s",
-		marks.outbound, marks.outbound, following_text);
+		"-A PORTICO-POST ! -f -p tcp -m mark --mark 0x%" PRIx32
+		"/0x%" PRIx32 "%s",
+		marks.outbound, marks.outbound, following(features));
 	queue_following(out, spec, false);
 	fprintf(out, "-A PORTICO-POST -m mark --mark 0x%" PRIx32 "/0x%" PRIx32,
 		marks.outbound, marks.outbound);
@@ -344,7 +354,7 @@ static void table_mangle(FILE *out, const struct rules_spec *spec,
 	if (spec->mss_clamp)
 		fputs(":PORTICO-FORWARD - [0:0]\n", out);
 	chain_errors(out, spec, features);
-	chain_post(out, spec);
+	chain_post(out, spec, features);
 	if (spec->mss_clamp)
 		chain_mss(out, spec);
 	fputs("-I POSTROUTING -j PORTICO-POST\n", out);

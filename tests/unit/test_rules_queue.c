@@ -48,17 +48,12 @@ static void test_multiport(void)
  * and nothing else has. */
 static void test_two_queues(void)
 {
-	static const char *const following[] = { "!= syn",
-						 "! --tcp-flags",
-						 "unreachable",
-						 "-type 3 ",
-						 "-type 4 ",
-						 "-type 5 ",
-						 "-type 11 ",
-						 "-type 12 ",
-						 "ERRORS",
-						 "@th",
-						 "\t\tqueue num 100 bypass" };
+	static const char *const following[] = {
+		"!= syn",      "! --tcp-flags", "! --u32",
+		"unreachable", "-type 3 ",	"-type 4 ",
+		"-type 5 ",    "-type 11 ",	"-type 12 ",
+		"ERRORS",      "@th",		"\t\tqueue num 100 bypass"
+	};
 	struct fixture *f = fixture_new();
 
 	for (int i = 0; i < RULES_BACKENDS; i++) {
