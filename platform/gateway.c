@@ -169,61 +169,6 @@ static int open_tick(struct gateway *g)
 	return err;
 }
 
-/* --- settings of the kernel ---------------------------------------------- */
-
-/* Only now, when something is about to change: a start that fails earlier
- * leaves what a crash left for the next one. */
-static int open_settings(struct gateway *g, char *error, size_t size)
-{
-	int err = helper_settings(g->helper);
-
-	if (err)
-		return gateway_say(error, size, err, "settings: %s",
-				   strerror(-err));
-	g->settings = true;
-	return 0;
-}
-
-/* Else a hairpin would make the router tell hosts each other's addresses
- * (design 4.4). */
-void gateway_set_redirects(struct gateway *g)
-{
-	helper_no_redirects(g->helper);
-}
-
-void gateway_reserve_ports(struct gateway *g)
-{
-	struct nat_portset ports;
-	int err;
-
-	for (size_t i = 0; i < sizeof(ports.bits); i++)
-		ports.bits[i] = g->plan->spec.pool[NAT_POOL_UDP].bits[i] |
-				g->plan->spec.pool[NAT_POOL_TCP].bits[i];
-	err = helper_reserve_ports(g->helper, &ports);
-	if (err)
-		log_warning("ports",
-			    "ip_local_reserved_ports cannot be set (%s): the "
-			    "router may take ports of the pool",
-			    strerror(-err));
-}
-
-/* Whether the kernel goes on in our place when we stop. */
-static bool kernel_goes_on(const struct gateway *g)
-{
-	return g->plan && g->plan->spec.rules.fallback_kernel;
-}
-
-static int set_forwarding(struct gateway *g, char *error, size_t size)
-{
-	int err = helper_forward(g->helper);
-
-	if (err)
-		return gateway_say(error, size, err,
-				   "ip_forward cannot be set: %s",
-				   strerror(-err));
-	return 0;
-}
-
 /* --- opening and closing -------------------------------------------------- */
 
 static int open_network(struct gateway *g, char *error, size_t size)
@@ -292,7 +237,7 @@ static int begin(struct gateway *g, char *error, size_t size)
 	gateway_plan_free(g->early);
 	g->early = NULL;
 	gateway_set_accept(g, g->config);
-	return open_settings(g, error, size);
+	return gateway_open_settings(g, error, size);
 }
 
 static int start(struct gateway *g, char *error, size_t size)
@@ -313,7 +258,7 @@ static int start(struct gateway *g, char *error, size_t size)
 		return gateway_say(error, size, err, "queue: %s",
 				   strerror(-err));
 	gateway_store_queue(g);
-	err = set_forwarding(g, error, size);
+	err = gateway_set_forwarding(g, error, size);
 	if (err)
 		return err;
 	err = open_tick(g);
@@ -349,6 +294,25 @@ static int watch_helper(struct gateway *g, char *error, size_t size)
 		     0;
 }
 
+/* Gives up our rights, once. */
+static int give_up(struct gateway *g, char *error, size_t size)
+{
+	gateway_lock_in *lock = g->lock_in;
+
+	g->lock_in = NULL;
+	return lock ? lock(g->lock_context, error, size) : 0;
+}
+
+/* Strangers' packets, which may be what the last daemon died of. */
+static int judge_waiting(struct gateway *g, char *error, size_t size)
+{
+	int err = give_up(g, error, size);
+
+	if (!err)
+		gateway_judge_waiting(g);
+	return err;
+}
+
 /* Order of design 4.10: the queue is ours before any rule is touched. */
 static int open_all(struct gateway *g, char *error, size_t size)
 {
@@ -362,15 +326,16 @@ static int open_all(struct gateway *g, char *error, size_t size)
 		err = check_devices(g, error, size);
 	if (!err)
 		err = open_queue(g, error, size);
-	if (!err)
-		gateway_judge_waiting(g);
+	if (!err && g->stored[0])
+		err = judge_waiting(g, error, size);
 	if (!err && !gateway_keeps_backend(g))
 		err = helper_choose(g->helper, &g->backend, error, size);
 	if (err)
 		return err;
 	if (gateway_fallback_lost(g))
 		log_warning("rules", "%s", GATEWAY_FALLBACK_LOST);
-	return start(g, error, size);
+	err = start(g, error, size);
+	return err ? err : give_up(g, error, size);
 }
 
 static void free_all(struct gateway *g)
@@ -384,8 +349,7 @@ static void free_all(struct gateway *g)
 		queue_close(g->queue);
 	if (g->network)
 		network_close(g->network);
-	if (g->settings)
-		helper_restore(g->helper, kernel_goes_on(g));
+	gateway_restore_settings(g);
 	state_close(&g->state, g->orderly ? g->nat : NULL);
 	if (g->indices)
 		munmap(g->indices, g->indices_bytes);
@@ -398,8 +362,8 @@ static void free_all(struct gateway *g)
 }
 
 struct gateway *gateway_open(struct loop *loop, struct config *config,
-			     struct helper *helper, char *error,
-			     size_t error_size)
+			     struct helper *helper, gateway_lock_in *lock_in,
+			     void *context, char *error, size_t error_size)
 {
 	struct gateway *g = calloc(1, sizeof(*g));
 
@@ -410,6 +374,8 @@ struct gateway *gateway_open(struct loop *loop, struct config *config,
 	}
 	g->loop = loop;
 	g->helper = helper;
+	g->lock_in = lock_in;
+	g->lock_context = context;
 	g->config = config;
 	g->tick.fd = -1;
 	g->pace.fd = -1;

@@ -21,12 +21,17 @@
 
 struct gateway;
 
+/* Gives up the rights of the process. */
+typedef int gateway_lock_in(void *context, char *error, size_t error_size);
+
 /* Builds everything in the order of design 4.10: lock and queue before any
  * rule. What changes the machine is done by the helper, which the loop then
- * watches. Returns NULL with a sentence in error. config is taken over. */
+ * watches. lock_in(context) is called once, when all is open and before the
+ * first packet is looked at; 0 or -errno with a sentence in its error. Returns
+ * NULL with a sentence in error. config is taken over. */
 struct gateway *gateway_open(struct loop *loop, struct config *config,
-			     struct helper *helper, char *error,
-			     size_t error_size);
+			     struct helper *helper, gateway_lock_in *lock_in,
+			     void *context, char *error, size_t error_size);
 /* Orderly stop: rules off (guard stays unless fallback is kernel), settings
  * put back. */
 void gateway_close(struct gateway *gateway);

@@ -86,8 +86,6 @@ void gateway_judge_waiting(struct gateway *g)
 	struct gateway_plan *plan;
 	char error[512];
 
-	if (!g->stored[0])
-		return;
 	plan = gateway_plan(g, g->config, error, sizeof(error));
 	if (!plan) {
 		log_error("queue", "what waits is not judged: %s", error);

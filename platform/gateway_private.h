@@ -3,7 +3,8 @@
  * What the files of the gateway share: gateway.c (life), gateway_apply.c (from
  * configuration and network to engine and rules), gateway_move.c (the uplink's
  * address), gateway_reload.c, gateway_rules.c (the rules in force),
- * gateway_handover.c (the queue across a restart), gateway_warnings.c.
+ * gateway_handover.c (the queue across a restart), gateway_settings.c (the
+ * kernel's), gateway_warnings.c.
  */
 #ifndef PORTICO_PLATFORM_GATEWAY_PRIVATE_H
 #define PORTICO_PLATFORM_GATEWAY_PRIVATE_H
@@ -33,6 +34,8 @@ struct gateway_plan {
 struct gateway {
 	struct loop *loop;
 	struct helper *helper;
+	gateway_lock_in *lock_in; /* NULL: done */
+	void *lock_context;
 	bool helper_gone;
 	struct config *config;
 	char *config_path; /* NULL: automatic mode */
@@ -98,13 +101,6 @@ void gateway_network_changed(void *context);
 /* Reads the ports bound on the router and tells the engine. */
 void gateway_read_bound(struct gateway *gateway);
 
-/* Keeps the router itself off the pool's ports. */
-void gateway_reserve_ports(struct gateway *gateway);
-
-/* Keeps the router from sending redirects to inside hosts; again whenever a
- * device may have been made anew. */
-void gateway_set_redirects(struct gateway *gateway);
-
 /* Writes a sentence into error and returns err. */
 int gateway_say(char *error, size_t size, int err, const char *format, ...)
 	__attribute__((format(printf, 4, 5)));
@@ -117,6 +113,23 @@ void gateway_move_close(struct gateway *gateway);
  * inside ends told whose connections are cut. */
 void gateway_move(struct gateway *gateway, const struct network_state *network,
 		  uint64_t now_ms);
+
+/* --- gateway_settings.c --- */
+
+/* Before the first of those below. 0 or -errno with a sentence in error. */
+int gateway_open_settings(struct gateway *gateway, char *error,
+			  size_t error_size);
+/* Keeps the router itself off the pool's ports. */
+void gateway_reserve_ports(struct gateway *gateway);
+
+/* Keeps the router from sending redirects to inside hosts; again whenever a
+ * device may have been made anew. */
+void gateway_set_redirects(struct gateway *gateway);
+/* Makes the machine a router. 0 or -errno with a sentence in error. */
+int gateway_set_forwarding(struct gateway *gateway, char *error,
+			   size_t error_size);
+/* At the end. */
+void gateway_restore_settings(struct gateway *gateway);
 
 /* --- gateway_rules.c --- */
 

@@ -5,7 +5,6 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <getopt.h>
-#include <poll.h>
 #include <signal.h>
 #include <stdbool.h>
 #include <stddef.h>
@@ -14,15 +13,14 @@
 #include <string.h>
 #include <sys/epoll.h>
 #include <sys/signalfd.h>
-#include <sys/socket.h>
 #include <sys/timerfd.h>
-#include <sys/un.h>
 #include <unistd.h>
 
 #include "config.h"
 #include "control.h"
 #include "gateway.h"
 #include "helper.h"
+#include "lock.h"
 #include "log.h"
 #include "loop.h"
 #include "notify.h"
@@ -46,6 +44,7 @@ struct daemon {
 	struct helper *helper;
 	struct control *control;
 	struct gateway *gateway;
+	const struct config *config; /* at the start */
 	struct watch signals;
 	struct watch second;
 	bool leaves; /* for the next daemon, which finds all as it is */
@@ -154,61 +153,11 @@ static int check_config(const struct options *options)
 	return EXIT_OK;
 }
 
-/* --- lock --------------------------------------------------------------- */
-
-/* How long a lock that is taken is asked for again. A daemon that was killed
- * may leave a child behind that has not yet had the time to close what it
- * inherited (doctor_child.c). */
-#define LOCK_PATIENCE_MS 1000
-#define LOCK_PAUSE_MS 50
-
-static int bind_patiently(int fd, const struct sockaddr_un *addr,
-			  socklen_t length)
-{
-	for (int waited = 0; bind(fd, (const struct sockaddr *)addr, length);
-	     waited += LOCK_PAUSE_MS) {
-		if (errno != EADDRINUSE || waited >= LOCK_PATIENCE_MS)
-			return -1;
-		poll(NULL, 0, LOCK_PAUSE_MS);
-	}
-	return 0;
-}
-
-/* Rules and settings are those of a network namespace, and so are abstract
- * sockets: whatever paths and queues two daemons have, one of them holds this
- * name. It goes with its process. */
-static int take_lock(void)
-{
-	static const char name[] = "portico";
-	struct sockaddr_un addr = { .sun_family = AF_UNIX };
-	int fd = socket(AF_UNIX, SOCK_DGRAM | SOCK_CLOEXEC, 0);
-	int err;
-
-	memcpy(addr.sun_path + 1, name, sizeof(name) - 1);
-	if (fd >= 0 &&
-	    !bind_patiently(fd, &addr,
-			    (socklen_t)(offsetof(struct sockaddr_un, sun_path) +
-					sizeof(name))))
-		return fd;
-	err = errno;
-	if (fd >= 0)
-		close(fd);
-	if (err == EADDRINUSE)
-		fputs("porticod: another porticod runs in this network "
-		      "namespace (it holds the socket @portico); nothing was "
-		      "changed\n",
-		      stderr);
-	else
-		fprintf(stderr, "porticod: socket @portico: %s\n",
-			strerror(err));
-	return -1;
-}
-
 /* Not under a running daemon: it would route without rules. */
 static int remove_guard(void)
 {
 	char error[512];
-	int lock = take_lock();
+	int lock = lock_take();
 	int err;
 
 	if (lock < 0)
@@ -338,6 +287,45 @@ static int watch_seconds(struct daemon *d)
 
 /* --- life --------------------------------------------------------------- */
 
+/* What the daemon needs of the machine is open, and no packet was looked at
+ * yet: from here on neither process can do more than it will have to. */
+static int lock_in(void *context, char *error, size_t size)
+{
+	struct daemon *d = context;
+	char missing[512] = "";
+	int result, helpers;
+
+	if (d->ready >= 0 && chdir("/"))
+		log_warning("daemon", "chdir: %s", strerror(errno));
+	notify_keep();
+	views_prepare();
+	helper_serve_files(d->helper);
+	helper_ask_names(d->helper);
+	if (d->config->sandbox == CONFIG_SANDBOX_OFF)
+		return helper_settle(d->helper, d->ready >= 0, error, size);
+	result = sandbox_enter(SANDBOX_PACKETS, d->config->control, missing,
+			       sizeof(missing));
+	if (result > 0 && d->config->sandbox == CONFIG_SANDBOX_REQUIRE)
+		result = -EPERM;
+	if (result > 0)
+		log_warning("sandbox", "not everything can be had here: %s",
+			    missing);
+	helpers = result < 0 ? 0 :
+			       helper_settle(d->helper, d->ready >= 0, missing,
+					     sizeof(missing));
+	if (helpers > 0 && d->config->sandbox == CONFIG_SANDBOX_REQUIRE)
+		helpers = -EPERM;
+	if (helpers > 0)
+		log_warning("sandbox",
+			    "the helper: not everything can be had "
+			    "here: %s",
+			    missing);
+	if (result < 0 || helpers < 0)
+		snprintf(error, size, "sandbox%s: %s",
+			 result < 0 ? "" : ", the helper's", missing);
+	return result < 0 ? result : helpers < 0 ? helpers : 0;
+}
+
 static int open_daemon(struct daemon *d, struct config *config)
 {
 	char error[512];
@@ -359,8 +347,9 @@ static int open_daemon(struct daemon *d, struct config *config)
 		config_free(config);
 		return -EIO;
 	}
-	d->gateway =
-		gateway_open(d->loop, config, d->helper, error, sizeof(error));
+	d->config = config;
+	d->gateway = gateway_open(d->loop, config, d->helper, lock_in, d, error,
+				  sizeof(error));
 	if (!d->gateway) {
 		fprintf(stderr, "porticod: %s\n", error);
 		return -EIO;
@@ -398,53 +387,11 @@ static void leave(struct daemon *d)
 	_exit(EXIT_OK);
 }
 
-/* What the daemon needs of the machine is open, and no packet was looked at
- * yet: from here on neither process can do more than it will have to. */
-static int lock_in(struct daemon *d)
-{
-	const struct config *config = gateway_config(d->gateway);
-	char missing[512] = "";
-	int result, helpers;
-
-	if (d->ready >= 0 && chdir("/"))
-		log_warning("daemon", "chdir: %s", strerror(errno));
-	notify_keep();
-	views_prepare();
-	helper_serve_files(d->helper);
-	helper_ask_names(d->helper);
-	if (config->sandbox == CONFIG_SANDBOX_OFF)
-		return helper_settle(d->helper, d->ready >= 0, missing,
-				     sizeof(missing));
-	result = sandbox_enter(SANDBOX_PACKETS, config->control, missing,
-			       sizeof(missing));
-	if (result > 0 && config->sandbox == CONFIG_SANDBOX_REQUIRE)
-		result = -EPERM;
-	if (result > 0)
-		log_warning("sandbox", "not everything can be had here: %s",
-			    missing);
-	helpers = result < 0 ? 0 :
-			       helper_settle(d->helper, d->ready >= 0, missing,
-					     sizeof(missing));
-	if (helpers > 0 && config->sandbox == CONFIG_SANDBOX_REQUIRE)
-		helpers = -EPERM;
-	if (helpers > 0)
-		log_warning("sandbox",
-			    "the helper: not everything can be had "
-			    "here: %s",
-			    missing);
-	if (result < 0 || helpers < 0)
-		fprintf(stderr, "porticod: sandbox%s: %s\n",
-			result < 0 ? "" : ", the helper's", missing);
-	return result < 0 ? result : helpers < 0 ? helpers : 0;
-}
-
 static int serve(struct daemon *d, struct config *config)
 {
 	int null = d->ready < 0 ? -1 : open("/dev/null", O_RDWR | O_CLOEXEC);
 	int err = open_daemon(d, config);
 
-	if (!err)
-		err = lock_in(d);
 	if (!err) {
 		log_info("daemon", "porticod " PORTICO_VERSION " serves");
 		if (d->ready >= 0)
@@ -485,7 +432,7 @@ static int run(const struct options *options)
 		config_free(config);
 		return EXIT_BAD;
 	}
-	d.lock = take_lock();
+	d.lock = lock_take();
 	if (d.lock < 0) {
 		helper_stop(d.helper);
 		config_free(config);

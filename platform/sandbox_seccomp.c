@@ -52,7 +52,8 @@ static const char *const packet_calls[] = {
 	"shutdown",
 	/* The loop. */
 	"epoll_wait", "epoll_pwait", "epoll_ctl", "epoll_ctl_old",
-	"epoll_wait_old", "poll", "ppoll", "ppoll_time64",
+	"epoll_wait_old", "poll", "ppoll", "ppoll_time64", "timerfd_create",
+	"timerfd_settime", "timerfd_settime64",
 	/* Descriptors that are open: files that the helper opened, the report
 	 * of a look, signals, timers, the log. */
 	"read", "readv", "pread64", "write", "writev", "lseek", "_llseek",
@@ -86,6 +87,7 @@ static const struct checked packet_checked[] = {
 	{ "socket", 2, { IS(0, AF_NETLINK), IS(2, NETLINK_SOCK_DIAG) } },
 	{ "setsockopt", 2, { IS(1, SOL_SOCKET), IS(2, OPTION_TIMEOUT_OLD) } },
 	{ "setsockopt", 2, { IS(1, SOL_SOCKET), IS(2, OPTION_TIMEOUT_NEW) } },
+	{ "getsockopt", 2, { IS(1, SOL_SOCKET), IS(2, SO_PEERCRED) } },
 	{ "getsockopt", 2, { IS(1, 0), IS(2, OPTION_IPT_INFO) } },
 	{ "getsockopt", 2, { IS(1, 0), IS(2, OPTION_IPT_ENTRIES) } },
 	/* No memory that can be run. */

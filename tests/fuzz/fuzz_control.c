@@ -148,7 +148,8 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 	bench->gateway->reloads = 0;
 	bench->gateway->flushed = 0;
 	bench->gateway->reload_error = how & 4 ? "a \"reason\"\n" : NULL;
-	if (control_client_add(listener, pair[1]))
+	listener->requests.stamp_ms = 0; /* as after a pause */
+	if (control_client_add(listener, pair[1], 0))
 		abort();
 	/* A client that says too much or no JSON is told so and cut off. */
 	if (!talk(bench, pair[0], input) && listener->clients)

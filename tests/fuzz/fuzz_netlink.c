@@ -104,7 +104,7 @@ static void use(struct uplink_table *table)
 				       .inside = inside,
 				       .inside_count = 2 };
 
-	if (uplink_state_build(table, 0, &state))
+	if (uplink_state_build(table, 0, 0, &state))
 		return;
 	for (size_t i = 0; i < state.inside_net_count; i++)
 		if (state.inside_nets[i].length > 32)

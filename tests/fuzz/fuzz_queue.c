@@ -34,6 +34,7 @@ static struct bench *bench_make(void)
 {
 	static struct bench bench;
 	struct queue *queue = &bench.queue;
+	struct queue_way *way = &queue->ways[QUEUE_FOLLOWING];
 	int pair[2];
 
 	log_set_level(LOG_LEVEL_ERROR);
@@ -41,16 +42,18 @@ static struct bench *bench_make(void)
 		abort();
 	bench.kernel = pair[1];
 	queue->loop = loop_new();
-	queue->socket = mnl_socket_fdopen(pair[0]);
+	way->queue = queue;
+	way->number = 100;
+	way->socket = mnl_socket_fdopen(pair[0]);
 	queue->config = (struct queue_config){ .number = 100, .batch = 8 };
-	queue->want = queue->config.batch;
+	way->want = queue->config.batch;
 	queue->raw = queue->proc = -1;
 	queue->roles = (struct queue_roles){ .uplink = 2,
 					     .loopback = 1,
 					     .mark_shift = 24 };
 	queue->out_limit = 1U << 16;
 	queue->slots = malloc(QUEUE_BATCH_MAX * (size_t)QUEUE_SLOT_BYTES);
-	if (!queue->loop || !queue->socket || !queue->slots)
+	if (!queue->loop || !way->socket || !queue->slots)
 		abort();
 	for (size_t i = 0; i < QUEUE_BATCH_MAX; i++) {
 		queue->in_bytes[i] =
@@ -250,7 +253,8 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 		fuzz_judged();
 	}
 	for (int i = 0; i < 4; i++)
-		queue_read(&bench->queue.watch, 0);
+		queue_read_following(&bench->queue.ways[QUEUE_FOLLOWING].watch,
+				     0);
 	collect(bench, &may, must);
 	fuzz_expect(nat_check(world.nat));
 	world_end(&world);

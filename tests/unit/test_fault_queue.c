@@ -59,6 +59,7 @@ static struct lab *lab_open(void)
 {
 	struct lab *lab = calloc(1, sizeof(*lab));
 	struct queue *queue = &lab->queue;
+	struct queue_way *way = &queue->ways[QUEUE_FOLLOWING];
 	int ends[2];
 
 	engine_make(&lab->engine);
@@ -66,12 +67,14 @@ static struct lab *lab_open(void)
 		socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_NONBLOCK, 0, ends),
 		0);
 	lab->kernel = ends[1];
-	queue->socket = mnl_socket_fdopen(ends[0]);
-	CU_ASSERT_PTR_NOT_NULL_FATAL(queue->socket);
+	way->queue = queue;
+	way->number = QUEUE;
+	way->socket = mnl_socket_fdopen(ends[0]);
+	CU_ASSERT_PTR_NOT_NULL_FATAL(way->socket);
 	queue->config = (struct queue_config){ .number = QUEUE,
 					       .batch = BATCH,
 					       .gso_udp = true };
-	queue->want = BATCH;
+	way->want = BATCH;
 	queue->roles = (struct queue_roles){ .uplink = WAN,
 					     .loopback = LOOPBACK,
 					     .mark_shift = 24 };
@@ -79,7 +82,7 @@ static struct lab *lab_open(void)
 	queue->loop = loop_new();
 	queue->raw = queue->proc = -1;
 	queue->out_limit = 1 << 20;
-	queue->watch.fd = ends[0];
+	way->watch.fd = ends[0];
 	open_slots(queue);
 	return lab;
 }
@@ -87,7 +90,7 @@ static struct lab *lab_open(void)
 static void lab_close(struct lab *lab)
 {
 	close(lab->kernel);
-	mnl_socket_close(lab->queue.socket);
+	mnl_socket_close(lab->queue.ways[QUEUE_FOLLOWING].socket);
 	munmap(lab->queue.slots, QUEUE_BATCH_MAX * QUEUE_SLOT_BYTES);
 	loop_free(lab->queue.loop);
 	engine_free(&lab->engine);
@@ -200,7 +203,7 @@ static void expect_silence(struct lab *lab)
 
 static void turn(struct lab *lab)
 {
-	queue_read(&lab->queue.watch, 0);
+	queue_read_following(&lab->queue.ways[QUEUE_FOLLOWING].watch, 0);
 }
 
 /* --- tests ------------------------------------------------------------------- */
@@ -243,12 +246,12 @@ static void test_refused_for_long(void)
 	turn(lab);
 	CU_ASSERT(fault_disarm() >= 3);
 	expect_silence(lab);
-	CU_ASSERT(lab->queue.owed);
+	CU_ASSERT(lab->queue.ways[QUEUE_FOLLOWING].owed);
 	send_packets(lab, 3, 1);
 	turn(lab);
 	expect_drop_until(lab, 2);
 	expect_answers(lab, 3, 1);
-	CU_ASSERT(!lab->queue.owed);
+	CU_ASSERT(!lab->queue.ways[QUEUE_FOLLOWING].owed);
 	lab_close(lab);
 }
 
