@@ -63,6 +63,7 @@ struct gateway_plan *gateway_plan(const struct gateway *g,
 	/* An address that is back must not find the router's own ears open. */
 	if (!err && !plan->spec.rules.uplink_addr)
 		plan->spec.rules.uplink_addr = nat_known_uplink(g->nat);
+	plan->spec.rules.uplink_index = network->uplink_last;
 	/* The rules that masquerade when we are gone need a timed set. */
 	if (!err && g->backend != RULES_NFTABLES)
 		plan->spec.rules.fallback_kernel = false;

@@ -28,6 +28,9 @@ const char *rules_backend_name(enum rules_backend backend);
 /* All that the ruleset depends on. Pointers are the caller's. */
 struct rules_spec {
 	const char *uplink;
+	/* Of the device that has this name or had it last: renamed, it is still
+	 * guarded. 0: unknown. */
+	unsigned uplink_index;
 	uint32_t uplink_addr; /* 0: no inbound rules yet */
 	uint32_t uplink_mtu, inside_mtu; /* 0: unknown; for the MSS clamp */
 	const char (*inside)[IFNAMSIZ];

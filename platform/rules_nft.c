@@ -266,16 +266,17 @@ static void chain_out(FILE *out, const struct rules_spec *spec)
  * address passes: behind another NAT it may lie in an inside network. */
 static void chain_guard(FILE *out, const struct rules_spec *spec)
 {
+	static const char guarded[] = "ip saddr @inside ip saddr != @exempt "
+				      "ip daddr != @exempt drop";
 	char address[RULES_PREFIX_TEXT];
 
 	chain_open(out, "guard", "filter", "postrouting", "300");
 	if (spec->uplink_addr)
 		fprintf(out, "\t\tip saddr %s accept\n",
 			rules_addr_text(spec->uplink_addr, address));
-	fprintf(out,
-		"\t\toifname \"%s\" ip saddr @inside ip saddr != @exempt "
-		"ip daddr != @exempt drop\n",
-		spec->uplink);
+	fprintf(out, "\t\toifname \"%s\" %s\n", spec->uplink, guarded);
+	if (spec->uplink_index)
+		fprintf(out, "\t\toif %u %s\n", spec->uplink_index, guarded);
 	chain_close(out);
 }
 

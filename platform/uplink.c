@@ -49,6 +49,7 @@ static int state_like(const struct network_state *model,
 {
 	memset(state, 0, sizeof(*state));
 	state->uplink = model->uplink;
+	state->uplink_last = model->uplink_last;
 	state->inside = calloc(model->inside_count + 1, sizeof(*state->inside));
 	if (!state->inside)
 		return -ENOMEM;

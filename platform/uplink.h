@@ -27,6 +27,9 @@ struct network_device {
  * change. */
 struct network_state {
 	struct network_device uplink;
+	/* Index of the device that has the uplink's name or had it last, as it
+	 * may only have been renamed; 0: none had. */
+	unsigned uplink_last;
 	uint32_t uplink_addr; /* primary IPv4 address, 0: none */
 	struct network_device *inside;
 	size_t inside_count;

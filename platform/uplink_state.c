@@ -110,7 +110,7 @@ static bool same_prefix(const struct uplink_route *a,
 
 /* Looks at the routes of one prefix, beginning at *at, and moves *at behind
  * them. Only those of the best metric count; with one next hop at the uplink
- * or inside, the prefix is not elsewhere. */
+ * or inside, the prefix is not elsewhere; nor with one at a renamed uplink. */
 static bool leads_elsewhere(const struct uplink_table *table,
 			    const struct network_state *state, size_t *at)
 {
@@ -123,7 +123,7 @@ static bool leads_elsewhere(const struct uplink_table *table,
 		if (!same_prefix(best, route))
 			break;
 		if (route->metric == best->metric && route->index &&
-		    (route->index == state->uplink.index ||
+		    (route->index == state->uplink_last ||
 		     route->index == table->loopback ||
 		     is_inside(state, route->index)))
 			elsewhere = false;
@@ -157,6 +157,8 @@ int uplink_state_build(const struct uplink_table *table, uint32_t fixed_addr,
 	int rc;
 
 	find_device(table, &state->uplink);
+	if (state->uplink.index)
+		state->uplink_last = state->uplink.index;
 	for (size_t i = 0; i < state->inside_count; i++)
 		find_device(table, &state->inside[i]);
 	state->uplink_addr =

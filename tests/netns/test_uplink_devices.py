@@ -44,7 +44,8 @@ def chatter(lab, port):
     def speak():
         while not ended.wait(0.005):
             with contextlib.suppress(OSError):
-                sock.sendto(b"inside", (R1, 9))
+                for there in (R1, NEXT_HOP):
+                    sock.sendto(b"inside", (there, 9))
 
     thread = threading.Thread(target=speak, daemon=True)
     thread.start()
