@@ -90,6 +90,27 @@ static void test_guards(void)
 
 /* --- parts --------------------------------------------------------------- */
 
+/* nftables' guard knows a renamed uplink by its index; iptables queues all that
+ * comes from inside, whatever the name. */
+static void test_renamed_uplink(void)
+{
+	static const char wanted[] = "\t\toif 5 ip saddr @inside ip saddr != "
+				     "@exempt ip daddr != @exempt drop\n";
+	struct fixture *f = fixture_new();
+	char *text = render(&f->spec, RULES_NFTABLES);
+
+	CU_ASSERT(lacks(text, " oif "));
+	free(text);
+	f->spec.uplink_index = 5;
+	text = render(&f->spec, RULES_NFTABLES);
+	CU_ASSERT(holds(text, wanted));
+	free(text);
+	text = render_with(rules_render_guard, &f->spec, RULES_NFTABLES);
+	CU_ASSERT(holds(text, wanted));
+	free(text);
+	free(f);
+}
+
 /* Before the uplink has an address nothing comes in, but all that goes out is
  * owned: it must not leave untranslated. */
 static void test_no_address(void)
@@ -307,6 +328,7 @@ static const struct test tests[] = {
 	  test_nft_fallback },
 	{ "the iptables ruleset", test_iptables },
 	{ "the guard alone", test_guards },
+	{ "a renamed uplink is still guarded", test_renamed_uplink },
 	{ "without an address nothing comes in", test_no_address },
 	{ "nothing inside is known yet", test_nothing_inside },
 	{ "any two adjacent mark bits will do", test_other_mark },
