@@ -124,7 +124,9 @@ static struct nat_result not_quoted(struct nat_work *work,
 	struct nat *nat = work->nat;
 	bool ours = work->packet->path == NAT_PATH_OUTBOUND;
 
-	if (!ours && !is_inside(nat, quote->dst) && !is_inside(nat, quote->src))
+	/* A quote too short for its addresses may show one in part. */
+	if (!ours && quote->dst && !is_inside(nat, quote->dst) &&
+	    !is_inside(nat, quote->src))
 		return nat_untouched(nat);
 	return nat_drop(nat, drop);
 }

@@ -341,17 +341,21 @@ enum nat_drop nat_parse_quote(const struct nat_parsed *error,
 			      struct nat_quote *quote)
 {
 	struct nat_cursor cursor = nat_cursor(error->l4, error->l4_length);
+	const uint8_t *ip;
 
 	*quote = (struct nat_quote){ 0 };
 	nat_cursor_take(&cursor, ICMP_QUOTE);
+	ip = nat_cursor_peek(&cursor, IPV4_HEADER);
+	if (!ip)
+		return NAT_DROP_MALFORMED;
+	/* Also of a quote that is refused below, or cut in its options: an
+	 * inside address in it must not leave. */
+	quote->proto = ip[IP_PROTO];
+	quote->src = nat_load32(ip + IP_SRC);
+	quote->dst = nat_load32(ip + IP_DST);
 	quote->ip = take_ip(&cursor);
 	if (!quote->ip)
 		return NAT_DROP_MALFORMED;
-	/* Also of a quote that is refused below: an inside address in it must
-	 * not leave. */
-	quote->proto = quote->ip[IP_PROTO];
-	quote->src = nat_load32(quote->ip + IP_SRC);
-	quote->dst = nat_load32(quote->ip + IP_DST);
 	quote->l4 = nat_cursor_peek(&cursor, QUOTE_L4);
 	if (!quote->l4)
 		return NAT_DROP_MALFORMED;

@@ -125,7 +125,7 @@ struct nat_quote {
 /* Reads the quote of an ICMP error. NAT_DROP_NONE, or why it cannot be
  * translated: bad_checksum (RFC 5508 REQ-3, 3a), malformed (quote too short, a
  * later fragment, an error about an error), unsupported. proto, src and dst are
- * set even then if the error is sound and quotes an IPv4 header. */
+ * set even then if the error quotes the 20 bytes that hold them, else 0. */
 enum nat_drop nat_parse_quote(const struct nat_parsed *error,
 			      struct nat_quote *quote);
 

@@ -165,10 +165,18 @@ static void test_error_out_leak(void)
 	error.bytes = 24;
 	ASSERT_DROPPED(complain(&lab, NAT_PATH_ERROR_OUT, error, &about),
 		       NAT_DROP_MALFORMED);
+	error.bytes = 18; /* the source and half of the destination */
+	ASSERT_DROPPED(complain(&lab, NAT_PATH_ERROR_OUT, error, &about),
+		       NAT_DROP_MALFORMED);
 	about.data[8]--;
 	error.bytes = 0;
 	ASSERT_DROPPED(complain(&lab, NAT_PATH_ERROR_OUT, error, &about),
 		       NAT_DROP_BAD_CHECKSUM);
+	/* Cut within its options. */
+	packet_add_options(&about, 4);
+	error.bytes = 28;
+	ASSERT_DROPPED(complain(&lab, NAT_PATH_ERROR_OUT, error, &about),
+		       NAT_DROP_MALFORMED);
 	engine_free(&lab.engine);
 }
 
