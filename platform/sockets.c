@@ -19,6 +19,7 @@
 #include <sys/time.h>
 
 #include "files.h"
+#include "netlink_sound.h"
 
 #define BUFFER_BYTES 32768
 #define STATE_TIME_WAIT 6 /* include/net/tcp_states.h */
@@ -102,6 +103,9 @@ int sockets_take_diag(uint32_t uplink_addr, struct nat_portset *set,
 {
 	struct collector collector = { .uplink_addr = uplink_addr, .set = set };
 
+	errno = EBADMSG;
+	if (!netlink_sound(bytes, length))
+		return MNL_CB_ERROR;
 	return mnl_cb_run(bytes, length, seq, port, on_socket, &collector);
 }
 

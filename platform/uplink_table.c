@@ -16,6 +16,8 @@
 #include <sys/time.h>
 #include <time.h>
 
+#include "netlink_sound.h"
+
 /* Dumps tried before giving up while the network keeps changing. */
 #define ATTEMPTS 20
 #define BUFFER_BYTES 32768
@@ -270,6 +272,9 @@ int uplink_table_take(struct uplink_table *table, unsigned which,
 		      const void *bytes, size_t length, uint32_t seq,
 		      unsigned port)
 {
+	errno = EBADMSG;
+	if (!netlink_sound(bytes, length))
+		return MNL_CB_ERROR;
 	errno = ENOMEM; /* what our own handlers fail with */
 	return mnl_cb_run(bytes, length, seq, port, dumps[which].handler,
 			  table);

@@ -85,8 +85,6 @@ static size_t put_message(uint8_t *at, unsigned which, struct fuzz_bytes *input)
 	if ((how & 0x70) == 0x60)
 		head.nlmsg_flags = fuzz_u16(input);
 	head.nlmsg_len = (uint32_t)length;
-	/* Not below 0: a length of more than INT_MAX leads libmnl astray, and
-	 * the kernel, the only one who writes here, never says so. */
 	if (how & 0x80)
 		head.nlmsg_len = (uint32_t)(length + fuzz_u8(input));
 	if (how & 0x80 && fuzz_u8(input) & 1)

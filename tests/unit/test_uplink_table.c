@@ -47,7 +47,29 @@ static void test_name(void)
 	check_name(0, "");
 }
 
+/* libmnl alone would not come back. */
+static void test_length(void)
+{
+	static const uint32_t lengths[] = { 0xfffffffd, 0x80000000,
+					    0xffffff00 };
+	uint32_t room[64] = { 0 };
+
+	for (size_t i = 0; i < 3; i++) {
+		struct nlmsghdr *message = begin_link(room);
+		struct uplink_table table = { 0 };
+
+		mnl_attr_put_strz(message, IFLA_IFNAME, "wan0");
+		room[message->nlmsg_len / 4] = lengths[i];
+		CU_ASSERT_EQUAL(uplink_table_take(&table, LINKS, room,
+						  sizeof(room), 0, 0),
+				-1);
+		CU_ASSERT_EQUAL(table.link_count, 0);
+		uplink_table_free(&table);
+	}
+}
+
 static const struct test tests[] = {
+	{ "a message longer than there can be is refused", test_length },
 	{ "a device's name ends where its attribute does", test_name },
 };
 
