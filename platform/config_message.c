@@ -64,6 +64,10 @@ bool config_fail(struct config_reader *reader, const char *path,
 	va_start(args, format);
 	append(reader->error, reader->error_size, format, args);
 	va_end(args);
+	/* json-c escapes all but DEL; keys are shown as they are. */
+	for (char *at = reader->error; *at; at++)
+		if ((unsigned char)*at < ' ' || *at == 127)
+			*at = '?';
 	return false;
 }
 
