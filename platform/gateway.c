@@ -144,6 +144,7 @@ static void tick(struct watch *watch, uint32_t events)
 	nat_expire(g->nat, loop_now_ms(g->loop), EXPIRE_PER_TICK);
 	queue_send_output(g->queue);
 	queue_tick(g->queue);
+	gateway_follow_again(g);
 	if (g->ticks % BOUND_EVERY_S == 0)
 		gateway_read_bound(g);
 	if (g->ticks % EXAMINE_EVERY_S == 0)

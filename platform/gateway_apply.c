@@ -162,14 +162,25 @@ void gateway_network_changed(void *context)
 	if (nat_uplink(g->nat) != network_state(g->network)->uplink_addr)
 		nat_set_uplink(g->nat, 0, loop_clock_ms());
 	plan = gateway_plan(g, g->config, error, sizeof(error));
-	if (!plan) {
-		log_error("network", "a change cannot be followed: %s", error);
-	} else if (gateway_apply(g, plan, error, sizeof(error))) {
+	if (!plan && !g->unfollowed)
+		log_error("network", "a change cannot be followed yet: %s",
+			  error);
+	g->unfollowed = !plan;
+	if (!plan)
+		return;
+	if (gateway_apply(g, plan, error, sizeof(error))) {
 		gateway_rules_failed(g, error);
 		gateway_follow(g, plan);
 	}
 	gateway_set_redirects(g);
 	gateway_read_bound(g);
+}
+
+void gateway_follow_again(struct gateway *g)
+{
+	network_retry(g->network);
+	if (g->unfollowed)
+		gateway_network_changed(g);
 }
 
 void gateway_read_bound(struct gateway *g)

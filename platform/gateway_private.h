@@ -63,6 +63,7 @@ struct gateway {
 	bool blind; /* rules_look() cannot tell: sight means nothing */
 	bool rules_failed;
 	uint64_t rules_retry; /* the tick of the next try */
+	bool unfollowed; /* what the network did: tried again each second */
 	int alive_error; /* of the last sign of life: told once */
 	int bound_error; /* of the last look at the sockets: likewise */
 	char *warnings[GATEWAY_WARNINGS_MAX];
@@ -97,6 +98,8 @@ void gateway_follow(struct gateway *gateway, struct gateway_plan *plan);
 
 /* Called by the network monitor. */
 void gateway_network_changed(void *context);
+/* Follows what could not be followed when it happened. */
+void gateway_follow_again(struct gateway *gateway);
 
 /* Reads the ports bound on the router and tells the engine. */
 void gateway_read_bound(struct gateway *gateway);

@@ -32,6 +32,7 @@ struct network {
 	uint32_t known_addr; /* the last one in use */
 	void (*changed)(void *context);
 	void *context;
+	bool unread; /* the last change could not be read */
 	struct network_state state;
 };
 
@@ -94,21 +95,31 @@ static void drain(int fd)
 			return;
 }
 
-static void on_notification(struct watch *watch, uint32_t events)
+static void follow(struct network *network)
 {
-	struct network *network = (void *)watch;
-	int rc;
+	int rc = refresh(network);
 
-	(void)events;
-	drain(watch->fd);
-	rc = refresh(network);
-	if (rc < 0)
+	if (rc < 0 && !network->unread)
 		log_warning("uplink",
 			    "cannot read the network's state: %s; going on "
-			    "with what was known",
+			    "with what was known, and trying again",
 			    strerror(-rc));
+	network->unread = rc < 0;
 	if (rc > 0)
 		network->changed(network->context); /* may free network */
+}
+
+static void on_notification(struct watch *watch, uint32_t events)
+{
+	(void)events;
+	drain(watch->fd);
+	follow((void *)watch);
+}
+
+void network_retry(struct network *network)
+{
+	if (network->unread)
+		follow(network);
 }
 
 static int open_monitor(struct network *network)

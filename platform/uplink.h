@@ -64,6 +64,8 @@ struct network *network_open(struct loop *loop, const char *uplink,
 			     uint32_t known_addr,
 			     void (*changed)(void *context), void *context);
 void network_close(struct network *network);
+/* Reads again what could not be read when it changed. */
+void network_retry(struct network *network);
 const struct network_state *network_state(const struct network *network);
 
 #endif

@@ -3,10 +3,12 @@
 a fixed seed (PORTICO_TEST_SEED draws another)."""
 import os
 import random
+import time
 
 from fault import unusable
 from fault_bench import Bench, ways
 from lab import Skip
+from netns import wait_for
 from tools import limit
 
 SEED = os.environ.get("PORTICO_TEST_SEED", "1")
@@ -56,6 +58,33 @@ def test_a_call_that_fails_in_service_is_overcome(lab):
 @limit(300)
 def test_a_call_that_fails_at_the_end_leaves_the_guard(lab):
     return run(lab, "stop")
+
+
+# Calls of the daemon itself, and the longest shortage of them.
+SHORTAGES = {"socket": "EMFILE", "calloc": "ENOMEM", "fork": "EAGAIN",
+             "open_memstream": "ENOMEM"}
+
+
+@limit(120)
+def test_a_shortage_while_the_uplink_moves_is_made_up_for(lab):
+    lab.need_portico()
+    reason = unusable()
+    if reason:
+        raise Skip(reason)
+    with Bench(lab) as bench:
+        bench.running()
+        for call, what in SHORTAGES.items():
+            before = bench.descriptors()
+            bench.fault.arm(what, call=call, times=0, process="0")
+            bench.move()
+            wait_for(f"{call} fails", bench.fault.struck, 5)
+            time.sleep(0.3)  # what comes meanwhile fails, too
+            bench.fault.disarm()
+            bench.recovers()
+            wait_for("no descriptor more",
+                     lambda: bench.descriptors() <= before, 3)
+        bench.stop()
+        bench.ended()
 
 
 def test_the_bench_sees_a_missing_guard(lab):
