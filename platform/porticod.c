@@ -400,6 +400,8 @@ static int serve(struct daemon *d, struct config *config)
 		err = loop_run(d->loop);
 		if (!err && d->leaves)
 			leave(d);
+		if (err)
+			log_error("daemon", "event loop: %s", strerror(-err));
 		notify_stopping();
 		log_info("daemon", "stopping");
 		if (gateway_failed(d->gateway))

@@ -87,6 +87,19 @@ def test_a_shortage_while_the_uplink_moves_is_made_up_for(lab):
         bench.ended()
 
 
+def test_a_loop_that_fails_is_an_end_with_a_reason(lab):
+    lab.need_portico()
+    reason = unusable()
+    if reason:
+        raise Skip(reason)
+    with Bench(lab) as bench:
+        bench.running()
+        bench.fault.arm("EBADF", call="epoll_wait", process="0")
+        assert bench.daemon.process.wait(5) == 1, bench.last()
+        assert "event loop: Bad file descriptor" in bench.last()
+        bench.ended()
+
+
 def test_the_bench_sees_a_missing_guard(lab):
     lab.need_portico()
     reason = unusable()
