@@ -150,34 +150,24 @@ static int run_reload(struct control_client *client,
 		      const struct request *request)
 {
 	char error[MESSAGE_MAX] = "the configuration was refused";
-	struct json_object *object;
 
 	(void)request;
 	if (gateway_reload(gateway_of(client), error, sizeof(error)))
 		return control_refuse(client, error);
-	object = json_object_new_object();
-	if (object)
-		json_object_object_add(object, "reloaded",
-				       json_object_new_boolean(true));
-	return answer(client, object);
+	return answer(client, views_reloaded());
 }
 
 /* All of one host at once: its share is bounded by its quotas. */
 static int run_flush(struct control_client *client,
 		     const struct request *request)
 {
-	struct json_object *object;
 	uint32_t ended;
 
 	if (!request->filter.set[FILTER_HOST])
 		return control_refuse(client, "flush: which host? The key "
 					      "\"host\" is missing");
 	ended = gateway_flush_host(gateway_of(client), request->filter.host);
-	object = json_object_new_object();
-	if (object)
-		json_object_object_add(object, "flushed",
-				       json_object_new_int64(ended));
-	return answer(client, object);
+	return answer(client, views_flushed(ended));
 }
 
 #define ALL_FILTERS \

@@ -182,6 +182,24 @@ struct json_object *views_error(const char *message)
 	return whole(object);
 }
 
+struct json_object *views_reloaded(void)
+{
+	struct json_object *object = json_object_new_object();
+
+	if (object)
+		put(object, "reloaded", json_object_new_boolean(true));
+	return whole(object);
+}
+
+struct json_object *views_flushed(uint32_t ended)
+{
+	struct json_object *object = json_object_new_object();
+
+	if (object)
+		put_number(object, "flushed", ended);
+	return whole(object);
+}
+
 /* --- status -------------------------------------------------------------- */
 
 static struct json_object *uplink(const struct views_status *status)

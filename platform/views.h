@@ -49,6 +49,9 @@ struct json_object *views_rules(const char *text, const char *backend);
 
 /* {"error": message} */
 struct json_object *views_error(const char *message);
+/* What became of a reload and of a flush. */
+struct json_object *views_reloaded(void);
+struct json_object *views_flushed(uint32_t ended);
 
 /* "192.168.1.10" and "192.168.1.10:5000" into text. */
 #define VIEWS_ADDR_SIZE 16

@@ -115,6 +115,8 @@ EXCUSED = [
     # json-c does not look at what strdup() gave it for a key.
     ("strdup", None, "parse"),
     ("strdup", None, "firewall_add_nft"),
+    # 65,536 times close() take long where each is looked at.
+    ("syscall", None, "process_close_from"),
     # /proc takes a list of ports that was cut anywhere for a list.
     ("write", SHORT, "sysctl_reserve_ports"),
     ("write", SHORT, "sysctl_write"),
@@ -385,8 +387,8 @@ class Bench:
         answer = self.strike(act, site, what)
         self.recovers()
         if act == self.reload:
-            assert answer is None or answer == {"reloaded": True} or (
-                len(answer["error"]) > 5), answer
+            assert answer in (None, {"reloaded": True}) or len(
+                answer.get("error", "")) > 5, answer
         answer = self.reload()
         assert answer == {"reloaded": True}, answer
         self.exchange()

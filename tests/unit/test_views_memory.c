@@ -107,6 +107,11 @@ static struct json_object *make_error(void)
 	return views_error("no");
 }
 
+static struct json_object *make_flushed(void)
+{
+	return views_flushed(5);
+}
+
 /* Fails every allocation in turn, until one more than there are. */
 static void check(struct json_object *(*make)(void))
 {
@@ -143,6 +148,8 @@ static void test_messages(void)
 {
 	check(make_rules);
 	check(make_error);
+	check(views_reloaded);
+	check(make_flushed);
 }
 
 static const struct test tests[] = {
