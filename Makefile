@@ -126,6 +126,7 @@ $(FUZZ): %: %.o $(FUZZ_OBJ) $(FUZZ_MAIN) $(SUITE) $(ARCHIVES)
 $(filter $(BUILD)/tests/unit/test_fault_%,$(UNIT)): $(FAULT_OBJ)
 
 # Neither counts nor sanitizers in what watches others.
+$(SHIM_OBJ): private CPPFLAGS :=
 $(SHIM_OBJ): private CFLAGS := -O2 -g
 $(SHIM_OBJ): private HARDENING := -fPIC
 $(SHIM): $(SHIM_OBJ)
@@ -227,6 +228,7 @@ bench: deps ## measure against the kernel's NAT, into BUILD/bench.json (as root)
 # A compile of its own: all of it runs, but slower, and counts what it reaches.
 coverage: deps ## lines of nat/ and platform/ that tests reach; 6 min (as root)
 	+@$(MAKE) --no-print-directory BUILD=$(BUILD)/coverage \
+		CPPFLAGS='$(CPPFLAGS) -include tests/coverage.h' \
 		CFLAGS='-O0 -g --coverage' all tests
 	@tests/coverage $(BUILD)/coverage $(UNIT:$(BUILD)/%=$(BUILD)/coverage/%)
 
