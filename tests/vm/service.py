@@ -101,9 +101,19 @@ class Service:
             "--kill-child", "--mount-proc", "sh", "-c", BOOT, "sh",
             self.root, self.lab.prefix + "system", SYSTEMD)
         self.pid = wait_for("the container's first process", self._first, 20)
-        wait_for("systemd runs", lambda: self.systemctl(
-            "is-system-running", check=False).stdout.strip() in
-            ("running", "degraded"), 30, 0.1)
+        said = []
+
+        def runs():
+            done = self.systemctl("is-system-running", check=False)
+            said[:] = [(done.stdout + done.stderr).strip()]
+            return said[0] in ("running", "degraded")
+
+        try:
+            wait_for("systemd runs", runs, 60, 0.1)
+        except AssertionError as error:
+            raise AssertionError(f"{error}: {said} {self.process.output()} "
+                                 f"{self.systemctl('list-jobs').stdout}"
+                                 ) from None
 
     def _first(self):
         assert self.process.alive(), self.process.output()
