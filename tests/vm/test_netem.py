@@ -4,10 +4,11 @@ changed, and what is repeated counts as often as it came. (A line that does
 all at once carries transfers in test_nftables.)"""
 import contextlib
 import json
+import socket
 import time
 
 from lab import L1, R1
-from netns import SLOW
+from netns import SLOW, SO_RCVBUFFORCE
 from test_nftables import lost
 from tools import download, httpd, limit, random_file, upload
 
@@ -64,6 +65,12 @@ def session(lab):
     return row
 
 
+def roomy(sock):
+    """Holds all that comes until it is read."""
+    sock.setsockopt(socket.SOL_SOCKET, SO_RCVBUFFORCE, 4 << 20)
+    return sock
+
+
 def collect(sock, seconds=1.0):
     """What comes until nothing comes for so long."""
     came = []
@@ -79,7 +86,8 @@ def test_repeated_datagrams_are_counted_as_often_as_they_come(lab):
     """Each is translated, and the session's figures are those of the link's
     two ends."""
     lab.start(fresh=True)
-    server, host = lab.wan.udp(R1, 7960), lab.lan1.udp(L1, 5960)
+    server, host = roomy(lab.wan.udp(R1, 7960)), roomy(
+        lab.lan1.udp(L1, 5960))
     with line(lab, "duplicate", "40%", "delay", "3ms", "reorder", "30%"):
         for number in range(200):
             host.sendto(b"%d" % number, (R1, 7960))
@@ -106,7 +114,7 @@ def test_repeated_datagrams_are_counted_as_often_as_they_come(lab):
 @limit(120)
 def test_fragments_out_of_order_come_whole_or_not_at_all(lab):
     lab.start(fresh=True)
-    server, host = lab.wan.udp(R1, 7961), lab.lan1.udp(L1, 5961)
+    server, host = roomy(lab.wan.udp(R1, 7961)), lab.lan1.udp(L1, 5961)
     payload = json.dumps(list(range(1500))).encode()[:6000]
     with line(lab, "delay", "3ms", "reorder", "40%", "50%", "duplicate",
               "10%"):
