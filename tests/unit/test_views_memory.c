@@ -62,6 +62,7 @@ static struct json_object *make_status(void)
 	static const char *const warnings[] = { "one", "two" };
 	static const struct nat_restored restored;
 	static const struct queue_stats queue;
+	static const struct control_stats control;
 	static struct nat_stats nat;
 	const struct views_status status = {
 		.uplink_device = "wan0",
@@ -69,6 +70,7 @@ static struct json_object *make_status(void)
 		.warnings_count = 2,
 		.nat = &nat,
 		.queue = &queue,
+		.control = &control,
 		.restored = &restored,
 	};
 
