@@ -11,6 +11,7 @@
 
 #include "files.h"
 #include "log.h"
+#include "names.h"
 
 /* Most that a caller waits. Choosing tries every packet filter; loading may
  * wait for another program's lock (rules_text.h); all else is done at once. */
@@ -202,6 +203,7 @@ static int open_by_helper(void *context, const char *path)
 void helper_serve_files(struct helper *helper)
 {
 	files_ask(open_by_helper, helper);
+	names_keep(names_load());
 }
 
 /* Best effort: a line that the socket has no room for is lost, as syslog(3)

@@ -35,6 +35,7 @@ struct names {
 
 /* What names_load() gives, where it may not read files. */
 static struct names *kept;
+static bool keeping; /* kept may be NULL: there was no memory for it */
 
 int names_open(const char *path)
 {
@@ -159,6 +160,7 @@ void names_keep(struct names *names)
 {
 	names_free(kept);
 	kept = names;
+	keeping = true;
 }
 
 const char *const names_files[] = {
@@ -169,9 +171,10 @@ const char *const names_files[] = {
 
 struct names *names_load(void)
 {
-	if (!kept)
+	if (!keeping)
 		return names_read(names_files);
-	kept->users++;
+	if (kept)
+		kept->users++;
 	return kept;
 }
 

@@ -25,7 +25,7 @@ int names_open(const char *path);
 /* Reads from descriptors (-1: none there) and closes them. NULL: no memory. */
 struct names *names_take(int fds[], size_t count);
 /* From now on names_load() gives these and reads no file, until others are
- * given; takes them over. */
+ * given; takes them over. NULL: none are known. */
 void names_keep(struct names *names);
 /* The same with files of the caller's choice, a list ended by NULL. */
 struct names *names_read(const char *const files[]);

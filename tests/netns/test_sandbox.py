@@ -163,6 +163,30 @@ def test_what_a_running_daemon_does_goes_on_inside(lab):
     assert daemon.process.pid == pid and daemon.alive()
 
 
+def test_names_of_hosts_come_by_the_helper(lab):
+    """From a lease file that is there only once the daemon serves."""
+    lab.need_portico()
+    lab.stop()
+    daemon = lab.second_daemon()
+    script = ('mount -t tmpfs none /var/lib/misc 2>/dev/null || '
+              'mount -t tmpfs none /var/lib; mkdir -p /var/lib/misc; '
+              'exec "$@"')
+    daemon.wrap = ["unshare", "--mount", "sh", "-c", script, "sh"]
+    daemon.start()
+    daemon.json("hosts")
+    with Who(lab.wan, udp=[(R1, 7173)]):
+        sock = lab.lan1.udp(L1, 5173)
+        ask(sock, (R1, 7173))
+        sock.close()
+    root = f"/proc/{helper_of(daemon.process.pid)}/root"
+    with open(f"{root}/var/lib/misc/dnsmasq.leases", "w") as file:
+        file.write(f"1 02:00:00:00:00:01 {L1} bedroom *\n")
+    wait_for("the name", lambda: "bedroom" in [
+        host["name"] for host in daemon.json("hosts")["hosts"]], 15, 0.2)
+    assert daemon.stop() == 0
+    lab.gw.run(PORTICOD, "--remove-guard")
+
+
 def test_in_the_background_it_logs_by_the_helper(lab):
     """syslog's socket is bound only after the daemon began: it is reached all
     the same."""

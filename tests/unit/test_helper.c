@@ -17,6 +17,7 @@
 #include "platform/helper.h"
 #include "helper_lab.h"
 #include "platform/helper_private.h"
+#include "platform/names.h"
 #include "suite.h"
 
 static struct config config = {
@@ -294,6 +295,21 @@ static void test_unlink(void)
 	unlink(path);
 }
 
+/* Who has names keeps them over the next; nobody opens a file any more. */
+static void test_names(void)
+{
+	int none[1] = { -1 };
+	struct names *first;
+
+	names_keep(names_take(none, 1));
+	first = names_load();
+	CU_ASSERT_PTR_NOT_NULL(first);
+	names_keep(NULL);
+	CU_ASSERT_PTR_NULL(names_find(first, 0xc0a80101));
+	CU_ASSERT_PTR_NULL(names_load());
+	names_free(first);
+}
+
 /* --- the process ------------------------------------------------------------------ */
 
 /* Garbage is neither answered nor does it disturb what comes after it; and the
@@ -337,6 +353,7 @@ static const struct test tests[] = {
 	{ "lines for the log", test_log_lines },
 	{ "a fixed few files, for reading", test_files },
 	{ "no file but a socket is removed", test_unlink },
+	{ "names are those that were given", test_names },
 	{ "garbage disturbs nothing", test_process },
 };
 
