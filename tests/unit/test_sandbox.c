@@ -256,7 +256,7 @@ static void work(const long *data)
 	if (epoll_wait(epoll, &event, 1, 0))
 		_exit(4);
 	fprintf(stderr, "%s", "");
-	exit(0);
+	syscall(SYS_exit_group, 0); /* nothing of a sanitizer comes after */
 }
 
 static void test_packet_work(void)
