@@ -200,6 +200,7 @@ def test_in_the_background_it_logs_by_the_helper(lab):
                 "while True:\n"
                 "    print(s.recv(2048).decode(), flush=True)\n")
     script = ('mount -t tmpfs none /dev && mknod /dev/null c 1 3 && '
+              'ln -s /proc/self/fd/0 /dev/stdin && '
               f'{PORTICOD} --config {daemon.path} && '
               'exec python3 -c "$1"')
     syslog = lab.gw.start("unshare", "--mount", "sh", "-c", script, "sh",
