@@ -156,7 +156,7 @@ static enum cli_exit render(const struct cli *cli,
 	FILE *stream = open_memstream(&text, &size);
 	int err = stream ? rules_render(rules, backend, stream) : -errno;
 
-	if (stream && fclose(stream) && !err)
+	if (stream && (fclose(stream) || !text) && !err)
 		err = -ENOMEM;
 	if (err)
 		code = cli_fail(CLI_FAILED, "the rules cannot be rendered: %s",

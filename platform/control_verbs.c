@@ -135,7 +135,7 @@ static int run_rules(struct control_client *client,
 	memset(&spec, 0, sizeof(spec));
 	gateway_rules_spec(gateway, &spec);
 	err = rules_render(&spec, backend, stream);
-	if (fclose(stream) && !err)
+	if ((fclose(stream) || !text) && !err)
 		err = -ENOMEM;
 	if (err)
 		err = control_refuse(client, "the rules cannot be rendered");

@@ -44,7 +44,8 @@ static int render(const struct rules_spec *spec, enum rules_backend backend,
 	err = rules_render(spec, backend, out);
 	if (fclose(out) && !err)
 		err = -errno;
-	return err;
+	/* glibc closes well, without a text, when it cannot shrink it. */
+	return !err && !*text ? -ENOMEM : err;
 }
 
 struct gateway_plan *gateway_plan(const struct gateway *g,

@@ -76,7 +76,8 @@ static int draft_close(struct draft *draft)
 {
 	bool bad = ferror(draft->out);
 
-	return fclose(draft->out) || bad ? -ENOMEM : 0;
+	/* glibc closes well, without a text, when it cannot shrink it. */
+	return fclose(draft->out) || bad || !draft->text ? -ENOMEM : 0;
 }
 
 /* --- putting in force ---------------------------------------------------- */

@@ -134,7 +134,7 @@ static int change_backend(const struct firewall *firewall,
 	if (!out)
 		return -errno;
 	count = write_changes(firewall, backend, mark, out);
-	if (fclose(out))
+	if (fclose(out) || !text)
 		result = -ENOMEM;
 	else if (count && backend == RULES_NFTABLES)
 		result = rules_run_nft(text, false, error, error_size);
