@@ -126,8 +126,9 @@ $(FUZZ): %: %.o $(FUZZ_OBJ) $(FUZZ_MAIN) $(SUITE) $(ARCHIVES)
 $(filter $(BUILD)/tests/unit/test_fault_%,$(UNIT)): $(FAULT_OBJ)
 
 # Neither counts nor sanitizers in what watches others.
-$(SHIM_OBJ): private CPPFLAGS :=
-$(SHIM_OBJ): private CFLAGS := -O2 -g
+# Also where the command line says otherwise.
+$(SHIM_OBJ): private override CPPFLAGS :=
+$(SHIM_OBJ): private override CFLAGS := -O2 -g
 $(SHIM_OBJ): private HARDENING := -fPIC
 $(SHIM): $(SHIM_OBJ)
 	$(call say,LINK)
