@@ -301,6 +301,7 @@ static int give_up(struct gateway *g, char *error, size_t size)
 	gateway_lock_in *lock = g->lock_in;
 
 	g->lock_in = NULL;
+	rules_look_prepare(g->backend);
 	return lock ? lock(g->lock_context, error, size) : 0;
 }
 

@@ -86,7 +86,8 @@ static void take_fds(struct msghdr *message, struct helper_received *reply)
 		       control->cmsg_len - CMSG_LEN(0));
 }
 
-/* 0 with a whole answer, -EAGAIN: none is there, -EPIPE: none will come. */
+/* 0 with a whole answer, -EAGAIN: none is there, -EPIPE: none will come,
+ * -ENOMEM or -ENOBUFS: not now. */
 static int receive(struct helper *helper, struct helper_received *reply)
 {
 	union {
@@ -114,6 +115,9 @@ static int receive(struct helper *helper, struct helper_received *reply)
 	}
 	if (got < 0 && (errno == EAGAIN || errno == EWOULDBLOCK))
 		return -EAGAIN;
+	/* It waits there: who comes next takes it. */
+	if (got < 0 && (errno == ENOMEM || errno == ENOBUFS))
+		return -errno;
 	helper->gone = true;
 	return -EPIPE;
 }
@@ -268,7 +272,9 @@ int helper_call(struct helper *helper, enum helper_verb verb, const void *data,
 		err = wait_answer(helper, clock_ms() + wait_ms, reply);
 	if (err)
 		snprintf(reply->answer.text, HELPER_TEXT_MAX, "the helper %s",
-			 err == -ETIMEDOUT ? "does not answer" : "is gone");
+			 err == -ETIMEDOUT ? "does not answer" :
+			 err == -EPIPE	   ? "is gone" :
+					     strerror(-err));
 	else if (reply->answer.result == -EBUSY && !reply->answer.text[0])
 		snprintf(reply->answer.text, HELPER_TEXT_MAX,
 			 "the helper is still at the last request");

@@ -91,6 +91,10 @@ struct rules_sight {
 	uint32_t use[RULES_SIGHT_MAX];
 };
 
+/* To be called once by a process that will be locked in, before it is: a look
+ * at this backend's rules needs a socket. */
+void rules_look_prepare(enum rules_backend backend);
+
 /* Looks without running a program, for every few seconds. 0 or -errno:
  * -ENOENT when not even the guard is there; others: it cannot be told. */
 int rules_look(enum rules_backend backend, struct rules_sight *sight);

@@ -145,6 +145,11 @@ static int look_socket(void)
 	return fd < 0 ? -errno : fd;
 }
 
+void rules_legacy_prepare(void)
+{
+	look_socket();
+}
+
 int rules_legacy_count(const char *table, uint32_t *entries, uint32_t *jumps)
 {
 	struct walk walk = { .size = 0 };

@@ -7,6 +7,9 @@
 
 #include <stdint.h>
 
+/* Opens what a look needs and a process that is locked in cannot make. */
+void rules_legacy_prepare(void);
+
 /* Counts the entries of the chains PORTICO-* in a table ("raw") and the jumps
  * to them from other chains. 0 or -errno: -ENOENT when the kernel has no such
  * table, -EAGAIN when it changed meanwhile. */

@@ -63,9 +63,10 @@ def test_a_call_that_fails_at_the_end_leaves_the_guard(lab):
     return run(lab, "stop")
 
 
-# Calls of the daemon itself, and the longest shortage of them.
-SHORTAGES = {"socket": "EMFILE", "calloc": "ENOMEM", "fork": "EAGAIN",
-             "open_memstream": "ENOMEM"}
+# Calls of the daemon itself or its helper (0.1), and the longest shortage of
+# them.
+SHORTAGES = [("socket", "EMFILE", "0"), ("calloc", "ENOMEM", "0"),
+             ("open_memstream", "ENOMEM", "0"), ("fork", "EAGAIN", "0.1")]
 
 
 @limit(120)
@@ -76,11 +77,11 @@ def test_a_shortage_while_the_uplink_moves_is_made_up_for(lab):
         raise Skip(reason)
     with Bench(lab) as bench:
         bench.running()
-        for call, what in SHORTAGES.items():
+        for call, what, process in SHORTAGES:
             before = bench.descriptors()
-            bench.fault.arm(what, call=call, times=0, process="0")
+            bench.fault.arm(what, call=call, times=0, process=process)
             bench.move()
-            wait_for(f"{call} fails", bench.fault.struck, 5)
+            wait_for(f"{call} of {process} fails", bench.fault.struck, 5)
             time.sleep(0.3)  # what comes meanwhile fails, too
             bench.fault.disarm()
             bench.recovers()
