@@ -383,7 +383,7 @@ static struct json_object *control(const struct control_stats *stats)
 		put_number(refused,
 			   control_refusal_name((enum control_refusal)i),
 			   stats->refused[i]);
-	put(object, "refused", refused);
+	put(object, "refused", whole(refused));
 	return whole(object);
 }
 
