@@ -67,9 +67,9 @@
  * number, H limits.hosts, N the size of a table or pool, and U the sum of
  * min(used, G) over all hosts: G * H - U is what others may still ask for. A
  * host that has less than G takes what is free; one that has G or more takes
- * only while more is free than the lesser of G * H - U and N / 2, else it is
+ * only while more is free than the lesser of G * H - U and N / 8, else it is
  * refused (host_share). So what is free never falls below what is guaranteed,
- * as long as G * H is at most N / 2; beyond that the first N / (2 G) hosts have
+ * as long as G * H is at most N / 8; beyond that the first N / (8 G) hosts have
  * the guarantee. The sums are kept as hosts gain and lose: no packet counts.
  * Ports that rest are free for nobody: a pool that is worn out by its hosts'
  * own shares within the hold time can run short all the same.

@@ -8,7 +8,7 @@
 #include "internal.h"
 
 /* Of each table and pool, what may be kept for those who have less. */
-#define KEPT_PART 2U
+#define KEPT_PART 8U
 
 uint32_t nat_share_used(const struct nat *nat, enum nat_share_of of,
 			uint32_t host)

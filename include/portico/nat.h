@@ -70,7 +70,7 @@ struct nat_config {
 	uint32_t host_new_per_second; /* new mappings per host, 10 s of burst */
 	/* Mappings that every host can have whatever others do: a port and a
 	 * session with each; 0: none. Holds for all limits.hosts hosts when
-	 * they together need no more than half of each table and pool. */
+	 * they together need no more than an eighth of each table and pool. */
 	uint32_t host_guaranteed;
 	uint32_t peer_tagged; /* sessions of SCTP, GRE, ESP with one peer */
 	/* ICMP errors made in a second and at once (RFC 1812 4.3.2.8, RFC 5508
