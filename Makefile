@@ -78,8 +78,13 @@ PLATFORM_OBJ := $(call objects,$(filter-out $(MAINS) $(NOT_BUILT),\
 	$(wildcard platform/*.c)))
 ARCHIVES := $(BUILD)/libplatform.a $(BUILD)/libnat.a
 # CUnit programs, what they share, and programs that other tests start.
-UNIT := $(call programs,$(wildcard tests/unit/test_*.c tests/rfc/test_*.c \
-	tests/property/test_*.c))
+# FAULT=no leaves out those that wrap calls of the C library: of glibc.
+FAULT ?= yes
+UNIT := $(call programs,$(filter-out $(if $(filter no,$(FAULT)),\
+	tests/unit/test_fault_% tests/unit/test_views_memory.c \
+	tests/unit/test_queue_lanes.c),\
+	$(wildcard tests/unit/test_*.c tests/rfc/test_*.c \
+	tests/property/test_*.c)))
 CONFORMANCE := $(filter $(BUILD)/tests/rfc/%,$(UNIT))
 SUITE_OBJ := $(call objects,$(filter-out tests/unit/test_%,\
 	$(wildcard tests/unit/*.c)))
@@ -95,7 +100,7 @@ FUZZ_LINK ?=
 # library that is put before a daemon's own (LD_PRELOAD).
 FAULT_OBJ := $(call objects,tests/fault/plan.c tests/fault/calls.c)
 SHIM_OBJ := $(call objects,$(wildcard tests/fault/*.c))
-SHIM := $(BUILD)/tests/fault/shim.so
+SHIM := $(if $(filter no,$(FAULT)),,$(BUILD)/tests/fault/shim.so)
 TOOLS := $(call programs,$(wildcard tests/netns/*.c tests/bench/*.c))
 
 all: $(BUILD)/porticod $(BUILD)/portico ## build porticod and portico (default)

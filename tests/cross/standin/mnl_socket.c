@@ -32,6 +32,20 @@ struct mnl_socket *mnl_socket_open(int bus)
 	return mnl_socket_open2(bus, 0);
 }
 
+struct mnl_socket *mnl_socket_fdopen(int fd)
+{
+	struct mnl_socket *netlink = calloc(1, sizeof(*netlink));
+	socklen_t length = sizeof(netlink->address);
+
+	if (!netlink)
+		return NULL;
+	netlink->fd = fd;
+	if (getsockname(fd, (struct sockaddr *)&netlink->address, &length) < 0 ||
+	    netlink->address.nl_family != AF_NETLINK)
+		memset(&netlink->address, 0, sizeof(netlink->address));
+	return netlink;
+}
+
 int mnl_socket_bind(struct mnl_socket *nl, unsigned int groups, pid_t pid)
 {
 	socklen_t length = sizeof(nl->address);
