@@ -229,6 +229,7 @@ static int begin(struct gateway *g, char *error, size_t size)
 		queue_judge_waiting(g->queue);
 	err = gateway_apply(g, plan, error, size);
 	if (err) {
+		gateway_forget_queue(g);
 		gateway_withdraw_rules(g, plan);
 		gateway_plan_free(plan);
 		return err;
@@ -301,7 +302,7 @@ static int give_up(struct gateway *g, char *error, size_t size)
 	gateway_lock_in *lock = g->lock_in;
 
 	g->lock_in = NULL;
-	rules_look_prepare(g->backend);
+	rules_look_prepare();
 	return lock ? lock(g->lock_context, error, size) : 0;
 }
 
@@ -409,9 +410,10 @@ bool gateway_failed(const struct gateway *g)
 
 void gateway_close(struct gateway *g)
 {
-	notify_forget(g->stored);
-	if (!g->helper_gone)
+	if (!g->helper_gone) {
+		gateway_forget_queue(g);
 		gateway_withdraw_rules(g, g->plan);
+	}
 	g->orderly = true;
 	free_all(g);
 }

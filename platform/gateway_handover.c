@@ -110,6 +110,13 @@ bool gateway_keeps_backend(const struct gateway *g)
 	       (g->backend == RULES_NFTABLES);
 }
 
+void gateway_forget_queue(struct gateway *g)
+{
+	if (g->stored[0])
+		notify_forget(g->stored);
+	g->stored[0] = '\0';
+}
+
 void gateway_store_queue(struct gateway *g)
 {
 	char name[NOTIFY_NAME_MAX];

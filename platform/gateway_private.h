@@ -167,6 +167,8 @@ void gateway_judge_waiting(struct gateway *gateway);
 bool gateway_keeps_backend(const struct gateway *gateway);
 /* Leaves the queue with the service manager. */
 void gateway_store_queue(struct gateway *gateway);
+/* Has the manager close it. */
+void gateway_forget_queue(struct gateway *gateway);
 
 /* --- gateway_warnings.c --- */
 

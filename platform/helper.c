@@ -56,6 +56,9 @@ static int add_piece(struct helper_process *helper,
 		     const struct helper_piece *piece, const uint8_t *data,
 		     size_t length)
 {
+	/* The sender may have given up in the midst of the one before. */
+	if (helper->data && !goes_on(helper, piece))
+		helper_forget_request(helper);
 	if (!helper->data) {
 		if (!begins_well(piece))
 			return -EBADMSG;
@@ -64,7 +67,7 @@ static int add_piece(struct helper_process *helper,
 		if (!helper->data)
 			return -EBADMSG;
 		helper->whole = *piece;
-	} else if (!goes_on(helper, piece) || !length) {
+	} else if (!length) {
 		return -EBADMSG;
 	}
 	if (length > helper->whole.total - helper->have)
@@ -286,7 +289,8 @@ static void serve(struct helper_process *helper)
  * do so. */
 static void ignore_signals(void)
 {
-	static const int numbers[] = { SIGTERM, SIGINT, SIGHUP, SIGPIPE };
+	static const int numbers[] = { SIGTERM, SIGINT, SIGHUP, SIGUSR1,
+				       SIGPIPE };
 
 	for (size_t i = 0; i < sizeof(numbers) / sizeof(numbers[0]); i++)
 		signal(numbers[i], SIG_IGN);

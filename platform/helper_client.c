@@ -203,7 +203,7 @@ static int open_by_helper(void *context, const char *path)
 void helper_serve_files(struct helper *helper)
 {
 	files_ask(open_by_helper, helper);
-	names_keep(names_load());
+	names_keep(NULL);
 }
 
 /* Best effort: a line that the socket has no room for is lost, as syslog(3)

@@ -33,6 +33,7 @@ struct head {
 	char uplink[IFNAMSIZ];
 	uint32_t backend;
 	uint32_t uplink_addr;
+	uint32_t uplink_index;
 	uint32_t uplink_mtu;
 	uint32_t inside_mtu;
 	uint32_t mark;
@@ -67,6 +68,7 @@ static void put_head(struct head *head, const struct rules_spec *spec,
 	strncpy(head->uplink, spec->uplink, IFNAMSIZ - 1);
 	head->backend = backend;
 	head->uplink_addr = spec->uplink_addr;
+	head->uplink_index = spec->uplink_index;
 	head->uplink_mtu = spec->uplink_mtu;
 	head->inside_mtu = spec->inside_mtu;
 	head->mark = spec->mark;
@@ -221,6 +223,7 @@ static void take_head(const struct head *head, struct helper_spec *storage)
 	*rules = (struct rules_spec){
 		.uplink = storage->uplink,
 		.uplink_addr = head->uplink_addr,
+		.uplink_index = head->uplink_index,
 		.uplink_mtu = head->uplink_mtu,
 		.inside_mtu = head->inside_mtu,
 		.tcp = &storage->tcp,

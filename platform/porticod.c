@@ -443,11 +443,25 @@ static int run(const struct options *options)
 	return serve(&d, config);
 }
 
+/* Else a socket of ours could take the place of one that is closed, and what
+ * is written there or put there later would hit it. */
+static void open_standard(void)
+{
+	int fd;
+
+	do
+		fd = open("/dev/null", O_RDWR);
+	while (fd >= 0 && fd <= STDERR_FILENO);
+	if (fd > STDERR_FILENO)
+		close(fd);
+}
+
 int main(int argc, char **argv)
 {
 	struct options options = { 0 };
 	int status;
 
+	open_standard();
 	notify_take_stored();
 	status = parse_options(argc, argv, &options);
 

@@ -303,6 +303,9 @@ static struct queue *open_queue(const struct queue_config *config,
 	}
 	/* Opened now: only root may open it, and root goes later. */
 	queue->proc = open(QUEUE_PROC_FILE, O_RDONLY | O_CLOEXEC);
+	/* What an earlier process lost is no overload of ours. */
+	if (fds)
+		queue_tick_from_here(queue);
 	return queue;
 }
 
@@ -368,7 +371,7 @@ int queue_start(struct queue *queue, struct loop *loop)
 {
 	int error = 0;
 
-	if (queue->loop)
+	if (queue->started)
 		return 0;
 	queue->loop = loop;
 	for (int lane = 0; lane < QUEUE_LANES && !error; lane++) {
@@ -378,6 +381,7 @@ int queue_start(struct queue *queue, struct loop *loop)
 		if (!error)
 			error = loop_add(loop, &way->watch, EPOLLIN);
 	}
+	queue->started = !error;
 	return error;
 }
 

@@ -42,6 +42,14 @@ void queue_overload_note(struct queue_overload *overload,
 		overload->now = false;
 }
 
+void queue_tick_from_here(struct queue *queue)
+{
+	struct queue_stats stats;
+
+	queue_stats(queue, &stats);
+	memcpy(queue->seen, stats.lanes, sizeof(queue->seen));
+}
+
 void queue_tick(struct queue *queue)
 {
 	struct queue_overload *overload = &queue->stats.overload;

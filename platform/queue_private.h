@@ -55,7 +55,8 @@ struct queue {
 	struct queue_config config;
 	struct queue_roles roles;
 	struct nat *nat;
-	struct loop *loop; /* NULL: not started */
+	struct loop *loop; /* NULL: never started */
+	bool started;
 	int raw; /* answers leave by it; -1: none */
 	int proc; /* the kernel's counters; -1: not readable */
 
@@ -74,6 +75,9 @@ void queue_overload_note(struct queue_overload *overload,
 			 const struct queue_lane_stats before[QUEUE_LANES],
 			 const struct queue_lane_stats now[QUEUE_LANES],
 			 uint64_t now_ms);
+
+/* Losses up to now are none of ours. */
+void queue_tick_from_here(struct queue *queue);
 
 /* Has the kernel segment what it queues, from its next packet on. */
 void queue_without_gso(struct queue *queue);

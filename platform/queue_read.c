@@ -21,11 +21,10 @@
 #include "log.h"
 #include "raw.h"
 
-/* Full batches read per wake-up before the other watches get their turn. */
-#define BATCHES_PER_WAKEUP 8
-
-/* Batches of the following lane before one of the opening lane, at most. */
-#define FOLLOWING_FIRST 3
+/* Full batches of each lane in one turn of the loop: under pressure three of
+ * connections that exist for one of newcomers, which are not starved. */
+#define FOLLOWING_BATCHES 6
+#define OPENING_BATCHES 2
 
 /* About four super-packets. At least one of any size fits. */
 #define BATCH_BYTES (4U * QUEUE_SLOT_BYTES)
@@ -274,32 +273,25 @@ static bool read_batch(struct queue_way *way, uint64_t now_ms)
 	return (uint32_t)count == want;
 }
 
-void queue_read_following(struct watch *watch, uint32_t events)
+static void read_lane(struct watch *watch, int batches)
 {
 	struct queue_way *way = (struct queue_way *)(void *)watch;
 	uint64_t now_ms = loop_now_ms(way->queue->loop);
 
-	(void)events;
-	for (int i = 0; i < BATCHES_PER_WAKEUP; i++)
-		if (!read_batch(way, now_ms))
-			return;
+	while (batches-- > 0 && read_batch(way, now_ms))
+		;
 }
 
-/* While newcomers fill their batches, connections that exist are served before
- * each further one. Newcomers are not starved: they get every
- * FOLLOWING_FIRST + 1st batch. */
+void queue_read_following(struct watch *watch, uint32_t events)
+{
+	(void)events;
+	read_lane(watch, FOLLOWING_BATCHES);
+}
+
 void queue_read_opening(struct watch *watch, uint32_t events)
 {
-	struct queue_way *way = (struct queue_way *)(void *)watch;
-	struct queue_way *following = &way->queue->ways[QUEUE_FOLLOWING];
-	uint64_t now_ms = loop_now_ms(way->queue->loop);
-	int batches = 0;
-
 	(void)events;
-	while (read_batch(way, now_ms) && ++batches < BATCHES_PER_WAKEUP)
-		for (int i = 0; i < FOLLOWING_FIRST; i++, batches++)
-			if (!read_batch(following, now_ms))
-				break;
+	read_lane(watch, OPENING_BATCHES);
 }
 
 void queue_judge_waiting(struct queue *queue)

@@ -92,8 +92,8 @@ struct rules_sight {
 };
 
 /* To be called once by a process that will be locked in, before it is: a look
- * at this backend's rules needs a socket. */
-void rules_look_prepare(enum rules_backend backend);
+ * at legacy rules needs a socket, and the backend may change later. */
+void rules_look_prepare(void);
 
 /* Looks without running a program, for every few seconds. 0 or -errno:
  * -ENOENT when not even the guard is there; others: it cannot be told. */

@@ -132,10 +132,9 @@ static int look_legacy(struct rules_sight *sight)
 	return result;
 }
 
-void rules_look_prepare(enum rules_backend backend)
+void rules_look_prepare(void)
 {
-	if (backend == RULES_IPTABLES_LEGACY)
-		rules_legacy_prepare();
+	rules_legacy_prepare();
 }
 
 int rules_look(enum rules_backend backend, struct rules_sight *sight)

@@ -16,6 +16,7 @@
  * A name that libseccomp does not know on this machine is passed over.
  */
 #include "sandbox.h"
+#include "sandbox_numbers.h"
 
 #include <errno.h>
 #include <linux/netlink.h>
@@ -70,10 +71,6 @@ static const char *const packet_calls[] = {
 	"sysinfo", NULL
 };
 
-/* Time-outs of netlink sockets: the number of the option differs where the
- * machine's time has become wider. */
-#define OPTION_TIMEOUT_OLD 20
-#define OPTION_TIMEOUT_NEW 66
 /* IPT_SO_GET_INFO and _ENTRIES: a look at iptables-legacy. Its changes are a
  * setsockopt(), which is not here. */
 #define OPTION_IPT_INFO 64
@@ -85,8 +82,6 @@ static const struct checked packet_checked[] = {
 	{ "socket", 2, { IS(0, AF_NETLINK), IS(2, NETLINK_ROUTE) } },
 	{ "socket", 2, { IS(0, AF_NETLINK), IS(2, NETLINK_NETFILTER) } },
 	{ "socket", 2, { IS(0, AF_NETLINK), IS(2, NETLINK_SOCK_DIAG) } },
-	{ "setsockopt", 2, { IS(1, SOL_SOCKET), IS(2, OPTION_TIMEOUT_OLD) } },
-	{ "setsockopt", 2, { IS(1, SOL_SOCKET), IS(2, OPTION_TIMEOUT_NEW) } },
 	{ "getsockopt", 2, { IS(1, SOL_SOCKET), IS(2, SO_PEERCRED) } },
 	{ "getsockopt", 2, { IS(1, 0), IS(2, OPTION_IPT_INFO) } },
 	{ "getsockopt", 2, { IS(1, 0), IS(2, OPTION_IPT_ENTRIES) } },
@@ -102,7 +97,7 @@ static const struct checked packet_checked[] = {
 	{ "fcntl64", 1, { IS(1, F_GETFL_) } },
 	{ "newfstatat", 1, { IS(3, AT_EMPTY) } },
 	{ "fstatat64", 1, { IS(3, AT_EMPTY) } },
-	{ "statx", 1, { IS(2, AT_EMPTY) } },
+	{ "statx", 1, { { 2, SCMP_CMP_MASKED_EQ, AT_EMPTY, AT_EMPTY } } },
 	{ NULL, 0, { { 0 } } },
 };
 
@@ -196,7 +191,6 @@ static const char *const helper_deadly[] = { "ptrace",
 					     "mount_setattr",
 					     "pivot_root",
 					     "chroot",
-					     "unshare",
 					     "setns",
 					     "init_module",
 					     "finit_module",
@@ -305,6 +299,21 @@ static int add_checked(scmp_filter_ctx filter, const struct checked list[])
 	return 0;
 }
 
+/* Time-outs of netlink sockets. */
+static int add_timeouts(scmp_filter_ctx filter)
+{
+	int call = seccomp_syscall_resolve_name("setsockopt");
+	int err = 0;
+
+	for (size_t i = 0; i < SANDBOX_TIMEOUTS && !err; i++)
+		err = seccomp_rule_add(
+			filter, SCMP_ACT_ALLOW, call, 2,
+			SCMP_A1(SCMP_CMP_EQ, SOL_SOCKET),
+			SCMP_A2(SCMP_CMP_EQ,
+				(scmp_datum_t)sandbox_timeouts[i]));
+	return err == -EDOM ? 0 : err;
+}
+
 /* The no-new-privileges flag is the caller's to set: it is told apart from the
  * list where it fails. */
 static int build(enum sandbox_role role, scmp_filter_ctx filter)
@@ -321,6 +330,8 @@ static int build(enum sandbox_role role, scmp_filter_ctx filter)
 	if (!err)
 		err = add_checked(filter,
 				  packets ? packet_checked : helper_checked);
+	if (!err && packets)
+		err = add_timeouts(filter);
 	if (!err && !packets)
 		err = add_names(filter, SCMP_ACT_KILL_PROCESS, helper_deadly);
 	return err;

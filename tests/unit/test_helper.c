@@ -104,7 +104,7 @@ static void test_pieces(void)
 	const struct helper_piece wrong[] = {
 		{ HELPER_GUARD, 7, 100, 60 }, { HELPER_APPLY, 8, 100, 60 },
 		{ HELPER_APPLY, 7, 101, 60 }, { HELPER_APPLY, 7, 100, 59 },
-		{ HELPER_APPLY, 7, 100, 61 }, { HELPER_APPLY, 7, 100, 0 },
+		{ HELPER_APPLY, 7, 100, 61 },
 	};
 	struct helper_process helper = new_process();
 	struct helper_piece rest = first;
@@ -115,7 +115,10 @@ static void test_pieces(void)
 		CU_ASSERT_EQUAL(take(&helper, wrong[i], 40), -EBADMSG);
 		CU_ASSERT_PTR_NULL(helper.data);
 	}
+	/* A new beginning: the sender gave up the one before. */
+	CU_ASSERT_EQUAL(take(&helper, first, 30), 0);
 	CU_ASSERT_EQUAL(take(&helper, first, 60), 0);
+	CU_ASSERT_EQUAL(helper.have, 60);
 	CU_ASSERT_EQUAL(take(&helper, rest, 0), -EBADMSG);
 	CU_ASSERT_EQUAL(take(&helper, first, 60), 0);
 	CU_ASSERT_EQUAL(take(&helper, rest, 41), -EBADMSG);

@@ -23,34 +23,53 @@ static int taken(const void *block, size_t length)
 	return err;
 }
 
+static char *rules_of(const struct rules_spec *spec, enum rules_backend backend)
+{
+	char *text = NULL;
+	size_t size;
+	FILE *out = open_memstream(&text, &size);
+
+	CU_ASSERT_EQUAL(rules_render(spec, backend, out), 0);
+	fclose(out);
+	return text;
+}
+
+static void expect_same_rules(const struct rules_spec *sent,
+			      enum rules_backend backend)
+{
+	struct helper_spec got;
+	size_t length;
+	char *before, *after;
+	void *block;
+
+	CU_ASSERT_EQUAL_FATAL(helper_spec_put(sent, backend, &block, &length),
+			      0);
+	CU_ASSERT_EQUAL_FATAL(helper_spec_take(block, length, &got), 0);
+	CU_ASSERT_EQUAL(got.backend, backend);
+	before = rules_of(sent, backend);
+	after = rules_of(&got.rules, backend);
+	CU_ASSERT_STRING_EQUAL(before, after);
+	free(before);
+	free(after);
+	helper_spec_free(&got);
+	free(block);
+}
+
 static void test_round_trip(void)
 {
 	struct nat_portset tcp;
 	struct rules_spec sent = good;
-	struct helper_spec got;
-	size_t length, sizes[2];
-	char *block, *text[2];
+	static const enum rules_backend backends[] = { RULES_IPTABLES_LEGACY,
+						       RULES_NFTABLES };
 
 	memset(&tcp, 0, sizeof(tcp));
 	nat_portset_add(&tcp, 8080);
 	sent.tcp = &tcp;
 	sent.mss_clamp = true;
-	block = block_of(&sent, &length);
-	CU_ASSERT_EQUAL_FATAL(helper_spec_take(block, length, &got), 0);
-	CU_ASSERT_EQUAL(got.backend, RULES_IPTABLES_LEGACY);
-	for (int i = 0; i < 2; i++) {
-		FILE *out = open_memstream(&text[i], &sizes[i]);
-
-		CU_ASSERT_EQUAL(rules_render(i ? &got.rules : &sent,
-					     RULES_IPTABLES_LEGACY, out),
-				0);
-		fclose(out);
-	}
-	CU_ASSERT_STRING_EQUAL(text[0], text[1]);
-	free(text[0]);
-	free(text[1]);
-	helper_spec_free(&got);
-	free(block);
+	sent.fallback_kernel = true;
+	sent.uplink_index = 77;
+	for (size_t i = 0; i < sizeof(backends) / sizeof(backends[0]); i++)
+		expect_same_rules(&sent, backends[i]);
 }
 
 /* Every length but the right one. */

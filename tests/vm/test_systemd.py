@@ -63,7 +63,7 @@ def test_the_installed_unit_starts_locked_in(lab):
     made = service(lab)
     with Traffic(lab, 7921):
         pass
-    assert made.show("NFileDescriptorStore") == "1"
+    assert made.show("NFileDescriptorStore") == "2"
     with open(f"/proc/{made.pid}/root/proc/{made.main_pid()}/status") as file:
         status = dict(line.rstrip("\n").split(":\t", 1) for line in file)
     assert status["NoNewPrivs"] == "1" and status["Seccomp"] == "2", status
