@@ -354,6 +354,9 @@ static inline bool nat_is_cut(const struct nat_session *session)
 
 /* Refuses what the inside end of such a session sends, and tells it. */
 struct nat_result nat_cut_answer(struct nat_work *work, uint32_t session);
+/* Ends the oldest of them to make room, once all were told: returns how many,
+ * at most max. */
+uint32_t nat_cut_end(struct nat *nat, uint64_t now_ms, uint32_t max);
 /* Such a session's time is over. */
 void nat_cut_over(struct nat *nat, uint32_t session);
 /* Begins to tell the ends of all that is cut; queries: and the hosts whose ICMP

@@ -169,7 +169,7 @@ void nat_make_header(struct nat *nat, const uint8_t boot[16])
 	header->key.k0 = nat_siphash_8(&nat->hash_key, 0);
 	header->key.k1 = nat_siphash_8(&nat->hash_key, 1);
 	header->limits = nat->limits;
-	header->uplink_check = nat_seal_uplink(nat);
+	nat_store_uplink(nat, header->uplink);
 	header->check = nat_seal_header(nat);
 	nat_fence();
 	header->magic = NAT_MAGIC;

@@ -96,6 +96,9 @@ static void move_sessions(struct nat *nat, uint32_t mapping, uint32_t addr,
 		else if (!tagged && nat->sessions[slot].key.peer_addr ==
 					    nat->header->uplink)
 			nat_session_follow(nat, slot, addr, now_ms);
+		/* The next one may have given way to this. */
+		if (nat->sessions[slot].live)
+			next = nat->sibling_links[slot].next;
 	}
 }
 
@@ -153,8 +156,7 @@ uint32_t nat_set_uplink(struct nat *nat, uint32_t addr, uint64_t now_ms)
 			ended++;
 	}
 	nat_fence();
-	nat->header->uplink = addr;
-	nat->header->uplink_check = nat_seal_uplink(nat);
+	nat_store_uplink(nat, addr);
 	if (old) {
 		nat->stats.moves++;
 		nat_tell_begin(nat, true, now_ms);
@@ -206,6 +208,18 @@ void nat_cut_over(struct nat *nat, uint32_t session)
 {
 	if (nat->tell.rounds == ROUNDS && session >= nat->tell.next)
 		nat->stats.move_untold++;
+}
+
+uint32_t nat_cut_end(struct nat *nat, uint64_t now_ms, uint32_t max)
+{
+	uint32_t ended = 0, slot;
+
+	while (!nat_telling(nat) && ended < max &&
+	       (slot = nat->timers[NAT_TIMER_CUT].head)) {
+		nat_session_end(nat, slot, now_ms);
+		ended++;
+	}
+	return ended;
 }
 
 /* RFC 792: an echo request of the host's, as far as we remember it. */
@@ -264,7 +278,7 @@ static uint32_t tell_session(struct nat *nat, uint32_t slot, uint64_t now_ms)
 		return tell_question(nat, slot);
 	}
 	if (again || !tell->queries || tell->asked ||
-	    session->used_ms > tell->since_ms ||
+	    session->used_ms >= tell->since_ms ||
 	    nat->mappings[session->key.mapping].inside.proto != NAT_PROTO_ICMP)
 		return 0;
 	tell->asked = true;

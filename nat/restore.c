@@ -32,7 +32,7 @@ static enum nat_past judge(const struct nat *nat)
 	if (header->layout != NAT_LAYOUT || header->shape != nat_shape())
 		return NAT_PAST_LAYOUT;
 	if (header->check != nat_seal_header(nat) ||
-	    header->uplink_check != nat_seal_uplink(nat) ||
+	    header->uplink_check != nat_seal_uplink(nat, header->uplink) ||
 	    !nat_limits_good(&header->limits))
 		return NAT_PAST_DAMAGED;
 	return NAT_PAST_KEPT;

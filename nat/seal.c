@@ -112,10 +112,22 @@ uint32_t nat_seal_header(const struct nat *nat)
 	return seal(nat, bytes, length + 1);
 }
 
-uint32_t nat_seal_uplink(const struct nat *nat)
+uint32_t nat_seal_uplink(const struct nat *nat, uint32_t addr)
 {
-	const uint64_t words[] = { first_word(SEALED_UPLINK, 0),
-				   nat->header->uplink };
+	const uint64_t words[] = { first_word(SEALED_UPLINK, 0), addr };
 
 	return seal(nat, words, sizeof(words));
+}
+
+_Static_assert(offsetof(struct nat_header, uplink) % 8 == 0 &&
+		       offsetof(struct nat_header, uplink_check) ==
+			       offsetof(struct nat_header, uplink) + 4,
+	       "one store writes both where a word has 64 bits");
+
+void nat_store_uplink(struct nat *nat, uint32_t addr)
+{
+	const uint32_t both[2] = { addr, nat_seal_uplink(nat, addr) };
+
+	memcpy((uint8_t *)nat->header + offsetof(struct nat_header, uplink),
+	       both, sizeof(both));
 }

@@ -28,7 +28,9 @@ uint32_t nat_seal_tagged(const struct nat *nat, uint32_t slot);
 uint32_t nat_seal_host(const struct nat *nat, uint32_t slot);
 uint32_t nat_seal_held(const struct nat *nat, uint32_t slot);
 uint32_t nat_seal_header(const struct nat *nat);
-uint32_t nat_seal_uplink(const struct nat *nat);
+uint32_t nat_seal_uplink(const struct nat *nat, uint32_t addr);
+/* Writes the uplink's address and its check. */
+void nat_store_uplink(struct nat *nat, uint32_t addr);
 
 /* A record's birth (all else is written) and its end. */
 static inline void nat_seal(uint8_t *live, uint32_t *check, uint32_t word)

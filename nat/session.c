@@ -4,8 +4,7 @@
  * A refusal makes no state.
  */
 #include "internal.h"
-
-#define BURST_S 10U /* design 7: token buckets hold 10 s */
+#include "room.h"
 
 static enum nat_timer first_timer(uint8_t proto)
 {
@@ -20,69 +19,6 @@ static enum nat_timer first_timer(uint8_t proto)
 		return NAT_TIMER_ICMP;
 	}
 	return NAT_TIMER_OTHER;
-}
-
-/* --- quotas and room -------------------------------------------------------- */
-
-/* RFC 6888 REQ-4c: one token a new mapping. */
-static bool host_may_open(struct nat *nat, struct nat_host *host,
-			  uint64_t now_ms)
-{
-	uint32_t rate = nat->config->host_new_per_second;
-
-	return nat_bucket_has(&host->opens, rate, rate * BURST_S, now_ms);
-}
-
-/* Room for one more session of this host and mapping (0: a new one). */
-static enum nat_drop check_session_room(struct nat_work *work, uint32_t host,
-					uint32_t mapping)
-{
-	struct nat *nat = work->nat;
-	const struct nat_config *config = nat->config;
-
-	if (!nat_slots_left(&nat->session_slots))
-		nat_expire(nat, work->now_ms, 64);
-	if (!nat_slots_left(&nat->session_slots))
-		return NAT_DROP_TABLE_FULL;
-	if (nat->hosts[host].sessions >= config->host_sessions)
-		return NAT_DROP_HOST_QUOTA;
-	if (mapping &&
-	    nat->mappings[mapping].sessions >= config->mapping_sessions)
-		return NAT_DROP_HOST_QUOTA;
-	if (!nat_share_allows(nat, NAT_SHARE_SESSIONS, host))
-		return NAT_DROP_HOST_SHARE;
-	return NAT_DROP_NONE;
-}
-
-/* Others' shares of the pool; what is for low ports alone is nobody's. */
-static bool port_allowed(const struct nat_work *work, uint32_t host)
-{
-	const struct nat *nat = work->nat;
-	int pool = nat_pool_of(work->p.proto);
-
-	if (pool < 0 || (work->p.sport < 1024 && nat->ports[pool].free_low))
-		return true;
-	return nat_share_allows(
-		nat, (enum nat_share_of)(NAT_SHARE_PORTS + pool), host);
-}
-
-static enum nat_drop check_mapping_room(struct nat_work *work, uint32_t host)
-{
-	struct nat *nat = work->nat;
-
-	if (!nat_slots_left(&nat->mapping_slots))
-		nat_expire(nat, work->now_ms, 64);
-	if (!nat_slots_left(&nat->mapping_slots))
-		return NAT_DROP_TABLE_FULL;
-	if (nat->hosts[host].mappings - nat->hosts[host].forwards >=
-	    nat->config->host_mappings)
-		return NAT_DROP_HOST_QUOTA;
-	if (!nat_share_allows(nat, NAT_SHARE_MAPPINGS, host) ||
-	    !port_allowed(work, host))
-		return NAT_DROP_HOST_SHARE;
-	if (!host_may_open(nat, &nat->hosts[host], work->now_ms))
-		return NAT_DROP_HOST_RATE;
-	return NAT_DROP_NONE;
 }
 
 static int32_t choose_port(struct nat_work *work, enum nat_pool pool)
@@ -127,9 +63,9 @@ static enum nat_drop open_mapping(struct nat_work *work, uint32_t *mapping)
 
 	if (!host)
 		return NAT_DROP_TABLE_FULL;
-	drop = check_mapping_room(work, host);
+	drop = nat_room_mapping(work, host);
 	if (!drop)
-		drop = check_session_room(work, host, 0);
+		drop = nat_room_session(work, host, 0);
 	if (drop)
 		return refuse_host(nat, host, drop);
 	/* A vain search costs a token as well: it is not cheap. */
@@ -150,7 +86,7 @@ static enum nat_drop widen_mapping(struct nat_work *work, uint32_t *mapping)
 {
 	struct nat *nat = work->nat;
 	uint32_t host = nat->mappings[*mapping].host;
-	enum nat_drop drop = check_session_room(work, host, *mapping);
+	enum nat_drop drop = nat_room_session(work, host, *mapping);
 
 	if (!nat->mappings[*mapping].live) {
 		*mapping = nat_find_inside(nat, nat_socket(work->p.proto,
@@ -159,7 +95,7 @@ static enum nat_drop widen_mapping(struct nat_work *work, uint32_t *mapping)
 		if (!*mapping)
 			return open_mapping(work, mapping);
 		host = nat->mappings[*mapping].host;
-		drop = check_session_room(work, host, *mapping);
+		drop = nat_room_session(work, host, *mapping);
 	}
 	return drop ? refuse_host(nat, host, drop) : NAT_DROP_NONE;
 }
@@ -170,6 +106,19 @@ static bool opens(const struct nat_parsed *p)
 	if (p->proto == NAT_PROTO_TCP)
 		return nat_tcp_is_first(p);
 	return p->proto != NAT_PROTO_DCCP || nat_dccp_is_first(p);
+}
+
+/* A packet of a connection that was cut off: only a new beginning passes. */
+static enum nat_drop open_again(struct nat_work *work, uint32_t mapping,
+				uint32_t peer_addr, uint16_t peer_port)
+{
+	if (!opens(&work->p))
+		return NAT_DROP_NO_SESSION;
+	if (!nat_l4_checksum_good(work))
+		return NAT_DROP_BAD_CHECKSUM;
+	nat_late_cancel(work->nat, peer_addr, peer_port,
+			work->nat->mappings[mapping].outside.port);
+	return NAT_DROP_NONE;
 }
 
 enum nat_drop nat_open_outbound(struct nat_work *work, uint32_t peer_addr,
@@ -184,8 +133,9 @@ enum nat_drop nat_open_outbound(struct nat_work *work, uint32_t peer_addr,
 	*session = nat_find_session_alias(nat, mapping, peer_addr, peer_port,
 					  work->now_ms);
 	if (*session)
-		return nat_is_cut(&nat->sessions[*session]) && !opens(p) ?
-			       NAT_DROP_NO_SESSION :
+		return nat_is_cut(&nat->sessions[*session]) ?
+			       open_again(work, *mapping, peer_addr,
+					  peer_port) :
 			       NAT_DROP_NONE;
 	/* Other segments pass a mapping without state (design 7). */
 	if (!opens(p))
@@ -240,7 +190,7 @@ static enum nat_drop check_tagged_room(struct nat_work *work,
 	if (!nat_share_allows(nat, NAT_SHARE_TAGGED,
 			      (uint32_t)(host - nat->hosts)))
 		return NAT_DROP_HOST_SHARE;
-	if (!host_may_open(nat, host, work->now_ms))
+	if (!nat_host_may_open(nat, host, work->now_ms))
 		return NAT_DROP_HOST_RATE;
 	return NAT_DROP_NONE;
 }
@@ -329,26 +279,6 @@ static bool needs_session(const struct nat_work *work, uint32_t slot)
 	       nat_find_inside(nat, mapping->inside) != slot;
 }
 
-/* Sessions that outsiders open may take half of a mapping's and of a host's
- * quota and half of the table: the rest stays for what hosts themselves begin. */
-static enum nat_drop check_outsider_room(struct nat_work *work,
-					 uint32_t mapping)
-{
-	struct nat *nat = work->nat;
-	uint32_t host = nat->mappings[mapping].host;
-	enum nat_drop drop = check_session_room(work, host, mapping);
-
-	if (drop || !nat->mappings[mapping].live)
-		return drop;
-	if (nat->hosts[host].sessions >= (nat->config->host_sessions + 1) / 2 ||
-	    nat->mappings[mapping].sessions >=
-		    (nat->config->mapping_sessions + 1) / 2)
-		return NAT_DROP_HOST_QUOTA;
-	if (nat_index_count(&nat->by_session) >= (nat->limits.sessions + 1) / 2)
-		return NAT_DROP_TABLE_FULL;
-	return NAT_DROP_NONE;
-}
-
 enum nat_drop nat_admit(struct nat_work *work, uint32_t mapping,
 			uint32_t peer_addr, uint16_t peer_port, uint32_t also,
 			uint32_t *session)
@@ -369,7 +299,7 @@ enum nat_drop nat_admit(struct nat_work *work, uint32_t mapping,
 		return drop;
 	if (!nat_l4_checksum_good(work))
 		return NAT_DROP_BAD_CHECKSUM;
-	drop = check_outsider_room(work, mapping);
+	drop = nat_room_outsider(work, mapping);
 	if (!nat->mappings[mapping].live)
 		return NAT_DROP_NO_MAPPING;
 	/* A forward goes on without state (design 7): nobody can close it by

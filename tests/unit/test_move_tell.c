@@ -340,6 +340,7 @@ static void test_query_goes_on_untold(void)
 	CU_ASSERT_EQUAL(move_outputs(&engine), 0);
 	/* The operator wants no ICMP from us (RFC 5508 REQ-9). */
 	engine.config.icmp_per_second = 0;
+	engine.now++;
 	move_to(&engine, UPLINK);
 	CU_ASSERT_EQUAL(move_outputs(&engine), 0);
 	CU_ASSERT_EQUAL(engine_stats(&engine).icmp_suppressed, 1);
