@@ -288,11 +288,6 @@ void nat_session_refresh(struct nat *nat, uint32_t session,
 /* Moves a mapping to another outside socket, its sessions with it. */
 void nat_mapping_move(struct nat *nat, uint32_t mapping,
 		      struct nat_socket outside);
-/* Makes it a session with another peer address; ends it if there is one. Not for
- * tagged ones. */
-void nat_session_follow(struct nat *nat, uint32_t session, uint32_t peer_addr,
-			uint64_t now_ms);
-
 /* The second halves of making: the record is there. A host begins idle; a
  * mapping is not yet found by its inside socket (join: behind others that have
  * it; lead: as the first of them); a session is in no timer's list. */

@@ -49,6 +49,7 @@
 
 #include "bytes.h"
 #include "checksum.h"
+#include "hash.h"
 #include "internal.h"
 
 #define TELL_PER_SECOND 25000U
@@ -82,6 +83,41 @@ static void cut(struct nat *nat, uint32_t slot, uint64_t now_ms)
 	nat->stats.move_cut++;
 }
 
+static uint32_t session_hash(const struct nat *nat,
+			     const struct nat_session_key *key)
+{
+	return nat_hash_session(nat, key->mapping, key->peer_addr);
+}
+
+/* Of two sessions that become one, the one last used stays and knows what both
+ * did. */
+#define WAYS (NAT_SESSION_OUT | NAT_SESSION_IN)
+
+static void follow(struct nat *nat, uint32_t slot, uint32_t peer_addr,
+		   uint64_t now_ms)
+{
+	struct nat_session *session = &nat->sessions[slot];
+	struct nat_session_key key = session->key;
+	uint32_t other;
+
+	key.peer_addr = peer_addr;
+	other = nat_index_find(&nat->by_session, session_hash(nat, &key), &key);
+	if (other && nat->sessions[other].used_ms > session->used_ms) {
+		nat->sessions[other].flags |= session->flags & WAYS;
+		nat_session_end(nat, slot, now_ms);
+		return;
+	}
+	if (other) {
+		session->flags |= nat->sessions[other].flags & WAYS;
+		nat_session_end(nat, other, now_ms);
+	}
+	nat_index_remove(&nat->by_session, slot);
+	session->key = key;
+	session->check = nat_seal_session(nat, slot);
+	nat_index_add(&nat->by_session, slot, session_hash(nat, &key),
+		      &session->key);
+}
+
 static void move_sessions(struct nat *nat, uint32_t mapping, uint32_t addr,
 			  uint64_t now_ms)
 {
@@ -95,7 +131,7 @@ static void move_sessions(struct nat *nat, uint32_t mapping, uint32_t addr,
 			cut(nat, slot, now_ms);
 		else if (!tagged && nat->sessions[slot].key.peer_addr ==
 					    nat->header->uplink)
-			nat_session_follow(nat, slot, addr, now_ms);
+			follow(nat, slot, addr, now_ms);
 		/* The next one may have given way to this. */
 		if (nat->sessions[slot].live)
 			next = nat->sibling_links[slot].next;

@@ -330,41 +330,6 @@ void nat_session_link(struct nat *nat, uint32_t slot)
 	host_gain_session(nat, mapping->host);
 }
 
-static uint32_t session_hash(const struct nat *nat,
-			     const struct nat_session_key *key)
-{
-	return nat_hash_session(nat, key->mapping, key->peer_addr);
-}
-
-/* Of two sessions that become one, the one last used stays and knows what both
- * did. */
-#define WAYS (NAT_SESSION_OUT | NAT_SESSION_IN)
-
-void nat_session_follow(struct nat *nat, uint32_t slot, uint32_t peer_addr,
-			uint64_t now_ms)
-{
-	struct nat_session *session = &nat->sessions[slot];
-	struct nat_session_key key = session->key;
-	uint32_t other;
-
-	key.peer_addr = peer_addr;
-	other = nat_index_find(&nat->by_session, session_hash(nat, &key), &key);
-	if (other && nat->sessions[other].used_ms > session->used_ms) {
-		nat->sessions[other].flags |= session->flags & WAYS;
-		nat_session_end(nat, slot, now_ms);
-		return;
-	}
-	if (other) {
-		session->flags |= nat->sessions[other].flags & WAYS;
-		nat_session_end(nat, other, now_ms);
-	}
-	nat_index_remove(&nat->by_session, slot);
-	session->key = key;
-	session->check = nat_seal_session(nat, slot);
-	nat_index_add(&nat->by_session, slot, session_hash(nat, &key),
-		      &session->key);
-}
-
 static uint32_t session_add(struct nat *nat, struct nat_session_key key,
 			    enum nat_timer timer, uint64_t now_ms)
 {

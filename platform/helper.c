@@ -65,7 +65,7 @@ static int add_piece(struct helper_process *helper,
 		/* At least one byte: data says that a request is under way. */
 		helper->data = malloc(piece->total + 1);
 		if (!helper->data)
-			return -EBADMSG;
+			return -ENOMEM;
 		helper->whole = *piece;
 	} else if (!length) {
 		return -EBADMSG;
@@ -249,19 +249,36 @@ static void serve_request(struct helper_process *helper)
 		answer(helper, &reply);
 }
 
+/* A request that there is no memory for: somebody waits for the answer. */
+static void refuse(const struct helper_process *helper, const void *message)
+{
+	struct helper_piece piece;
+	struct helper_reply reply;
+
+	memcpy(&piece, message, sizeof(piece));
+	reply = reply_to(&piece);
+	reply.answer.result = -ENOMEM;
+	if (!helper_actions[piece.verb].silent)
+		answer(helper, &reply);
+}
+
 /* False when the packet process is gone. */
 static bool take_message(struct helper_process *helper)
 {
 	static uint8_t
 		message[sizeof(struct helper_piece) + HELPER_PIECE_MAX + 1];
 	ssize_t got = recv(helper->fd, message, sizeof(message), 0);
+	int result;
 
 	if (got < 0)
 		return errno == EINTR || errno == EAGAIN;
 	if (!got)
 		return false;
-	if (helper_take_piece(helper, message, (size_t)got) > 0)
+	result = helper_take_piece(helper, message, (size_t)got);
+	if (result > 0)
 		serve_request(helper);
+	else if (result == -ENOMEM)
+		refuse(helper, message);
 	return true;
 }
 

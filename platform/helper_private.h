@@ -70,8 +70,8 @@ int helper_run_names(struct helper_process *helper, const void *data,
 		     size_t length, struct helper_reply *reply);
 
 /* Takes one message. 1: a request is complete in helper->whole and data, 0:
- * more pieces are to come, -EBADMSG: it is none, and what came before it is
- * forgotten. */
+ * more pieces are to come, -EBADMSG: it is none, -ENOMEM; what came before it is
+ * then forgotten. */
 int helper_take_piece(struct helper_process *helper, const void *message,
 		      size_t length);
 void helper_forget_request(struct helper_process *helper);

@@ -54,6 +54,9 @@ static int read_all(int fd, char *value, size_t size)
 			break;
 		length += (size_t)count;
 	}
+	/* An empty value is a line, too. */
+	if (!length)
+		return -EIO;
 	if (length == size - 1)
 		return -EMSGSIZE;
 	while (length && value[length - 1] == '\n')

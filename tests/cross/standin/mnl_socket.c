@@ -40,7 +40,8 @@ struct mnl_socket *mnl_socket_fdopen(int fd)
 	if (!netlink)
 		return NULL;
 	netlink->fd = fd;
-	if (getsockname(fd, (struct sockaddr *)&netlink->address, &length) < 0 ||
+	if (getsockname(fd, (struct sockaddr *)&netlink->address, &length) <
+		    0 ||
 	    netlink->address.nl_family != AF_NETLINK)
 		memset(&netlink->address, 0, sizeof(netlink->address));
 	return netlink;
