@@ -139,7 +139,7 @@ $(SHIM): $(SHIM_OBJ)
 	$(call say,LINK)
 	$(Q)$(CC) -shared -Wl,-z,relro,-z,now -o $@ $^
 
-$(TOOLS): %: %.o $(ARCHIVES)
+$(TOOLS): %: %.o $(SUITE) $(ARCHIVES)
 	$(call say,LINK)
 	$(Q)$(LINK) -o $@ $^ $(PKG_LIBS)
 
