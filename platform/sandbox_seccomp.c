@@ -305,12 +305,15 @@ static int add_timeouts(scmp_filter_ctx filter)
 	int call = seccomp_syscall_resolve_name("setsockopt");
 	int err = 0;
 
-	for (size_t i = 0; i < SANDBOX_TIMEOUTS && !err; i++)
-		err = seccomp_rule_add(
-			filter, SCMP_ACT_ALLOW, call, 2,
-			SCMP_A1(SCMP_CMP_EQ, SOL_SOCKET),
-			SCMP_A2(SCMP_CMP_EQ,
-				(scmp_datum_t)sandbox_timeouts[i]));
+	for (size_t i = 0; i < SANDBOX_TIMEOUTS && !err; i++) {
+		const struct scmp_arg_cmp arguments[] = {
+			IS(1, SOL_SOCKET),
+			IS(2, (scmp_datum_t)sandbox_timeouts[i]),
+		};
+
+		err = seccomp_rule_add_array(filter, SCMP_ACT_ALLOW, call, 2,
+					     arguments);
+	}
 	return err == -EDOM ? 0 : err;
 }
 
