@@ -100,34 +100,33 @@ static int check_spec(struct helper_process *helper, const void *data,
 	return take_spec(helper, data, length, true, reply);
 }
 
-static int run_apply(struct helper_process *helper, const void *data,
-		     size_t length, struct helper_reply *reply)
+static int with_spec(int (*load)(const struct rules_spec *, enum rules_backend,
+				 char *, size_t),
+		     const void *data, size_t length,
+		     struct helper_reply *reply)
 {
 	struct helper_spec spec;
 	int err = helper_spec_take(data, length, &spec);
 
-	(void)helper;
 	if (err)
 		return err;
-	err = rules_apply(&spec.rules, spec.backend, error_of(reply),
-			  HELPER_TEXT_MAX);
+	err = load(&spec.rules, spec.backend, error_of(reply), HELPER_TEXT_MAX);
 	helper_spec_free(&spec);
 	return err;
+}
+
+static int run_apply(struct helper_process *helper, const void *data,
+		     size_t length, struct helper_reply *reply)
+{
+	(void)helper;
+	return with_spec(rules_apply, data, length, reply);
 }
 
 static int run_guard(struct helper_process *helper, const void *data,
 		     size_t length, struct helper_reply *reply)
 {
-	struct helper_spec spec;
-	int err = helper_spec_take(data, length, &spec);
-
 	(void)helper;
-	if (err)
-		return err;
-	err = rules_apply_guard(&spec.rules, spec.backend, error_of(reply),
-				HELPER_TEXT_MAX);
-	helper_spec_free(&spec);
-	return err;
+	return with_spec(rules_apply_guard, data, length, reply);
 }
 
 static int run_choose(struct helper_process *helper, const void *data,
