@@ -172,10 +172,11 @@ static bool add_forward_port(struct nat *nat, uint32_t rule, uint16_t port,
 	return true;
 }
 
-static uint32_t add_forwards(struct nat *nat, uint64_t now_ms)
+uint32_t nat_add_forwards(struct nat *nat, uint64_t now_ms)
 {
 	uint32_t missing = 0;
 
+	now_ms = nat_clock(nat, now_ms);
 	for (uint32_t i = 0; i < nat->config->forward_count; i++) {
 		const struct nat_forward *f = &nat->config->forwards[i];
 
@@ -197,7 +198,7 @@ uint32_t nat_configure(struct nat *nat, const struct nat_config *config,
 	end_outdated(nat, config, now_ms);
 	nat->config = config;
 	nat_shares_set(nat);
-	return add_forwards(nat, now_ms);
+	return nat_add_forwards(nat, now_ms);
 }
 
 uint32_t nat_flush_host(struct nat *nat, uint32_t addr, uint64_t now_ms)

@@ -142,6 +142,9 @@ static void tick(struct watch *watch, uint32_t events)
 		return;
 	g->ticks++;
 	nat_expire(g->nat, loop_now_ms(g->loop), EXPIRE_PER_TICK);
+	if (g->forwards_missing)
+		g->forwards_missing =
+			nat_add_forwards(g->nat, loop_now_ms(g->loop));
 	queue_send_output(g->queue);
 	queue_tick(g->queue);
 	gateway_follow_again(g);

@@ -16,6 +16,9 @@
 #include <linux/netfilter/nfnetlink_queue.h>
 #include <libnetfilter_queue/libnetfilter_queue.h>
 
+/* The kernel's (include/linux/err.h, MAX_ERRNO). */
+#define ERRNO_MAX 4095
+
 #define TYPE(message) ((NFNL_SUBSYS_QUEUE << 8) | (message))
 
 static uint32_t read_be32(const uint8_t *bytes)
@@ -99,7 +102,7 @@ static int parse_error(const uint8_t *message, size_t received)
 	if (received < MNL_NLMSG_HDRLEN + sizeof(error))
 		return -EBADMSG;
 	memcpy(&error, message + MNL_NLMSG_HDRLEN, sizeof(error));
-	return error < 0 ? error : -EALREADY;
+	return error < 0 && error >= -ERRNO_MAX ? error : -EALREADY;
 }
 
 int queue_packet_parse(void *message, size_t received,

@@ -192,6 +192,10 @@ void nat_leave(struct nat *nat);
 uint32_t nat_configure(struct nat *nat, const struct nat_config *config,
 		       uint64_t now_ms);
 
+/* Makes what there was no room for, if there is some now; to be called from
+ * time to time while forwards are missing. Returns how many still are. */
+uint32_t nat_add_forwards(struct nat *nat, uint64_t now_ms);
+
 /* The uplink's address; 0 when it has none (all state is kept, traffic is refused
  * with no_uplink). Another address than the last one known moves all mappings,
  * which keep their ports, and cuts the TCP connections: nat_next_output() tells

@@ -123,6 +123,8 @@ static bool put_attributes(struct nlmsghdr *message, uint8_t how, uint32_t id,
 		uint8_t type = fuzz_u8(input);
 
 		value = fuzz_take(input, fuzz_u8(input) & 31);
+		if (type == NFQA_PACKET_HDR) /* a packet has one id */
+			type = NFQA_UNSPEC;
 		mnl_attr_put(message, type, value.left,
 			     value.left ? value.at : (const uint8_t *)"");
 	}

@@ -194,6 +194,7 @@ void world_restart(struct world *world, const struct step *step)
 	uint8_t how = step->field[STEP_FLAGS];
 	bool harmed = world->emphasis->harm;
 
+	nat_add_forwards(world->nat, world->now); /* as each second */
 	take(world, &before);
 	if (how & ORDERLY)
 		nat_leave(world->nat);

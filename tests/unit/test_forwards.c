@@ -399,6 +399,28 @@ static void test_no_room(void)
 	engine_free(&engine);
 }
 
+/* One that came when the table was full has its port as soon as there is a
+ * place, not only with the next configuration. */
+static void test_room_again(void)
+{
+	struct engine engine;
+
+	engine_make(&engine);
+	for (uint16_t port = 0; port < 64; port++)
+		CU_ASSERT_NOT_EQUAL(
+			engine_open(&engine, NAT_PROTO_UDP,
+				    flow_of(INSIDE_2, 5000 + port, PEER_1, 53)),
+			0);
+	CU_ASSERT_EQUAL(put(&engine, &web, 1), 1);
+	CU_ASSERT_EQUAL(nat_add_forwards(engine.nat, engine.now), 1);
+	CU_ASSERT_NOT_EQUAL(nat_flush_host(engine.nat, INSIDE_2, engine.now),
+			    0);
+	CU_ASSERT_EQUAL(nat_add_forwards(engine.nat, engine.now), 0);
+	CU_ASSERT_EQUAL(engine_stats(&engine).mappings, 1);
+	ASSERT_TRANSLATED(syn_in(&engine, PEER_1, 80));
+	engine_free(&engine);
+}
+
 static void test_over_listener(void)
 {
 	struct nat_portset bound = { 0 };
@@ -453,6 +475,7 @@ static const struct test tests[] = {
 	{ "a forward with another target starts afresh", test_new_target },
 	{ "of two forwards of one port the first counts", test_doubled },
 	{ "forwards without room are counted", test_no_room },
+	{ "forwards without room come once there is some", test_room_again },
 	{ "a forward wins over a local listener", test_over_listener },
 	{ "a forward waits for the uplink", test_before_uplink },
 };
