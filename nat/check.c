@@ -21,9 +21,8 @@ static uint32_t count_siblings(const struct nat *nat, uint32_t slot)
 {
 	uint32_t count = 0;
 
-	for (uint32_t at = nat->siblings[slot].head;
-	     at && count <= nat->limits.sessions;
-	     at = nat->sibling_links[at].next) {
+	for (uint32_t at = nat->mappings[slot].first;
+	     at && count <= nat->limits.sessions; at = nat_sibling(nat, at)) {
 		if (nat->sessions[at].key.mapping != slot ||
 		    !nat->sessions[at].live)
 			return UINT32_MAX;
@@ -37,17 +36,17 @@ static const char *check_mapping(const struct nat *nat, uint32_t slot)
 	const struct nat_mapping *m = &nat->mappings[slot];
 	int pool = nat_pool_of(m->inside.proto);
 
-	if (pool >= 0 && nat_find_outside(nat, m->outside) != slot)
+	if (pool >= 0 && nat_find_outside(nat, nat_socket(m->inside.proto,
+							  nat->header->uplink,
+							  m->port)) != slot)
 		return "a mapping is not found by its outside socket";
 	if (!in_alias_chain(nat, slot))
 		return "a mapping is not found by its inside socket";
-	if (m->inside.proto != m->outside.proto ||
-	    (pool < 0 && !nat_is_tagged(m->inside.proto)))
-		return "a mapping's sockets are of different protocols";
-	if (pool >= 0 && !nat_ports_taken(&nat->ports[pool], m->outside.port))
+	if (pool < 0 && !nat_is_tagged(m->inside.proto))
+		return "a mapping is of no protocol that can be translated";
+	if (pool >= 0 && !nat_ports_taken(&nat->ports[pool], m->port))
 		return "a mapping's port is not taken";
-	if (count_siblings(nat, slot) != m->sessions ||
-	    nat->siblings[slot].count != m->sessions)
+	if (count_siblings(nat, slot) != m->sessions)
 		return "a mapping's sessions are miscounted";
 	if (m->kind == NAT_KIND_DYNAMIC && !m->sessions)
 		return "a dynamic mapping has no session";
@@ -68,14 +67,14 @@ static const char *check_mappings(const struct nat *nat)
 		if (broken)
 			return broken;
 		live += m->live;
-		if (!m->live || nat_is_tagged(m->outside.proto))
+		if (!m->live || nat_is_tagged(m->inside.proto))
 			continue;
 		pooled++;
 		if (m->kind == NAT_KIND_DYNAMIC)
-			used[nat_pool_of(m->outside.proto)]++;
+			used[nat_pool_of(m->inside.proto)]++;
 	}
 	if (live != nat->mapping_live.count ||
-	    pooled != nat_index_count(&nat->by_outside) ||
+	    pooled != nat->by_outside.count ||
 	    live + nat->mapping_slots.free.count != nat->mapping_slots.top)
 		return "live and free mappings do not add up";
 	for (int pool = 0; pool < NAT_POOLS; pool++)
@@ -96,10 +95,12 @@ static const char *check_sessions(const struct nat *nat)
 				s->key.mapping > nat->limits.mappings ||
 				!nat->mappings[s->key.mapping].live))
 			return "a session has no live mapping";
+		if (s->live && nat_find_key(nat, &s->key) != slot)
+			return "a session is not found by its key";
 	}
 	for (int timer = 0; timer < NAT_LISTS; timer++)
 		listed += nat->timers[timer].count;
-	if (live != listed || live != nat_index_count(&nat->by_session) ||
+	if (live != listed || live != nat->by_session.count ||
 	    live + nat->session_slots.free.count != nat->session_slots.top)
 		return "live and free sessions do not add up";
 	return NULL;
@@ -185,7 +186,7 @@ static const char *check_hosts(const struct nat *nat)
 			return "a host is not found by its address";
 	}
 	if (live != nat->hosts_live || mappings != nat->mapping_live.count ||
-	    sessions != nat_index_count(&nat->by_session))
+	    sessions != nat->by_session.count)
 		return "the hosts' counts do not add up";
 	return NULL;
 }

@@ -153,7 +153,7 @@ struct nat_result nat_error_outbound(struct nat_work *work)
 	if (!mapping)
 		return not_quoted(work, &quote, NAT_DROP_NO_SESSION);
 	nat_rewrite_quote_destination(&work->p, &quote, nat->uplink,
-				      nat->mappings[mapping].outside.port);
+				      nat->mappings[mapping].port);
 	nat_rewrite_outer(work->p.ip, nat->uplink, work->p.dst);
 	nat_rewrite_id(work);
 	nat->stats.outbound_packets++;
@@ -183,7 +183,7 @@ struct nat_result nat_error_hairpin(struct nat_work *work)
 		return nat_drop(nat, NAT_DROP_NO_SESSION);
 	sender = &nat->mappings[to].inside;
 	nat_rewrite_quote_destination(&work->p, &quote, nat->uplink,
-				      nat->mappings[from].outside.port);
+				      nat->mappings[from].port);
 	nat_rewrite_quote_source(&work->p, &quote, sender->addr, sender->port);
 	nat_rewrite_outer(work->p.ip, work->p.src, sender->addr);
 	nat->stats.hairpin_packets++;
@@ -204,8 +204,7 @@ static uint32_t quoted_hairpin(struct nat_work *work,
 						  quote->dport));
 	for (; mapping && *target; *target = nat->mappings[*target].alias)
 		if (nat_find_session(nat, mapping, nat->uplink,
-				     nat->mappings[*target].outside.port,
-				     work->now_ms))
+				     nat->mappings[*target].port, work->now_ms))
 			return mapping;
 	return 0;
 }
@@ -239,9 +238,8 @@ struct nat_result nat_error_loopback(struct nat_work *work)
 	if (nat_parse(&answer, &copy.p) || nat_parse_quote(&copy.p, &quote))
 		return nat_untouched(nat);
 	if (target)
-		nat_rewrite_quote_destination(
-			&copy.p, &quote, nat->uplink,
-			nat->mappings[target].outside.port);
+		nat_rewrite_quote_destination(&copy.p, &quote, nat->uplink,
+					      nat->mappings[target].port);
 	nat_rewrite_quote_source(&copy.p, &quote, inside->addr, inside->port);
 	nat_rewrite_outer(copy.p.ip, 0, inside->addr);
 	return (struct nat_result){ .verdict = NAT_CONSUMED,

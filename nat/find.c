@@ -6,16 +6,33 @@
 #include "hash.h"
 #include "internal.h"
 
+static bool same_socket(struct nat_socket a, struct nat_socket b)
+{
+	return a.addr == b.addr && a.port == b.port && a.proto == b.proto;
+}
+
 uint32_t nat_find_inside(const struct nat *nat, struct nat_socket inside)
 {
-	return nat_index_find(&nat->by_inside, nat_hash_socket(nat, inside),
-			      &inside);
+	const uint32_t hash = nat_hash_socket(nat, inside);
+	uint32_t slot = nat_chain_first(&nat->by_inside, hash);
+
+	while (slot && !same_socket(nat->mappings[slot].inside, inside))
+		slot = nat_chain_next(&nat->by_inside, slot, hash);
+	return slot;
 }
 
 uint32_t nat_find_outside(const struct nat *nat, struct nat_socket outside)
 {
-	return nat_index_find(&nat->by_outside, nat_hash_socket(nat, outside),
-			      &outside);
+	const uint32_t hash = nat_hash_port(outside.proto, outside.port);
+	uint32_t slot;
+
+	if (outside.addr != nat->header->uplink)
+		return 0;
+	slot = nat_chain_first(&nat->by_outside, hash);
+	while (slot && (nat->mappings[slot].port != outside.port ||
+			nat->mappings[slot].inside.proto != outside.proto))
+		slot = nat_chain_next(&nat->by_outside, slot, hash);
+	return slot;
 }
 
 uint32_t nat_find_port(const struct nat *nat, enum nat_pool pool, uint16_t port)
@@ -39,13 +56,36 @@ uint32_t nat_find_host(const struct nat *nat, uint32_t addr)
 	return nat_index_find(&nat->by_host, nat_hash_host(nat, addr), &addr);
 }
 
+static bool same_key(const struct nat_session_key *a,
+		     const struct nat_session_key *b)
+{
+	return a->peer_addr == b->peer_addr && a->peer_port == b->peer_port &&
+	       a->mapping == b->mapping && a->part == b->part;
+}
+
+/* Most mappings have one session: then it is this one or none, and nothing has
+ * to be hashed. */
+uint32_t nat_find_key(const struct nat *nat, const struct nat_session_key *key)
+{
+	const struct nat_mapping *mapping = &nat->mappings[key->mapping];
+	uint32_t slot = mapping->first, hash;
+
+	if (!slot || same_key(&nat->sessions[slot].key, key))
+		return slot;
+	if (mapping->sessions == 1)
+		return 0;
+	hash = nat_hash_session(nat, key->mapping, key->peer_addr);
+	slot = nat_chain_first(&nat->by_session, hash);
+	while (slot && !same_key(&nat->sessions[slot].key, key))
+		slot = nat_chain_next(&nat->by_session, slot, hash);
+	return slot;
+}
+
 uint32_t nat_find_session(struct nat *nat, uint32_t mapping, uint32_t peer_addr,
 			  uint16_t peer_port, uint64_t now_ms)
 {
-	struct nat_session_key key = { mapping, peer_addr, peer_port, 0 };
-	uint32_t session =
-		nat_index_find(&nat->by_session,
-			       nat_hash_session(nat, mapping, peer_addr), &key);
+	const struct nat_session_key key = { mapping, peer_addr, peer_port, 0 };
+	uint32_t session = nat_find_key(nat, &key);
 
 	return session && nat_session_check(nat, session, now_ms) ? session : 0;
 }
@@ -76,14 +116,17 @@ uint32_t nat_find_session_alias(struct nat *nat, uint32_t *mapping,
 bool nat_contacted(const struct nat *nat, uint32_t mapping, uint32_t peer_addr,
 		   uint64_t now_ms)
 {
-	struct nat_session_key key = { mapping, peer_addr, 0, 0 };
 	uint32_t hash = nat_hash_session(nat, mapping, peer_addr);
-	uint32_t at = 0;
+	uint32_t at = nat_chain_first(&nat->by_session, hash);
 
-	while ((at = nat_index_next_prefix(&nat->by_session, hash, &key,
-					   NAT_SESSION_PREFIX, at)))
-		if (nat->sessions[at].flags & NAT_SESSION_OUT &&
-		    nat_session_left(nat, &nat->sessions[at], now_ms))
+	for (; at; at = nat_chain_next(&nat->by_session, at, hash)) {
+		const struct nat_session *session = &nat->sessions[at];
+
+		if (session->key.mapping == mapping &&
+		    session->key.peer_addr == peer_addr &&
+		    session->flags & NAT_SESSION_OUT &&
+		    nat_session_left(nat, session, now_ms))
 			return true;
+	}
 	return false;
 }

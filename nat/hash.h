@@ -15,6 +15,13 @@ static inline uint32_t nat_hash_socket(const struct nat *nat,
 					(uint32_t)key.port << 16 | key.proto);
 }
 
+/* Which chain of by_outside. Ports are dense and each is there once for a
+ * protocol: nobody can make a chain long by choosing them. */
+static inline uint32_t nat_hash_port(uint8_t proto, uint16_t port)
+{
+	return (uint32_t)proto << 24 | port;
+}
+
 static inline uint32_t nat_hash_host(const struct nat *nat, uint32_t addr)
 {
 	return (uint32_t)nat_siphash_8(&nat->hash_key, addr);

@@ -54,6 +54,15 @@ static void lay_index(struct nat_index *index, uint32_t capacity,
 		nat_index_init(index, capacity, key_bytes, memory);
 }
 
+static void lay_chain(struct nat_chain *chain, uint32_t capacity, uint8_t *base,
+		      size_t *at)
+{
+	void *memory = place(base, at, nat_chain_size(capacity));
+
+	if (base)
+		nat_chain_init(chain, capacity, memory);
+}
+
 static void lay_fragments(struct nat_fragments *f,
 			  const struct nat_limits *limits, uint8_t *base,
 			  size_t *at)
@@ -88,14 +97,9 @@ static size_t lay_indices(struct nat *nat, const struct nat_limits *limits,
 				slots(limits->hosts, sizeof(*nat->host_ports)));
 	nat->tagged_links = place(
 		base, &at, slots(limits->tagged, sizeof(struct nat_link)));
-	nat->siblings = place(base, &at,
-			      slots(limits->mappings, sizeof(struct nat_list)));
-	lay_index(&nat->by_inside, limits->mappings, sizeof(struct nat_socket),
-		  base, &at);
-	lay_index(&nat->by_outside, limits->mappings, sizeof(struct nat_socket),
-		  base, &at);
-	lay_index(&nat->by_session, limits->sessions,
-		  sizeof(struct nat_session_key), base, &at);
+	lay_chain(&nat->by_inside, limits->mappings, base, &at);
+	lay_chain(&nat->by_outside, limits->mappings, base, &at);
+	lay_chain(&nat->by_session, limits->sessions, base, &at);
 	lay_index(&nat->by_host, limits->hosts, sizeof(uint32_t), base, &at);
 	lay_index(&nat->by_peer, limits->tagged, sizeof(struct nat_peer_key),
 		  base, &at);
@@ -148,7 +152,7 @@ uint32_t nat_shape(void)
 		sizeof(struct nat_tagged),
 		offsetof(struct nat_mapping, check),
 		offsetof(struct nat_session, check),
-		offsetof(struct nat_session, traits),
+		offsetof(struct nat_session, end),
 		offsetof(struct nat_host, counters),
 	};
 	static const struct nat_siphash_key key = { 0, 0 };
@@ -196,7 +200,8 @@ struct nat *nat_lay(const struct nat_limits *limits,
 	nat->host_slots.limit = limits->hosts;
 	nat->tagged_slots.limit = limits->tagged;
 	nat->answers.stamp_ms = now_ms;
-	nat->swept_ms = nat->clock_ms = now_ms;
+	nat->swept_ms = now_ms;
+	nat_clock(nat, now_ms);
 	return nat;
 }
 
@@ -214,6 +219,9 @@ struct nat *nat_init(const struct nat_limits *limits,
 	return nat;
 }
 
+static_assert(sizeof(struct nat_mapping) == 80, "no padding");
+static_assert(sizeof(struct nat_session) == 80, "no padding");
+static_assert(NAT_LIMIT_MAX <= NAT_CHAIN_SLOT, "a slot fits into an entry");
 static_assert(sizeof(struct nat_socket) == 8, "a key without padding");
 static_assert(sizeof(struct nat_session_key) == 12, "a key without padding");
 static_assert(sizeof(struct nat_peer_key) == 12, "a key without padding");

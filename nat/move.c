@@ -49,7 +49,6 @@
 
 #include "bytes.h"
 #include "checksum.h"
-#include "hash.h"
 #include "internal.h"
 
 #define TELL_PER_SECOND 25000U
@@ -83,12 +82,6 @@ static void cut(struct nat *nat, uint32_t slot, uint64_t now_ms)
 	nat->stats.move_cut++;
 }
 
-static uint32_t session_hash(const struct nat *nat,
-			     const struct nat_session_key *key)
-{
-	return nat_hash_session(nat, key->mapping, key->peer_addr);
-}
-
 /* Of two sessions that become one, the one last used stays and knows what both
  * did. */
 #define WAYS (NAT_SESSION_OUT | NAT_SESSION_IN)
@@ -101,7 +94,7 @@ static void follow(struct nat *nat, uint32_t slot, uint32_t peer_addr,
 	uint32_t other;
 
 	key.peer_addr = peer_addr;
-	other = nat_index_find(&nat->by_session, session_hash(nat, &key), &key);
+	other = nat_find_key(nat, &key);
 	if (other && nat->sessions[other].used_ms > session->used_ms) {
 		nat->sessions[other].flags |= session->flags & WAYS;
 		nat_session_end(nat, slot, now_ms);
@@ -111,11 +104,7 @@ static void follow(struct nat *nat, uint32_t slot, uint32_t peer_addr,
 		session->flags |= nat->sessions[other].flags & WAYS;
 		nat_session_end(nat, other, now_ms);
 	}
-	nat_index_remove(&nat->by_session, slot);
-	session->key = key;
-	session->check = nat_seal_session(nat, slot);
-	nat_index_add(&nat->by_session, slot, session_hash(nat, &key),
-		      &session->key);
+	nat_session_rename(nat, slot, peer_addr);
 }
 
 static void move_sessions(struct nat *nat, uint32_t mapping, uint32_t addr,
@@ -125,8 +114,8 @@ static void move_sessions(struct nat *nat, uint32_t mapping, uint32_t addr,
 	bool tagged = nat_is_tagged(nat->mappings[mapping].inside.proto);
 	uint32_t next;
 
-	for (uint32_t slot = nat->siblings[mapping].head; slot; slot = next) {
-		next = nat->sibling_links[slot].next;
+	for (uint32_t slot = nat->mappings[mapping].first; slot; slot = next) {
+		next = nat_sibling(nat, slot);
 		if (tcp)
 			cut(nat, slot, now_ms);
 		else if (!tagged && nat->sessions[slot].key.peer_addr ==
@@ -134,22 +123,22 @@ static void move_sessions(struct nat *nat, uint32_t mapping, uint32_t addr,
 			follow(nat, slot, addr, now_ms);
 		/* The next one may have given way to this. */
 		if (nat->sessions[slot].live)
-			next = nat->sibling_links[slot].next;
+			next = nat_sibling(nat, slot);
 	}
 }
 
 /* The port by which a mapping goes on; -1: there is none. */
 static int32_t next_port(struct nat *nat, const struct nat_mapping *mapping)
 {
-	int pool = nat_pool_of(mapping->outside.proto);
+	int pool = nat_pool_of(mapping->inside.proto);
 	const struct nat_ports *ports;
 
 	if (pool < 0 || mapping->kind == NAT_KIND_FORWARD || !nat->config)
-		return mapping->outside.port;
+		return mapping->port;
 	ports = &nat->ports[pool];
-	if (nat_ports_allowed(ports, mapping->outside.port) &&
-	    !nat_ports_bound(ports, mapping->outside.port))
-		return mapping->outside.port;
+	if (nat_ports_allowed(ports, mapping->port) &&
+	    !nat_ports_bound(ports, mapping->port))
+		return mapping->port;
 	return nat_ports_choose(ports, &nat->random, mapping->inside.port,
 				nat->config->parity && pool != NAT_POOL_ICMP);
 }
@@ -169,10 +158,10 @@ static bool move_mapping(struct nat *nat, uint32_t slot, uint32_t addr,
 	move_sessions(nat, slot, addr, now_ms);
 	if (mapping->kind == NAT_KIND_DYNAMIC)
 		nat->stats.move_mappings++;
-	nat->stats.move_ports += mapping->outside.port != port;
-	nat_mapping_move(nat, slot,
-			 nat_socket(mapping->outside.proto, addr,
-				    (uint16_t)port));
+	if (mapping->port != port) {
+		nat->stats.move_ports++;
+		nat_mapping_move(nat, slot, (uint16_t)port);
+	}
 	return true;
 }
 
@@ -304,7 +293,7 @@ static uint32_t tell_session(struct nat *nat, uint32_t slot, uint64_t now_ms)
 	if (nat_is_cut(session)) {
 		if (tell->asked)
 			return 0;
-		if (!tell->reset && session->traits[NAT_INSIDE].known) {
+		if (!tell->reset && session->end[NAT_INSIDE].known) {
 			tell->reset = true;
 			return nat_build_segment(nat, slot, TCP_RST,
 						 session->end[NAT_INSIDE].ack);

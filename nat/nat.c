@@ -92,12 +92,11 @@
 static bool same_forward(const struct nat_mapping *mapping,
 			 const struct nat_forward *forward)
 {
-	uint32_t shift =
-		(uint32_t)mapping->outside.port - forward->outside_first;
+	uint32_t shift = (uint32_t)mapping->port - forward->outside_first;
 
 	return mapping->inside.proto == forward->proto &&
-	       mapping->outside.port >= forward->outside_first &&
-	       mapping->outside.port <= forward->outside_last &&
+	       mapping->port >= forward->outside_first &&
+	       mapping->port <= forward->outside_last &&
 	       mapping->inside.addr == forward->inside_addr &&
 	       mapping->inside.port == forward->inside_first + shift;
 }
@@ -118,7 +117,7 @@ static bool mapping_stays(const struct nat *nat,
 			  const struct nat_config *config,
 			  struct nat_mapping *mapping)
 {
-	int pool = nat_pool_of(mapping->outside.proto);
+	int pool = nat_pool_of(mapping->inside.proto);
 
 	if (config->untranslated[mapping->inside.proto])
 		return false;
@@ -126,7 +125,7 @@ static bool mapping_stays(const struct nat *nat,
 		return forward_stays(config, mapping);
 	if (pool < 0)
 		return true;
-	return nat_ports_allowed(&nat->ports[pool], mapping->outside.port);
+	return nat_ports_allowed(&nat->ports[pool], mapping->port);
 }
 
 static void end_outdated(struct nat *nat, const struct nat_config *config,
@@ -148,8 +147,6 @@ static bool add_forward_port(struct nat *nat, uint32_t rule, uint16_t port,
 {
 	const struct nat_forward *f = &nat->config->forwards[rule];
 	enum nat_pool pool = (enum nat_pool)nat_pool_of(f->proto);
-	struct nat_socket outside =
-		nat_socket(f->proto, nat->header->uplink, port);
 	uint32_t old = nat_find_port(nat, pool, port);
 	uint32_t host, slot;
 
@@ -167,7 +164,7 @@ static bool add_forward_port(struct nat *nat, uint32_t rule, uint16_t port,
 		nat_socket(f->proto, f->inside_addr,
 			   (uint16_t)(f->inside_first +
 				      (port - f->outside_first))),
-		outside, NAT_KIND_FORWARD, host, now_ms);
+		port, NAT_KIND_FORWARD, host);
 	nat->mappings[slot].forward = rule;
 	return true;
 }

@@ -25,9 +25,10 @@
 
 #define SCALE_MAX 14 /* RFC 7323 2.3 */
 
-static bool times_good(uint64_t created_ms, uint64_t used_ms, uint64_t now_ms)
+/* Used after it was made, and not later than now? */
+static bool times_good(uint64_t created, uint64_t used, uint64_t now)
 {
-	return created_ms <= used_ms && used_ms <= now_ms;
+	return created <= used && used <= now;
 }
 
 /* --- hosts ---------------------------------------------------------------- */
@@ -80,35 +81,22 @@ static void rebuild_hosts(struct nat *nat, uint64_t now_ms,
 
 /* --- mappings ------------------------------------------------------------- */
 
-static enum nat_loss judge_mapping(const struct nat *nat, uint32_t slot,
-				   uint64_t now_ms)
+static enum nat_loss judge_mapping(const struct nat *nat, uint32_t slot)
 {
 	const struct nat_mapping *m = &nat->mappings[slot];
 	int pool = nat_pool_of(m->inside.proto);
 
 	if (m->live != LIVE || m->check != nat_seal_mapping(nat, slot))
 		return NAT_LOSS_DAMAGED;
-	if (m->kind >= NAT_KINDS || m->inside.proto != m->outside.proto ||
-	    !times_good(m->created_ms, m->used_ms, now_ms))
+	if (m->kind >= NAT_KINDS ||
+	    !times_good(m->created_s, m->used_s, nat->clock_s))
 		return NAT_LOSS_RANGE;
 	if (pool < 0)
 		return nat_is_tagged(m->inside.proto) ? NAT_LOSS_NONE :
 							NAT_LOSS_RANGE;
-	return nat_ports_taken(&nat->ports[pool], m->outside.port) ?
+	return nat_ports_taken(&nat->ports[pool], m->port) ?
 		       NAT_LOSS_DUPLICATE :
 		       NAT_LOSS_NONE;
-}
-
-/* A kill in the midst of a move: all are where the header says, until the move
- * is made again. */
-static void settle_address(struct nat *nat, uint32_t slot)
-{
-	struct nat_mapping *m = &nat->mappings[slot];
-
-	if (m->outside.addr == nat->header->uplink)
-		return;
-	m->outside.addr = nat->header->uplink;
-	m->check = nat_seal_mapping(nat, slot);
 }
 
 static void rebuild_mappings(struct nat *nat, uint64_t now_ms,
@@ -122,7 +110,7 @@ static void rebuild_mappings(struct nat *nat, uint64_t now_ms,
 
 		if (!m->live && !m->check)
 			continue;
-		loss = judge_mapping(nat, slot, now_ms);
+		loss = judge_mapping(nat, slot);
 		if (!loss) {
 			m->host = nat_host_get(nat, m->inside.addr, now_ms);
 			if (!m->host)
@@ -133,8 +121,7 @@ static void rebuild_mappings(struct nat *nat, uint64_t now_ms,
 			m->live = LOST;
 			continue;
 		}
-		m->sessions = 0;
-		settle_address(nat, slot);
+		m->sessions = m->first = 0;
 		nat_mapping_link(nat, slot);
 		slots->top = slot;
 	}
@@ -181,13 +168,20 @@ static bool tag_fits(const struct nat *nat, uint32_t slot)
 	       t->key.peer_port == s->key.peer_port;
 }
 
+static bool end_in_range(const struct nat_tcp_end *end)
+{
+	return end->scale <= SCALE_MAX && end->shift <= SCALE_MAX;
+}
+
 static bool session_in_range(const struct nat_session *s, uint8_t proto,
 			     uint64_t now_ms)
 {
 	return s->state < NAT_STATES && !(s->flags & ~NAT_SESSION_FLAGS) &&
-	       timer_fits(proto, s->timer) && s->traits[0].scale <= SCALE_MAX &&
-	       s->traits[1].scale <= SCALE_MAX &&
-	       times_good(s->created_ms, s->used_ms, now_ms);
+	       timer_fits(proto, s->timer) &&
+	       (nat_is_tagged(proto) ||
+		(end_in_range(&s->end[0]) && end_in_range(&s->end[1]))) &&
+	       times_good(s->created_s, s->used_ms / 1000, now_ms / 1000) &&
+	       s->used_ms <= now_ms;
 }
 
 static enum nat_loss judge_session(const struct nat *nat, uint32_t slot,
@@ -206,12 +200,7 @@ static enum nat_loss judge_session(const struct nat *nat, uint32_t slot,
 		return NAT_LOSS_RANGE;
 	if (nat_is_tagged(proto) && !tag_fits(nat, slot))
 		return NAT_LOSS_ORPHAN;
-	return nat_index_find(&nat->by_session,
-			      nat_hash_session(nat, s->key.mapping,
-					       s->key.peer_addr),
-			      &s->key) ?
-		       NAT_LOSS_DUPLICATE :
-		       NAT_LOSS_NONE;
+	return nat_find_key(nat, &s->key) ? NAT_LOSS_DUPLICATE : NAT_LOSS_NONE;
 }
 
 static void link_session(struct nat *nat, uint32_t slot)
@@ -390,11 +379,9 @@ static void rest_lost(struct nat *nat, uint64_t now_ms)
 		if (m->live != LOST)
 			continue;
 		if (!was_forward(nat, slot)) {
-			rest_port(nat, m->outside.proto, m->outside.port,
-				  now_ms);
-			rest_port(nat, m->inside.proto, m->outside.port,
-				  now_ms);
-			rest_port(nat, m->inside.proto, m->port_again, now_ms);
+			rest_port(nat, m->inside.proto, m->port, now_ms);
+			rest_port(nat, m->proto_again, m->port, now_ms);
+			rest_port(nat, m->proto_again, m->port_again, now_ms);
 		}
 		nat_fence();
 		nat_unseal(&m->live, &m->check);

@@ -26,31 +26,33 @@ struct nat_socket {
 	uint8_t zero;
 };
 
+/* Its outside address is the header's, as all mappings'. What is only shown is
+ * kept in whole seconds. */
 struct nat_mapping {
 	struct nat_socket inside;
-	struct nat_socket outside; /* addr 0: a forward without an uplink */
 	uint32_t host;
 	uint32_t alias; /* next mapping with the same inside socket */
 	uint32_t sessions;
+	uint32_t first; /* of its sessions: the newest */
 	uint32_t forward; /* position in nat_config.forwards */
-	uint64_t created_ms;
-	uint64_t used_ms;
-	struct nat_counters counters;
+	uint32_t created_s;
+	uint32_t used_s;
+	uint32_t check; /* inside, port, kind, created_s */
+	uint16_t port; /* outside */
+	uint16_t port_again; /* with proto_again: to rest, if damaged */
+	uint8_t proto_again;
 	uint8_t kind;
 	uint8_t live; /* 0: this slot is free */
-	uint16_t port_again; /* outside.port, to rest if that is damaged */
-	uint32_t check; /* sockets, kind, created_ms */
+	uint8_t zero;
+	struct nat_counters counters;
 };
 
 /* What the session knows of one end of a TCP connection, to judge an RST that
  * comes from the other (behave 4.2). */
 struct nat_tcp_end {
 	uint32_t ack; /* next sequence number this end expects */
-	uint32_t window; /* bytes it accepts from there, scaled */
-};
-
-/* The same end's one byte. */
-struct nat_tcp_traits {
+	uint16_t window; /* what it accepts from there, to be shifted left */
+	uint8_t shift; /* by so many bits: its scale, or 0 */
 	uint8_t scale : 4; /* of its window (RFC 7323), from its SYN */
 	uint8_t scales : 1; /* its SYN offered scaling */
 	uint8_t known : 1; /* an ACK of it was seen */
@@ -64,24 +66,20 @@ struct nat_session_key {
 	uint16_t part; /* tells tagged sessions with one peer apart, else 0 */
 };
 
-#define NAT_SESSION_PREFIX 8U /* bytes of mapping and peer address */
-
 struct nat_session {
 	struct nat_session_key key;
 	uint8_t state;
 	uint8_t timer; /* the class whose list it is in */
 	uint8_t flags;
 	uint8_t live;
-	uint64_t created_ms;
+	uint32_t created_s;
+	uint32_t check; /* key, created_s */
 	uint64_t used_ms; /* last refresh: decides expiry */
-	struct nat_counters counters;
 	union {
 		struct nat_tcp_end end[2]; /* [NAT_INSIDE], [NAT_OUTSIDE] */
 		uint32_t tagged; /* slot of its struct nat_tagged */
 	};
-	struct nat_tcp_traits traits[2]; /* of end[] */
-	uint8_t zero[2];
-	uint32_t check; /* key, created_ms */
+	struct nat_counters counters;
 };
 
 /* A peer of a tagged protocol, as packets from outside name it: all sessions
@@ -105,6 +103,7 @@ struct nat_tags {
 struct nat_tagged {
 	struct nat_peer_key key;
 	uint32_t session;
+	uint64_t created_ms;
 	struct nat_tags in; /* of the packets to the inside host */
 	struct nat_tags out; /* of the packets from it */
 	uint8_t flags;
@@ -174,6 +173,6 @@ struct nat_header {
 
 #define NAT_MAGIC 0x4f434954524f500aULL /* a line's end and "PORTICO" */
 #define NAT_EMPTYING 0x594c504d4520500aULL /* the block is being zeroed */
-#define NAT_LAYOUT 3U
+#define NAT_LAYOUT 4U
 
 #endif

@@ -72,8 +72,7 @@ static void note_ports(struct nat *nat, const struct nat *old)
 
 		if (m->live && (m->kind != NAT_KIND_FORWARD ||
 				m->check != nat_seal_mapping(old, slot)))
-			note(nat, nat_pool_of(m->outside.proto),
-			     m->outside.port);
+			note(nat, nat_pool_of(m->inside.proto), m->port);
 	}
 	for (uint32_t slot = 0; slot < limits->held_ports; slot++)
 		if (old->held[slot].live)
@@ -186,7 +185,7 @@ struct nat *nat_restore(const struct nat_limits *limits,
 		begin_anew(nat, records_bytes, boot, now_ms);
 	}
 	restored->mappings = nat->mapping_live.count;
-	restored->sessions = nat_index_count(&nat->by_session);
+	restored->sessions = nat->by_session.count;
 	restored->hosts = nat->hosts_live;
 	for (int pool = 0; pool < NAT_POOLS; pool++)
 		restored->held += nat->held_ports[pool];

@@ -106,7 +106,7 @@ static enum nat_drop outsider_room(const struct nat_work *work,
 	    nat->mappings[mapping].sessions >=
 		    (nat->config->mapping_sessions + 1) / 2)
 		return NAT_DROP_HOST_QUOTA;
-	if (nat_index_count(&nat->by_session) >= (nat->limits.sessions + 1) / 2)
+	if (nat->by_session.count >= (nat->limits.sessions + 1) / 2)
 		return NAT_DROP_TABLE_FULL;
 	return NAT_DROP_NONE;
 }

@@ -46,8 +46,8 @@ uint32_t nat_seal_mapping(const struct nat *nat, uint32_t slot)
 	const struct nat_mapping *mapping = &nat->mappings[slot];
 	const uint64_t words[] = { first_word(SEALED_MAPPING, slot),
 				   socket_word(&mapping->inside),
-				   socket_word(&mapping->outside),
-				   mapping->kind, mapping->created_ms };
+				   (uint32_t)mapping->port << 8 | mapping->kind,
+				   mapping->created_s };
 
 	return seal(nat, words, sizeof(words));
 }
@@ -60,7 +60,7 @@ uint32_t nat_seal_session(const struct nat *nat, uint32_t slot)
 				   (uint64_t)key->mapping << 32 |
 					   key->peer_addr,
 				   (uint32_t)key->peer_port << 16 | key->part,
-				   session->created_ms };
+				   session->created_s };
 
 	return seal(nat, words, sizeof(words));
 }
@@ -74,10 +74,11 @@ uint32_t nat_seal_tagged(const struct nat *nat, uint32_t slot)
 			     tags_word(&tagged->out),
 			     (uint64_t)tagged->in.count << 32 |
 				     tagged->out.count,
+			     tagged->created_ms,
 			     0,
 			     0 };
 
-	memcpy(&words[5], &tagged->key, sizeof(tagged->key));
+	memcpy(&words[6], &tagged->key, sizeof(tagged->key));
 	return seal(nat, words, sizeof(words));
 }
 

@@ -75,8 +75,7 @@ static enum nat_drop open_mapping(struct nat_work *work, uint32_t *mapping)
 		return refuse_host(nat, host, NAT_DROP_NO_PORT);
 	*mapping = nat_mapping_add(
 		nat, nat_socket(work->p.proto, work->p.src, work->p.sport),
-		nat_socket(work->p.proto, nat->uplink, (uint16_t)port),
-		NAT_KIND_DYNAMIC, host, work->now_ms);
+		(uint16_t)port, NAT_KIND_DYNAMIC, host);
 	return NAT_DROP_NONE;
 }
 
@@ -117,7 +116,7 @@ static enum nat_drop open_again(struct nat_work *work, uint32_t mapping,
 	if (!nat_l4_checksum_good(work))
 		return NAT_DROP_BAD_CHECKSUM;
 	nat_late_cancel(work->nat, peer_addr, peer_port,
-			work->nat->mappings[mapping].outside.port);
+			work->nat->mappings[mapping].port);
 	return NAT_DROP_NONE;
 }
 
@@ -155,7 +154,7 @@ enum nat_drop nat_open_outbound(struct nat_work *work, uint32_t peer_addr,
 				   first_timer(p->proto), work->now_ms);
 	if (p->proto == NAT_PROTO_TCP)
 		nat_late_cancel(nat, peer_addr, peer_port,
-				nat->mappings[*mapping].outside.port);
+				nat->mappings[*mapping].port);
 	return NAT_DROP_NONE;
 }
 
@@ -312,8 +311,7 @@ enum nat_drop nat_admit(struct nat_work *work, uint32_t mapping,
 				   first_timer(work->p.proto), work->now_ms);
 	nat->sessions[*session].flags |= NAT_SESSION_SERVER;
 	/* A repeated SYN that the filter lets in by now. */
-	nat_late_cancel(nat, peer_addr, peer_port,
-			nat->mappings[mapping].outside.port);
+	nat_late_cancel(nat, peer_addr, peer_port, nat->mappings[mapping].port);
 	return NAT_DROP_NONE;
 }
 
@@ -386,6 +384,6 @@ void nat_account(struct nat_work *work, uint32_t mapping, uint32_t slot,
 		nat_dccp_step(nat, slot, &work->p, from, work->now_ms);
 	else
 		step_other(work, slot, from);
-	if (session->used_ms > m->used_ms)
-		m->used_ms = session->used_ms;
+	if (session->used_ms == work->now_ms)
+		m->used_s = nat->clock_s;
 }

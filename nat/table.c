@@ -143,8 +143,8 @@ void nat_mapping_lead(struct nat *nat, uint32_t slot)
 {
 	struct nat_mapping *mapping = &nat->mappings[slot];
 
-	nat_index_add(&nat->by_inside, slot,
-		      nat_hash_socket(nat, mapping->inside), &mapping->inside);
+	nat_chain_add(&nat->by_inside, slot,
+		      nat_hash_socket(nat, mapping->inside));
 }
 
 void nat_mapping_join(struct nat *nat, uint32_t slot)
@@ -171,26 +171,23 @@ static void unindex_inside(struct nat *nat, uint32_t slot)
 		nat->mappings[at].alias = next;
 		return;
 	}
-	nat_index_remove(&nat->by_inside, slot);
+	nat_chain_remove(&nat->by_inside, slot,
+			 nat_hash_socket(nat, mapping->inside));
 	if (next)
 		nat_mapping_lead(nat, next);
 }
 
-static void index_outside(struct nat *nat, uint32_t slot)
+static uint32_t hash_outside(const struct nat_mapping *mapping)
 {
-	struct nat_mapping *mapping = &nat->mappings[slot];
-
-	nat_index_add(&nat->by_outside, slot,
-		      nat_hash_socket(nat, mapping->outside),
-		      &mapping->outside);
+	return nat_hash_port(mapping->inside.proto, mapping->port);
 }
 
 static void take_port(struct nat *nat, uint32_t slot, enum nat_pool pool)
 {
 	const struct nat_mapping *mapping = &nat->mappings[slot];
 
-	index_outside(nat, slot);
-	nat_ports_take(&nat->ports[pool], mapping->outside.port);
+	nat_chain_add(&nat->by_outside, slot, hash_outside(mapping));
+	nat_ports_take(&nat->ports[pool], mapping->port);
 	if (mapping->kind == NAT_KIND_DYNAMIC)
 		host_gain_port(nat, mapping->host, pool);
 }
@@ -207,8 +204,7 @@ void nat_mapping_link(struct nat *nat, uint32_t slot)
 }
 
 uint32_t nat_mapping_add(struct nat *nat, struct nat_socket inside,
-			 struct nat_socket outside, enum nat_kind kind,
-			 uint32_t host, uint64_t now_ms)
+			 uint16_t port, enum nat_kind kind, uint32_t host)
 {
 	uint32_t slot = nat_slot_take(&nat->mapping_slots, nat->mapping_links);
 	struct nat_mapping *mapping = &nat->mappings[slot];
@@ -216,10 +212,10 @@ uint32_t nat_mapping_add(struct nat *nat, struct nat_socket inside,
 	nat_invariant(slot);
 	memset(mapping, 0, sizeof(*mapping));
 	mapping->inside = inside;
-	mapping->outside = outside;
-	mapping->port_again = outside.port;
+	mapping->port = mapping->port_again = port;
+	mapping->proto_again = inside.proto;
 	mapping->host = host;
-	mapping->created_ms = mapping->used_ms = now_ms;
+	mapping->created_s = mapping->used_s = nat->clock_s;
 	mapping->kind = (uint8_t)kind;
 	nat_seal(&mapping->live, &mapping->check, nat_seal_mapping(nat, slot));
 	nat_mapping_join(nat, slot);
@@ -231,20 +227,19 @@ static void give_port_back(struct nat *nat, uint32_t slot, uint64_t now_ms,
 			   bool hold)
 {
 	const struct nat_mapping *mapping = &nat->mappings[slot];
-	int pool = nat_pool_of(mapping->outside.proto);
+	int pool = nat_pool_of(mapping->inside.proto);
 
 	if (pool < 0)
 		return;
-	nat_index_remove(&nat->by_outside, slot);
+	nat_chain_remove(&nat->by_outside, slot, hash_outside(mapping));
 	if (mapping->kind == NAT_KIND_DYNAMIC)
 		host_lose_port(nat, mapping->host, (enum nat_pool)pool);
 	/* Before there is a configuration every port may be of the pool. */
-	if (hold && (!nat->config || nat_ports_allowed(&nat->ports[pool],
-						       mapping->outside.port)))
-		nat_hold(nat, (enum nat_pool)pool, mapping->outside.port,
-			 now_ms);
+	if (hold && (!nat->config ||
+		     nat_ports_allowed(&nat->ports[pool], mapping->port)))
+		nat_hold(nat, (enum nat_pool)pool, mapping->port, now_ms);
 	else
-		nat_ports_release(&nat->ports[pool], mapping->outside.port);
+		nat_ports_release(&nat->ports[pool], mapping->port);
 }
 
 static void tagged_unlink(struct nat *nat, uint32_t slot, uint32_t host)
@@ -255,18 +250,46 @@ static void tagged_unlink(struct nat *nat, uint32_t slot, uint32_t host)
 	nat_list_append(&nat->tagged_slots.free, nat->tagged_links, slot);
 }
 
+static void add_sibling(struct nat *nat, struct nat_mapping *mapping,
+			uint32_t slot)
+{
+	nat->sibling_links[slot] = (struct nat_link){ 0, mapping->first };
+	if (mapping->first)
+		nat->sibling_links[mapping->first].prev = slot;
+	mapping->first = slot;
+	mapping->sessions++;
+}
+
+static void remove_sibling(struct nat *nat, struct nat_mapping *mapping,
+			   uint32_t slot)
+{
+	struct nat_link link = nat->sibling_links[slot];
+
+	if (link.prev)
+		nat->sibling_links[link.prev].next = link.next;
+	else
+		mapping->first = link.next;
+	if (link.next)
+		nat->sibling_links[link.next].prev = link.prev;
+	mapping->sessions--;
+}
+
+static uint32_t hash_key(const struct nat *nat,
+			 const struct nat_session_key *key)
+{
+	return nat_hash_session(nat, key->mapping, key->peer_addr);
+}
+
 /* Ends one session without looking after its mapping. */
 static void session_unlink(struct nat *nat, uint32_t slot)
 {
 	struct nat_session *session = &nat->sessions[slot];
 	struct nat_mapping *mapping = &nat->mappings[session->key.mapping];
 
-	nat_index_remove(&nat->by_session, slot);
+	nat_chain_remove(&nat->by_session, slot, hash_key(nat, &session->key));
 	nat_list_remove(&nat->timers[session->timer], nat->session_links, slot);
-	nat_list_remove(&nat->siblings[session->key.mapping],
-			nat->sibling_links, slot);
+	remove_sibling(nat, mapping, slot);
 	nat_list_append(&nat->session_slots.free, nat->session_links, slot);
-	mapping->sessions--;
 	host_lose_session(nat, mapping->host);
 	nat_unseal(&session->live, &session->check);
 	if (nat_is_tagged(mapping->inside.proto))
@@ -275,8 +298,8 @@ static void session_unlink(struct nat *nat, uint32_t slot)
 
 void nat_sessions_end(struct nat *nat, uint32_t mapping)
 {
-	while (nat->siblings[mapping].head)
-		session_unlink(nat, nat->siblings[mapping].head);
+	while (nat->mappings[mapping].first)
+		session_unlink(nat, nat->mappings[mapping].first);
 }
 
 void nat_mapping_end(struct nat *nat, uint32_t slot, uint64_t now_ms, bool hold)
@@ -293,24 +316,18 @@ void nat_mapping_end(struct nat *nat, uint32_t slot, uint64_t now_ms, bool hold)
 	nat_list_append(&nat->mapping_slots.free, nat->mapping_links, slot);
 }
 
-void nat_mapping_move(struct nat *nat, uint32_t slot, struct nat_socket outside)
+void nat_mapping_move(struct nat *nat, uint32_t slot, uint16_t port)
 {
 	struct nat_mapping *mapping = &nat->mappings[slot];
-	int pool = nat_pool_of(outside.proto);
-	uint16_t old = mapping->outside.port;
+	int pool = nat_pool_of(mapping->inside.proto);
 
-	if (pool >= 0)
-		nat_index_remove(&nat->by_outside, slot);
-	mapping->outside = outside;
-	mapping->port_again = outside.port;
+	nat_invariant(pool >= 0);
+	nat_chain_remove(&nat->by_outside, slot, hash_outside(mapping));
+	nat_ports_take(&nat->ports[pool], port);
+	nat_ports_release(&nat->ports[pool], mapping->port);
+	mapping->port = mapping->port_again = port;
 	mapping->check = nat_seal_mapping(nat, slot);
-	if (pool < 0)
-		return;
-	index_outside(nat, slot);
-	if (old == outside.port)
-		return;
-	nat_ports_take(&nat->ports[pool], outside.port);
-	nat_ports_release(&nat->ports[pool], old);
+	nat_chain_add(&nat->by_outside, slot, hash_outside(mapping));
 }
 
 /* --- sessions ----------------------------------------------------------- */
@@ -320,14 +337,19 @@ void nat_session_link(struct nat *nat, uint32_t slot)
 	struct nat_session *session = &nat->sessions[slot];
 	struct nat_mapping *mapping = &nat->mappings[session->key.mapping];
 
-	nat_index_add(&nat->by_session, slot,
-		      nat_hash_session(nat, session->key.mapping,
-				       session->key.peer_addr),
-		      &session->key);
-	nat_list_append(&nat->siblings[session->key.mapping],
-			nat->sibling_links, slot);
-	mapping->sessions++;
+	nat_chain_add(&nat->by_session, slot, hash_key(nat, &session->key));
+	add_sibling(nat, mapping, slot);
 	host_gain_session(nat, mapping->host);
+}
+
+void nat_session_rename(struct nat *nat, uint32_t slot, uint32_t peer_addr)
+{
+	struct nat_session *session = &nat->sessions[slot];
+
+	nat_chain_remove(&nat->by_session, slot, hash_key(nat, &session->key));
+	session->key.peer_addr = peer_addr;
+	session->check = nat_seal_session(nat, slot);
+	nat_chain_add(&nat->by_session, slot, hash_key(nat, &session->key));
 }
 
 static uint32_t session_add(struct nat *nat, struct nat_session_key key,
@@ -341,7 +363,8 @@ static uint32_t session_add(struct nat *nat, struct nat_session_key key,
 	session->key = key;
 	session->state = NAT_STATE_INIT;
 	session->timer = (uint8_t)timer;
-	session->created_ms = session->used_ms = now_ms;
+	session->created_s = nat->clock_s;
+	session->used_ms = now_ms;
 	nat_seal(&session->live, &session->check, nat_seal_session(nat, slot));
 	nat_list_append(&nat->timers[timer], nat->session_links, slot);
 	nat_session_link(nat, slot);
@@ -363,11 +386,10 @@ uint32_t nat_session_add(struct nat *nat, uint32_t mapping, uint32_t peer_addr,
 static uint16_t free_part(struct nat *nat, const struct nat_session_key *like)
 {
 	struct nat_session_key key = *like;
-	uint32_t hash = nat_hash_session(nat, key.mapping, key.peer_addr);
 
 	do
 		key.part = ++nat->last_part;
-	while (nat_index_find(&nat->by_session, hash, &key));
+	while (nat_find_key(nat, &key));
 	return key.part;
 }
 
@@ -400,6 +422,7 @@ uint32_t nat_session_add_tagged(struct nat *nat, uint32_t mapping,
 	memset(tagged, 0, sizeof(*tagged));
 	tagged->key = *peer;
 	tagged->session = session;
+	tagged->created_ms = now_ms;
 	nat_seal(&tagged->live, &tagged->check, nat_seal_tagged(nat, slot));
 	nat_tagged_link(nat, slot);
 	return session;
@@ -416,7 +439,7 @@ uint32_t nat_next_tagged(const struct nat *nat, const struct nat_peer_key *peer,
  * used again at once; others rest. */
 static bool holds(const struct nat_mapping *mapping)
 {
-	return !nat_is_connection(mapping->outside.proto);
+	return !nat_is_connection(mapping->inside.proto);
 }
 
 void nat_session_end(struct nat *nat, uint32_t slot, uint64_t now_ms)

@@ -108,11 +108,9 @@ static bool unanswered(const struct nat_tagged *t)
 	return learnt[t->key.kind] && !t->in.count;
 }
 
-static bool waits(const struct nat *nat, const struct nat_tagged *t,
-		  uint64_t now_ms)
+static bool waits(const struct nat_tagged *t, uint64_t now_ms)
 {
-	return unanswered(t) &&
-	       now_ms < nat->sessions[t->session].created_ms + WAIT_MS;
+	return unanswered(t) && now_ms < t->created_ms + WAIT_MS;
 }
 
 /* May a host of the same ports come beside it? */
@@ -140,20 +138,16 @@ typedef bool belongs_fn(const struct nat_tagged *t, const struct nat_tag *tag);
 
 static uint32_t newer(const struct nat *nat, uint32_t a, uint32_t b)
 {
-	const struct nat_session *one, *other;
-
 	if (!a || !b)
 		return a ? a : b;
-	one = &nat->sessions[nat->tagged[a].session];
-	other = &nat->sessions[nat->tagged[b].session];
-	return other->created_ms > one->created_ms ? b : a;
+	return nat->tagged[b].created_ms > nat->tagged[a].created_ms ? b : a;
 }
 
 static void see(const struct nat *nat, struct sight *sight, uint32_t slot,
 		uint32_t mapping, uint64_t now_ms)
 {
 	const struct nat_tagged *t = &nat->tagged[slot];
-	bool waiting = waits(nat, t, now_ms);
+	bool waiting = waits(t, now_ms);
 
 	if (sight->newest &&
 	    mapping_of(nat, slot) != mapping_of(nat, sight->newest))
@@ -180,8 +174,8 @@ static bool given_up(struct nat_work *work, uint32_t slot)
 	const struct nat_tagged *t = &nat->tagged[slot];
 
 	if (!unanswered(t) ||
-	    work->now_ms < nat->sessions[t->session].created_ms +
-				   nat_timer_ms(nat, NAT_TIMER_TCP_OPENING))
+	    work->now_ms <
+		    t->created_ms + nat_timer_ms(nat, NAT_TIMER_TCP_OPENING))
 		return false;
 	nat_session_end(nat, t->session, work->now_ms);
 	return true;

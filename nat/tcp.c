@@ -146,26 +146,23 @@ static void learn(struct nat_session *session, const struct nat_parsed *segment,
 		  enum nat_side from)
 {
 	struct nat_tcp_end *end = &session->end[from];
-	struct nat_tcp_traits *traits = &session->traits[from];
-	bool both_scale = session->traits[0].scales &&
-			  session->traits[1].scales;
+	bool both_scale = session->end[0].scales && session->end[1].scales;
 	uint8_t flags = tcp_flags(segment);
 
 	/* Only while the connection opens: later, a SYN may be forged. */
 	if (flags & TCP_SYN && session->state == NAT_STATE_INIT) {
 		int scale = scale_option(segment);
 
-		traits->scales = scale >= 0;
-		traits->scale = scale >= 0 ? (uint8_t)scale & 15 : 0;
+		end->scales = scale >= 0;
+		end->scale = scale >= 0 ? (uint8_t)scale & 15 : 0;
 	}
 	if (flags & TCP_RST || !(flags & TCP_ACK_FLAG))
 		return;
 	end->ack = nat_load32(segment->l4 + TCP_ACK);
 	end->window = nat_load16(segment->l4 + TCP_WINDOW);
 	/* The window of a SYN is never scaled (RFC 7323 2.2). */
-	if (both_scale && !(flags & TCP_SYN))
-		end->window <<= traits->scale;
-	traits->known = 1;
+	end->shift = both_scale && !(flags & TCP_SYN) ? end->scale : 0;
+	end->known = 1;
 }
 
 /* An RST or FIN belongs to the connection when it lies in the window that its
@@ -178,8 +175,10 @@ static bool in_window(const struct nat_session *session,
 	const struct nat_tcp_end *receiver = &session->end[to];
 	uint32_t ahead = nat_load32(segment->l4 + TCP_SEQ) - receiver->ack;
 
-	return !session->traits[to].known || ahead == 0 ||
-	       ahead < receiver->window + (tcp_flags(segment) & TCP_FIN);
+	uint32_t window = (uint32_t)receiver->window << receiver->shift;
+
+	return !receiver->known || ahead == 0 ||
+	       ahead < window + (tcp_flags(segment) & TCP_FIN);
 }
 
 static bool is_client(const struct nat_session *session, enum nat_side side)
@@ -221,7 +220,6 @@ static void reopen(struct nat *nat, uint32_t slot,
 	if (from == NAT_OUTSIDE && idle)
 		session->flags |= NAT_SESSION_REOPENED;
 	session->end[0] = session->end[1] = (struct nat_tcp_end){ 0 };
-	session->traits[0] = session->traits[1] = (struct nat_tcp_traits){ 0 };
 	learn(session, segment, from);
 	nat_session_refresh(nat, slot, NAT_TIMER_TCP_OPENING, now_ms);
 }
@@ -272,5 +270,5 @@ void nat_tcp_step(struct nat *nat, uint32_t slot,
 				    now_ms);
 }
 
-static_assert(sizeof(struct nat_tcp_traits) == 1, "one byte each");
+static_assert(sizeof(struct nat_tcp_end) == 8, "no padding");
 static_assert(TCP_SCALE_MAX < 16, "fits the four bits of a scale");

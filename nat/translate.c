@@ -68,8 +68,7 @@ static struct nat_result send_out(struct nat_work *work)
 	nat_account(work, mapping, session, NAT_INSIDE);
 	nat->stats.outbound_packets++;
 	nat->stats.outbound_bytes += p->length;
-	nat_rewrite_source(work, nat->uplink,
-			   nat->mappings[mapping].outside.port);
+	nat_rewrite_source(work, nat->uplink, nat->mappings[mapping].port);
 	nat_rewrite_id(work);
 	nat_rewrite_finish(work);
 	return nat_translated(NAT_MARK_OUTBOUND);
@@ -240,7 +239,7 @@ static struct nat_result turn_back(struct nat_work *work)
 	drop = nat_open_outbound(work, p->dst, p->dport, &mapping, &session);
 	if (drop)
 		return not_opened(work, drop, session);
-	source_port = nat->mappings[mapping].outside.port;
+	source_port = nat->mappings[mapping].port;
 	nat_account(work, mapping, session, NAT_INSIDE);
 	/* Making room may have ended the target, and its slot be the sender's
 	 * now. */
@@ -306,7 +305,7 @@ static uint32_t hairpin_mapping(struct nat_work *work)
 		uint32_t mapping = first;
 
 		if (nat_find_session_alias(nat, &mapping, nat->uplink,
-					   nat->mappings[target].outside.port,
+					   nat->mappings[target].port,
 					   work->now_ms))
 			return mapping;
 		first = mapping;
@@ -336,8 +335,7 @@ struct nat_result nat_hairpin_out(struct nat_work *work)
 	mapping = hairpin_mapping(work);
 	if (!mapping)
 		return nat_drop(nat, NAT_DROP_NO_SESSION);
-	nat_rewrite_source(work, nat->uplink,
-			   nat->mappings[mapping].outside.port);
+	nat_rewrite_source(work, nat->uplink, nat->mappings[mapping].port);
 	nat_rewrite_finish(work);
 	return nat_translated(NAT_MARK_HAIRPIN);
 }

@@ -19,8 +19,7 @@ static uint64_t mapping_left(const struct nat *nat, uint32_t slot,
 
 	if (nat->mappings[slot].kind == NAT_KIND_FORWARD)
 		return NAT_NEVER;
-	for (at = nat->siblings[slot].head; at;
-	     at = nat->sibling_links[at].next) {
+	for (at = nat->mappings[slot].first; at; at = nat_sibling(nat, at)) {
 		uint64_t session =
 			nat_session_left(nat, &nat->sessions[at], now_ms);
 
@@ -31,10 +30,27 @@ static uint64_t mapping_left(const struct nat *nat, uint32_t slot,
 }
 
 /* Nobody is reached by an address that the uplink has lost. */
-static uint32_t shown_outside(const struct nat *nat,
-			      const struct nat_mapping *mapping)
+static uint32_t shown_outside(const struct nat *nat)
 {
-	return nat->uplink ? mapping->outside.addr : 0;
+	return nat->uplink ? nat->header->uplink : 0;
+}
+
+/* What is kept in whole seconds is shown as if it had been at their start. */
+static uint64_t since_s(uint32_t then_s, uint64_t now_ms)
+{
+	return since((uint64_t)then_s * 1000, now_ms);
+}
+
+/* As long as that session which was used last. */
+static uint64_t mapping_idle(const struct nat *nat, const struct nat_mapping *m,
+			     uint64_t now_ms)
+{
+	uint64_t idle = since_s(m->used_s, now_ms);
+
+	for (uint32_t at = m->first; at; at = nat_sibling(nat, at))
+		if (since(nat->sessions[at].used_ms, now_ms) < idle)
+			idle = since(nat->sessions[at].used_ms, now_ms);
+	return idle;
 }
 
 bool nat_next_mapping(const struct nat *nat, uint32_t *cursor, uint64_t now_ms,
@@ -52,11 +68,11 @@ bool nat_next_mapping(const struct nat *nat, uint32_t *cursor, uint64_t now_ms,
 		.kind = (enum nat_kind)m->kind,
 		.inside_addr = m->inside.addr,
 		.inside_port = m->inside.port,
-		.outside_addr = shown_outside(nat, m),
-		.outside_port = m->outside.port,
+		.outside_addr = shown_outside(nat),
+		.outside_port = m->port,
 		.sessions = m->sessions,
-		.age_ms = since(m->created_ms, now_ms),
-		.idle_ms = since(m->used_ms, now_ms),
+		.age_ms = since_s(m->created_s, now_ms),
+		.idle_ms = mapping_idle(nat, m, now_ms),
 		.expires_ms = mapping_left(nat, *cursor, now_ms),
 		.counters = m->counters,
 		.name = m->kind == NAT_KIND_FORWARD ?
@@ -103,12 +119,12 @@ bool nat_next_session(const struct nat *nat, uint32_t *cursor, uint64_t now_ms,
 		.proto = m->inside.proto,
 		.inside_addr = m->inside.addr,
 		.inside_port = m->inside.port,
-		.outside_addr = shown_outside(nat, m),
-		.outside_port = m->outside.port,
+		.outside_addr = shown_outside(nat),
+		.outside_port = m->port,
 		.peer_addr = s->key.peer_addr,
 		.peer_port = s->key.peer_port,
 		.state = shown_state(nat, s, now_ms),
-		.age_ms = since(s->created_ms, now_ms),
+		.age_ms = since_s(s->created_s, now_ms),
 		.idle_ms = session_idle(nat, s, now_ms),
 		.expires_ms = nat_session_left(nat, s, now_ms),
 		.counters = s->counters,
@@ -141,7 +157,7 @@ void nat_stats(const struct nat *nat, struct nat_stats *stats)
 	*stats = nat->stats;
 	stats->mappings = nat->mapping_live.count;
 	stats->mappings_limit = nat->limits.mappings;
-	stats->sessions = nat_index_count(&nat->by_session);
+	stats->sessions = nat->by_session.count;
 	stats->sessions_limit = nat->limits.sessions;
 	stats->hosts = nat->hosts_live;
 	stats->hosts_limit = nat->limits.hosts;

@@ -5,6 +5,7 @@
  */
 #include <string.h>
 
+#include "nat/records.h"
 #include "tests/unit/engine.h"
 #include "tests/unit/requirement.h"
 #include "tests/unit/restore_lab.h"
@@ -17,8 +18,9 @@ static void damaged(void)
 	engine_make(&engine);
 	for (uint16_t i = 0; i < 3; i++)
 		open_from(&engine, NAT_PROTO_UDP, INSIDE_1, 5000 + i);
-	/* Behind the header of 128 bytes and the unused slot of 88. */
-	((uint8_t *)engine.records)[128 + 88] ^= 1;
+	/* Behind the header and the slot that nobody uses. */
+	((uint8_t *)engine.records)[sizeof(struct nat_header) +
+				    sizeof(struct nat_mapping)] ^= 1;
 	restart(&engine);
 	CU_ASSERT_EQUAL(engine_stats(&engine).mappings, 2);
 	engine.now += 120 * SECOND - 1;

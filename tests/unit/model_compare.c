@@ -33,7 +33,7 @@ static const char *compare_mapping(const struct model *model,
 		return "a mapping is not found from outside";
 	m = model_by_inside(model, view->proto, view->inside_addr,
 			    view->inside_port);
-	if (!inside || nat->mappings[inside].outside.port != m->outside_port)
+	if (!inside || nat->mappings[inside].port != m->outside_port)
 		return "not the first mapping is found from inside";
 	return NULL;
 }

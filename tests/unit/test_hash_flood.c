@@ -166,10 +166,10 @@ static void test_restored(void)
 	nat_set_uplink(engine.nat, UPLINK, engine.now);
 	opened = open_colliding(&engine, MAPPINGS);
 	CU_ASSERT_TRUE(opened > 80);
-	CU_ASSERT_TRUE(nat_index_longest(&engine.nat->by_inside) >= opened);
+	CU_ASSERT_TRUE(nat_chain_longest(&engine.nat->by_inside) >= opened);
 	engine_restore(&engine);
-	CU_ASSERT_EQUAL(nat_index_count(&engine.nat->by_inside), opened);
-	CU_ASSERT_TRUE(nat_index_longest(&engine.nat->by_inside) <= STEPS_MAX);
+	CU_ASSERT_EQUAL(engine.nat->by_inside.count, opened);
+	CU_ASSERT_TRUE(nat_chain_longest(&engine.nat->by_inside) <= STEPS_MAX);
 	engine_free(&engine);
 }
 
@@ -189,7 +189,7 @@ static void test_one_peer(void)
 		engine_open(&engine, NAT_PROTO_UDP,
 			    (struct flow){ INSIDE_1, 5000, PEER_1, port });
 	CU_ASSERT_EQUAL(engine_stats(&engine).sessions, 32);
-	CU_ASSERT_TRUE(nat_index_longest(&engine.nat->by_session) <= 33);
+	CU_ASSERT_TRUE(nat_chain_longest(&engine.nat->by_session) <= 33);
 	engine_free(&engine);
 }
 

@@ -348,7 +348,7 @@ static void test_check_sees(void)
 	nat->sessions[1].timer++;
 	CU_ASSERT_PTR_NOT_NULL(nat_check(nat));
 	nat->sessions[1].timer--;
-	nat->mappings[2].outside.port++;
+	nat->mappings[2].port++;
 	CU_ASSERT_PTR_NOT_NULL(nat_check(nat));
 	engine_free(&engine);
 }

@@ -24,7 +24,7 @@ static uint32_t mapping_at(const struct engine *engine, uint16_t port)
 
 static uint32_t session_at(const struct engine *engine, uint16_t port)
 {
-	return engine->nat->siblings[mapping_at(engine, port)].head;
+	return engine->nat->mappings[mapping_at(engine, port)].first;
 }
 
 /* Nobody gets the port for 120 s, but all else goes on. */
@@ -56,13 +56,13 @@ static const struct change mapping_changes[] = {
 	{ M(inside.port), 1, NAT_LOSS_DAMAGED },
 	{ M(inside.proto), 1, NAT_LOSS_DAMAGED },
 	{ M(inside.zero), 1, NAT_LOSS_DAMAGED },
-	{ M(outside.addr), 1, NAT_LOSS_DAMAGED },
-	{ M(created_ms), 1, NAT_LOSS_DAMAGED },
+	{ M(port), 1, NAT_LOSS_DAMAGED },
+	{ M(created_s), 1, NAT_LOSS_DAMAGED },
 	{ M(kind), 1, NAT_LOSS_DAMAGED },
 	{ M(live), 0, NAT_LOSS_DAMAGED },
 	{ M(live), 2, NAT_LOSS_DAMAGED },
 	{ M(check), 7, NAT_LOSS_DAMAGED },
-	{ M(used_ms) + 7, 1, NAT_LOSS_RANGE },
+	{ M(used_s) + 3, 1, NAT_LOSS_RANGE },
 };
 #undef M
 
@@ -99,7 +99,7 @@ static const struct change session_changes[] = {
 	{ S(key.peer_addr), 9, NAT_LOSS_DAMAGED },
 	{ S(key.peer_port), 9, NAT_LOSS_DAMAGED },
 	{ S(key.part), 9, NAT_LOSS_DAMAGED },
-	{ S(created_ms), 9, NAT_LOSS_DAMAGED },
+	{ S(created_s), 9, NAT_LOSS_DAMAGED },
 	{ S(check), 9, NAT_LOSS_DAMAGED },
 	{ S(live), 0, NAT_LOSS_DAMAGED },
 	{ S(live), 9, NAT_LOSS_DAMAGED },
@@ -144,14 +144,19 @@ static void test_times(void)
 		struct nat_restored restored;
 		struct engine engine;
 		uint64_t *used_ms;
+		uint32_t *used_s;
 
 		engine_make(&engine);
 		open_from(&engine, NAT_PROTO_UDP, INSIDE_1, 5000);
 		open_from(&engine, NAT_PROTO_UDP, INSIDE_2, 5001);
-		engine.now += 5;
-		used_ms = i < 2 ? &engine.nat->mappings[1].used_ms :
-				  &engine.nat->sessions[1].used_ms;
-		*used_ms = i % 2 ? engine.now + 1 : engine.now - 6;
+		engine.now += 5 * SECOND;
+		used_s = &engine.nat->mappings[1].used_s;
+		used_ms = &engine.nat->sessions[1].used_ms;
+		if (i < 2)
+			*used_s += i % 2 ? 6 : (uint32_t)-1;
+		else
+			*used_ms = i % 2 ? engine.now + 1 :
+					   engine.now - 6 * SECOND;
 		restored = restart(&engine);
 		CU_ASSERT_EQUAL(restored.lost[NAT_LOSS_RANGE], 1);
 		assert_lost(&engine, 5000);
@@ -195,7 +200,7 @@ static void test_duplicates(void)
 	open_from(&engine, NAT_PROTO_UDP, INSIDE_2, 5001);
 	open_from(&engine, NAT_PROTO_UDP, INSIDE_3, 5002);
 	nat = engine.nat;
-	nat->mappings[2].outside.port = 5000;
+	nat->mappings[2].port = 5000;
 	nat->mappings[2].check = nat_seal_mapping(nat, 2);
 	nat->sessions[4] = nat->sessions[3];
 	nat->sessions[4].check = nat_seal_session(nat, 4);
@@ -223,8 +228,7 @@ static void test_duplicate_of_the_pool(void)
 	open_from(&engine, NAT_PROTO_UDP, INSIDE_2, 5001);
 	nat = engine.nat;
 	nat->mappings[2].inside.proto = NAT_PROTO_UDPLITE;
-	nat->mappings[2].outside.proto = NAT_PROTO_UDPLITE;
-	nat->mappings[2].outside.port = 5000;
+	nat->mappings[2].port = 5000;
 	nat->mappings[2].check = nat_seal_mapping(nat, 2);
 	restored = restart(&engine);
 	CU_ASSERT_EQUAL(restored.lost[NAT_LOSS_DUPLICATE], 1);
