@@ -296,6 +296,8 @@ struct nat_result nat_hairpin_out(struct nat_work *work);
 
 struct nat_result nat_tagged_outbound(struct nat_work *work);
 struct nat_result nat_tagged_inbound(struct nat_work *work);
+/* Has anybody inside a session with the sender of this packet? */
+bool nat_tagged_known(struct nat_work *work);
 /* Whose packet does an error from outside / from inside quote? Mappings, 0:
  * nobody's. */
 uint32_t nat_tagged_quoted_outside(struct nat_work *work,

@@ -376,6 +376,14 @@ static uint32_t guess_in(const struct sight *sight, const struct nat_tag *tag)
 	return sight->newest;
 }
 
+bool nat_tagged_known(struct nat_work *work)
+{
+	const struct nat_parsed *p = &work->p;
+	struct nat_peer_key key = peer_key(&p->tag, p->src, p->sport, p->dport);
+
+	return nat_next_tagged(work->nat, &key, 0) != 0;
+}
+
 struct nat_result nat_tagged_inbound(struct nat_work *work)
 {
 	struct nat *nat = work->nat;

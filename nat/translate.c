@@ -158,6 +158,8 @@ static struct nat_result not_ours_now(struct nat_work *work)
 	struct nat *nat = work->nat;
 	int pool = nat_pool_of(work->p.proto);
 
+	if (work->p.class == NAT_CLASS_TAGGED && nat_tagged_known(work))
+		return nat_drop(nat, NAT_DROP_NO_UPLINK);
 	if ((work->p.class != NAT_CLASS_PORTS &&
 	     work->p.class != NAT_CLASS_REPLY) ||
 	    (!nat_find_outside(nat, outside_key(work)) &&
@@ -219,6 +221,22 @@ static struct nat_result send_back(struct nat_work *work, uint16_t source_port)
 				    .answer_length = work->p.length };
 }
 
+/* To nobody's port; but the sender may not know that its connection was cut,
+ * when the uplink took its peer's address. */
+static struct nat_result not_turned(struct nat_work *work)
+{
+	struct nat *nat = work->nat;
+	struct nat_parsed *p = &work->p;
+	uint32_t mapping =
+		nat_find_inside(nat, nat_socket(p->proto, p->src, p->sport));
+	uint32_t session = nat_find_session_alias(nat, &mapping, p->dst,
+						  p->dport, work->now_ms);
+
+	return session && nat_is_cut(&nat->sessions[session]) ?
+		       nat_cut_answer(work, session) :
+		       not_mapped(work);
+}
+
 /* First pass, before routing: an inside host speaks to a mapping's outside
  * socket. Both ends get their session as if the packet had left and come back
  * (RFC 4787 REQ-9); only the destination is rewritten here. */
@@ -232,7 +250,7 @@ static struct nat_result turn_back(struct nat_work *work)
 	enum nat_drop drop;
 
 	if (!target || !nat->config->hairpin)
-		return not_mapped(work);
+		return not_turned(work);
 	/* Routing would tell the sender of a destination it does not know. */
 	if (p->ip[IP_TTL] <= 1)
 		return nat_hop_ended(work);

@@ -439,7 +439,28 @@ static void test_moved_again_meanwhile(void)
 	engine_free(&engine);
 }
 
+/* Its peer's address is now ours: the router has no such connection either. */
+static void test_moved_to_the_peer(void)
+{
+	struct nat_result result;
+	struct engine engine;
+
+	engine_make(&engine);
+	move_connect(&engine, move_out);
+	move_to(&engine, PEER_1);
+	result =
+		move_tcp(&engine, NAT_PATH_HAIRPIN_IN, move_out, ACK, 101, 700);
+	ASSERT_DROPPED(result, NAT_DROP_NO_SESSION);
+	CU_ASSERT_EQUAL_FATAL(result.answer_length, 40);
+	memcpy(engine.packet.data, result.answer, 40);
+	engine.packet.length = 40;
+	CU_ASSERT_TRUE(move_is(&engine.packet, to_inside, RST, 700));
+	engine_free(&engine);
+}
+
 static const struct test tests[] = {
+	{ "an end whose peer's address is ours now is told as well",
+	  test_moved_to_the_peer },
 	{ "RFC 5961 3.2: an RST where the end expects it, then a question",
 	  test_rst_and_question },
 	{ "RFC 9293 3.10.7.1: whatever it sends is met with an RST",

@@ -322,7 +322,9 @@ static void test_uplink(void)
 	for (int kind = 0; kind < KINDS; kind++) {
 		ASSERT_DROPPED(send_n(&engine, kind, INSIDE_1, PEER_1, 1),
 			       NAT_DROP_NO_UPLINK);
-		CU_ASSERT_EQUAL(receive_n(&engine, kind, PEER_1, 1),
+		/* The router's own answer would end it. */
+		CU_ASSERT_EQUAL(receive_n(&engine, kind, PEER_1, 1), NOBODY);
+		CU_ASSERT_EQUAL(receive_n(&engine, kind, PEER_2, 1),
 				ROUTER_ITSELF);
 	}
 	nat_set_uplink(engine.nat, UPLINK, engine.now);
