@@ -23,7 +23,7 @@ void nat_chain_init(struct nat_chain *chain, uint32_t capacity, void *memory)
 	chain->heads = memory;
 	chain->nexts = chain->heads + buckets(capacity);
 	chain->mask = buckets(capacity) - 1;
-	chain->count = 0;
+	chain->count = chain->removals = 0;
 }
 
 static uint32_t entry_of(uint32_t slot, uint32_t hash)
@@ -50,6 +50,7 @@ void nat_chain_remove(struct nat_chain *chain, uint32_t slot, uint32_t hash)
 	}
 	*at = chain->nexts[slot];
 	chain->count--;
+	chain->removals++;
 }
 
 uint32_t nat_chain_longest(const struct nat_chain *chain)

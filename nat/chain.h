@@ -30,6 +30,7 @@ struct nat_chain {
 	uint32_t *nexts; /* by slot */
 	uint32_t mask; /* number of buckets - 1 */
 	uint32_t count;
+	uint32_t removals; /* how often one was taken out */
 };
 
 /* Bytes for slots 1..capacity, to be aligned to 4. */

@@ -17,6 +17,23 @@ static uint16_t native_to_network(uint16_t sum)
 #endif
 }
 
+static uint16_t fold(uint64_t sum)
+{
+	sum = (sum & 0xffffffff) + (sum >> 32);
+	sum = (sum & 0xffff) + (sum >> 16);
+	sum = (sum & 0xffff) + (sum >> 16);
+	return native_to_network((uint16_t)(sum + (sum >> 16)));
+}
+
+uint16_t nat_checksum_sum20(const uint8_t *data)
+{
+	uint32_t words[5];
+
+	memcpy(words, data, sizeof(words));
+	return fold((uint64_t)words[0] + words[1] + words[2] + words[3] +
+		    words[4]);
+}
+
 uint16_t nat_checksum_sum(const uint8_t *data, uint32_t length)
 {
 	uint64_t sum = 0;
@@ -31,10 +48,7 @@ uint16_t nat_checksum_sum(const uint8_t *data, uint32_t length)
 		memcpy(&word, data, length);
 		sum += word;
 	}
-	sum = (sum & 0xffffffff) + (sum >> 32);
-	sum = (sum & 0xffff) + (sum >> 16);
-	sum = (sum & 0xffff) + (sum >> 16);
-	return native_to_network((uint16_t)(sum + (sum >> 16)));
+	return fold(sum);
 }
 
 uint32_t nat_checksum_pseudo(uint32_t src, uint32_t dst, uint8_t proto,

@@ -47,6 +47,9 @@ static inline void nat_checksum_apply(uint8_t *field, uint32_t delta)
  * address; an odd last byte is padded with zero (RFC 1071). */
 uint16_t nat_checksum_sum(const uint8_t *data, uint32_t length);
 
+/* The same of 20 bytes, as most IPv4 headers have. */
+uint16_t nat_checksum_sum20(const uint8_t *data);
+
 /* Sum of the IPv4 pseudo header: addresses, protocol, transport length. */
 uint32_t nat_checksum_pseudo(uint32_t src, uint32_t dst, uint8_t proto,
 			     uint32_t length);

@@ -112,7 +112,10 @@ struct nat {
 	const struct nat_config *config;
 	struct nat_siphash_key hash_key;
 	struct nat_random random;
+	struct nat_hint hint; /* of the packet that is being translated */
 	uint32_t uplink; /* 0: no address now */
+	uint32_t odd[256 / 32]; /* first octets of which some are martians */
+	uint64_t timer_ms[NAT_LISTS]; /* as nat_timer_ms() */
 
 	/* records, by slot 1..limit */
 	struct nat_header *header;

@@ -6,20 +6,18 @@
  */
 #include "internal.h"
 
-uint64_t nat_timer_ms(const struct nat *nat, enum nat_timer timer)
+void nat_timers_set(struct nat *nat)
 {
 	const uint32_t *seconds = nat->config->timeout_s;
-	uint32_t s;
+	uint32_t whole = seconds[NAT_TIMER_TCP_ESTABLISHED];
+	uint32_t closing = seconds[NAT_TIMER_TCP_CLOSING];
 
-	if (timer == NAT_TIMER_CUT)
-		return NAT_CUT_MS;
-	s = seconds[timer];
+	for (int timer = 0; timer < NAT_TIMERS; timer++)
+		nat->timer_ms[timer] = (uint64_t)seconds[timer] * 1000;
 	/* The rest of an established session's life is spent in TRANS. */
-	if (timer == NAT_TIMER_TCP_ESTABLISHED)
-		s = s > seconds[NAT_TIMER_TCP_CLOSING] ?
-			    s - seconds[NAT_TIMER_TCP_CLOSING] :
-			    0;
-	return (uint64_t)s * 1000;
+	nat->timer_ms[NAT_TIMER_TCP_ESTABLISHED] =
+		whole > closing ? (uint64_t)(whole - closing) * 1000 : 0;
+	nat->timer_ms[NAT_TIMER_CUT] = NAT_CUT_MS;
 }
 
 uint64_t nat_session_left(const struct nat *nat,

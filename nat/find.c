@@ -3,20 +3,38 @@
  * Looking things up in the tables. Nothing is made here; what is found to have
  * expired is ended.
  */
+#include <string.h>
+
 #include "hash.h"
 #include "internal.h"
 
-static bool same_socket(struct nat_socket a, struct nat_socket b)
+static bool same_socket(const struct nat_socket *a, const struct nat_socket *b)
 {
-	return a.addr == b.addr && a.port == b.port && a.proto == b.proto;
+	return !memcmp(a, b, sizeof(*a)); /* one word */
 }
 
+static bool same_outside(const struct nat_mapping *mapping,
+			 const struct nat_socket *outside)
+{
+	return mapping->port == outside->port &&
+	       mapping->inside.proto == outside->proto;
+}
+
+/* What nat_foresee() has noted is tried first. As long as none was taken out of
+ * the index, a mapping that was the first of its aliases still is. */
 uint32_t nat_find_inside(const struct nat *nat, struct nat_socket inside)
 {
-	const uint32_t hash = nat_hash_socket(nat, inside);
-	uint32_t slot = nat_chain_first(&nat->by_inside, hash);
+	uint32_t hash;
+	uint32_t slot;
 
-	while (slot && !same_socket(nat->mappings[slot].inside, inside))
+	if (nat->hint.removals == nat->by_inside.removals &&
+	    nat->mappings[nat->hint.mapping].live &&
+	    same_socket(&nat->mappings[nat->hint.mapping].inside, &inside))
+		return nat->hint.mapping;
+	hash = nat_hash_socket(nat, inside);
+	slot = nat_chain_first(&nat->by_inside, hash);
+
+	while (slot && !same_socket(&nat->mappings[slot].inside, &inside))
 		slot = nat_chain_next(&nat->by_inside, slot, hash);
 	return slot;
 }
@@ -28,9 +46,11 @@ uint32_t nat_find_outside(const struct nat *nat, struct nat_socket outside)
 
 	if (outside.addr != nat->header->uplink)
 		return 0;
+	if (nat->mappings[nat->hint.mapping].live &&
+	    same_outside(&nat->mappings[nat->hint.mapping], &outside))
+		return nat->hint.mapping;
 	slot = nat_chain_first(&nat->by_outside, hash);
-	while (slot && (nat->mappings[slot].port != outside.port ||
-			nat->mappings[slot].inside.proto != outside.proto))
+	while (slot && !same_outside(&nat->mappings[slot], &outside))
 		slot = nat_chain_next(&nat->by_outside, slot, hash);
 	return slot;
 }
@@ -68,8 +88,11 @@ static bool same_key(const struct nat_session_key *a,
 uint32_t nat_find_key(const struct nat *nat, const struct nat_session_key *key)
 {
 	const struct nat_mapping *mapping = &nat->mappings[key->mapping];
-	uint32_t slot = mapping->first, hash;
+	uint32_t slot = nat->hint.session, hash;
 
+	if (nat->sessions[slot].live && same_key(&nat->sessions[slot].key, key))
+		return slot;
+	slot = mapping->first;
 	if (!slot || same_key(&nat->sessions[slot].key, key))
 		return slot;
 	if (mapping->sessions == 1)
@@ -94,13 +117,11 @@ uint32_t nat_find_session_alias(struct nat *nat, uint32_t *mapping,
 				uint32_t peer_addr, uint16_t peer_port,
 				uint64_t now_ms)
 {
-	struct nat_socket inside;
-	uint32_t at, next, session;
+	const struct nat_mapping *record = &nat->mappings[*mapping];
+	struct nat_socket inside = record->inside;
+	uint32_t session, next;
 
-	if (!*mapping)
-		return 0;
-	inside = nat->mappings[*mapping].inside;
-	for (at = *mapping; at; at = next) {
+	for (uint32_t at = *mapping; at; at = next) {
 		next = nat->mappings[at].alias;
 		session =
 			nat_find_session(nat, at, peer_addr, peer_port, now_ms);
@@ -109,7 +130,8 @@ uint32_t nat_find_session_alias(struct nat *nat, uint32_t *mapping,
 			return session;
 		}
 	}
-	*mapping = nat_find_inside(nat, inside);
+	if (*mapping && !record->live)
+		*mapping = nat_find_inside(nat, inside);
 	return 0;
 }
 

@@ -187,8 +187,13 @@ const uint8_t *nat_tell_output(struct nat *nat, uint64_t now_ms,
 
 /* --- expire.c -------------------------------------------------------------- */
 
+/* Reads the timeouts of the configuration. */
+void nat_timers_set(struct nat *nat);
 /* Milliseconds from used_ms to the end of this timer's list. */
-uint64_t nat_timer_ms(const struct nat *nat, enum nat_timer timer);
+static inline uint64_t nat_timer_ms(const struct nat *nat, enum nat_timer timer)
+{
+	return nat->timer_ms[timer];
+}
 /* Milliseconds from now to removal; 0: over. */
 uint64_t nat_session_left(const struct nat *nat,
 			  const struct nat_session *session, uint64_t now_ms);
@@ -310,8 +315,12 @@ struct nat_result nat_error_outbound(struct nat_work *work);
 struct nat_result nat_error_hairpin(struct nat_work *work);
 struct nat_result nat_error_loopback(struct nat_work *work);
 
+/* --- martian.c --------------------------------------------------------------- */
+
 bool nat_in_prefixes(const struct nat_prefix *prefixes, size_t count,
 		     uint32_t addr);
+/* Reads what the configuration adds to them. */
+void nat_martians_set(struct nat *nat);
 /* Addresses that never cross a gateway (RFC 6890, RFC 1812 5.3.7). */
 bool nat_is_martian(const struct nat *nat, uint32_t src, uint32_t dst);
 

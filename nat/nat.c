@@ -194,6 +194,8 @@ uint32_t nat_configure(struct nat *nat, const struct nat_config *config,
 				&config->low_only);
 	end_outdated(nat, config, now_ms);
 	nat->config = config;
+	nat_martians_set(nat);
+	nat_timers_set(nat);
 	nat_shares_set(nat);
 	return nat_add_forwards(nat, now_ms);
 }
@@ -237,34 +239,6 @@ void nat_set_bound(struct nat *nat, enum nat_pool pool,
 
 /* --- packets ------------------------------------------------------------ */
 
-bool nat_in_prefixes(const struct nat_prefix *prefixes, size_t count,
-		     uint32_t addr)
-{
-	for (size_t i = 0; i < count; i++)
-		if (nat_prefix_has(&prefixes[i], addr))
-			return true;
-	return false;
-}
-
-/* RFC 6890, RFC 1812 5.3.7, RFC 3927 7; multicast and what is above it. */
-static const struct nat_prefix martian_both[] = {
-	{ 0x00000000, 8 }, /* 0.0.0.0/8, "this network" */
-	{ 0x7f000000, 8 }, /* 127.0.0.0/8, loopback */
-	{ 0xa9fe0000, 16 }, /* 169.254.0.0/16, link-local */
-	{ 0xe0000000, 3 }, /* 224.0.0.0/4 multicast, 240.0.0.0/4 reserved */
-};
-
-bool nat_is_martian(const struct nat *nat, uint32_t src, uint32_t dst)
-{
-	const struct nat_config *config = nat->config;
-	const size_t count = sizeof(martian_both) / sizeof(martian_both[0]);
-
-	return src == dst || nat_in_prefixes(martian_both, count, src) ||
-	       nat_in_prefixes(martian_both, count, dst) ||
-	       nat_in_prefixes(config->martians, config->martian_count, src) ||
-	       nat_in_prefixes(config->martians, config->martian_count, dst);
-}
-
 /* What the kernel made itself: nothing but errors is looked at. */
 static struct nat_result error_out(struct nat_work *work)
 {
@@ -292,28 +266,40 @@ static struct nat_result first_fragment(struct nat_work *work)
 	return result;
 }
 
+static struct nat_result translate(struct nat_work *work)
+{
+	struct nat *nat = work->nat;
+	enum nat_drop drop;
+
+	if (work->now_ms != nat->swept_ms) {
+		nat->swept_ms = work->now_ms;
+		nat_expire(nat, work->now_ms, SWEEP);
+	}
+	drop = nat_parse(work->packet, &work->p);
+	if (drop)
+		return nat_drop(nat, drop);
+	if (nat->config->untranslated[work->p.proto])
+		work->p.class = NAT_CLASS_OTHER;
+	if (work->p.more_fragments)
+		return first_fragment(work);
+	return paths[work->packet->path](work);
+}
+
 struct nat_result nat_translate(struct nat *nat, struct nat_packet *packet,
 				uint64_t now_ms)
 {
-	struct nat_work work = { .nat = nat,
-				 .packet = packet,
-				 .now_ms = nat_clock(nat, now_ms) };
-	enum nat_drop drop;
+	struct nat_work work; /* p is filled in by nat_parse() */
+	struct nat_result result;
 
 	if (!nat->config)
 		return nat_drop(nat, NAT_DROP_NO_UPLINK);
-	if (work.now_ms != nat->swept_ms) {
-		nat->swept_ms = work.now_ms;
-		nat_expire(nat, work.now_ms, SWEEP);
-	}
-	drop = nat_parse(packet, &work.p);
-	if (drop)
-		return nat_drop(nat, drop);
-	if (nat->config->untranslated[work.p.proto])
-		work.p.class = NAT_CLASS_OTHER;
-	if (work.p.more_fragments)
-		return first_fragment(&work);
-	return paths[packet->path](&work);
+	work.nat = nat;
+	work.packet = packet;
+	work.now_ms = nat_clock(nat, now_ms);
+	nat->hint = packet->hint;
+	result = translate(&work);
+	nat->hint = (struct nat_hint){ 0 };
+	return result;
 }
 
 bool nat_next_output(struct nat *nat, uint64_t now_ms, const uint8_t **packet,

@@ -64,7 +64,10 @@ static uint32_t ip_header_bytes(const uint8_t *ip)
 
 static bool ip_checksum_good(const uint8_t *ip)
 {
-	return nat_checksum_sum(ip, ip_header_bytes(ip)) == 0xffff;
+	uint32_t bytes = ip_header_bytes(ip);
+
+	return (bytes == IPV4_HEADER ? nat_checksum_sum20(ip) :
+				       nat_checksum_sum(ip, bytes)) == 0xffff;
 }
 
 /* Options that hold addresses of the way: a translator would have to rewrite

@@ -20,17 +20,10 @@ static bool is_bound(const struct nat_work *work)
 }
 
 /* The last address of an inside network is nobody's (RFC 1812 5.3.5). */
-static bool is_broadcast(const struct nat_config *config, uint32_t addr)
+static bool is_last(const struct nat_prefix *net, uint32_t addr)
 {
-	for (size_t i = 0; i < config->inside_count; i++) {
-		const struct nat_prefix *net = &config->inside[i];
-		/* RFC 3021: two hosts on a link need no broadcast. */
-		uint32_t last = net->length < 31 ? ~0U >> net->length : 0;
-
-		if (last && addr == (net->addr | last))
-			return true;
-	}
-	return false;
+	/* RFC 3021: two hosts on a link need no broadcast. */
+	return net->length < 31 && addr == (net->addr | ~0U >> net->length);
 }
 
 /* RFC 2827: an inside network's hosts speak with its addresses, or one of them
@@ -38,11 +31,16 @@ static bool is_broadcast(const struct nat_config *config, uint32_t addr)
 static bool is_inside(const struct nat *nat, uint32_t addr)
 {
 	const struct nat_config *config = nat->config;
+	bool inside = !config->inside_count;
 
-	return addr != nat->uplink &&
-	       (!config->inside_count ||
-		nat_in_prefixes(config->inside, config->inside_count, addr)) &&
-	       !is_broadcast(config, addr);
+	for (size_t i = 0; i < config->inside_count; i++) {
+		if (!nat_prefix_has(&config->inside[i], addr))
+			continue;
+		if (is_last(&config->inside[i], addr))
+			return false;
+		inside = true;
+	}
+	return inside && addr != nat->uplink;
 }
 
 /* --- outbound ----------------------------------------------------------- */

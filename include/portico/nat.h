@@ -184,7 +184,8 @@ uint32_t nat_rest_ports(struct nat *nat, void *records, size_t records_bytes,
 /* The last call of an engine whose records shall go on: an orderly end. */
 void nat_leave(struct nat *nat);
 
-/* Puts a configuration in force and applies the difference: forwards that are
+/* Puts a configuration in force, which stays as it is until the next one, and
+ * applies the difference: forwards that are
  * no longer named end with their sessions, new ones begin, dynamic mappings
  * stay as long as their port is still in the pool.
  * Returns the number of forward ports for which the table had no room (0 is
@@ -238,6 +239,13 @@ enum nat_checksum {
 	NAT_CHECKSUM_GSO, /* pseudo-header sum of a super-packet: kept so */
 };
 
+/* What nat_foresee() has found; all 0: nothing. */
+struct nat_hint {
+	uint32_t mapping;
+	uint32_t session;
+	uint32_t removals;
+};
+
 struct nat_packet {
 	uint8_t *data; /* the IPv4 header; rewritten in place */
 	uint32_t length; /* bytes present at data */
@@ -246,6 +254,7 @@ struct nat_packet {
 	/* Met on a bridge whose kernel will bridge, not route, a packet that is
 	 * turned back: it refuses to do so by the port it came from. */
 	bool bridged;
+	struct nat_hint hint;
 };
 
 enum nat_verdict {
@@ -278,6 +287,12 @@ struct nat_result {
 	uint32_t answer_length;
 	bool output; /* nat_next_output() has packets that waited for this one */
 };
+
+/* Looks ahead over packets that will be translated one after another: fetches
+ * what they need into the caches, and fills in their hints. Changes nothing
+ * else; need not be called. */
+void nat_foresee(const struct nat *nat, struct nat_packet *packets,
+		 uint32_t count);
 
 /* The one door of the engine: judges and rewrites one packet.
  * Never reads or writes beyond data[length - 1]. */

@@ -76,6 +76,7 @@ static bool passes_after(uint32_t timeout_s, uint64_t ms)
 	engine_make(&engine);
 	if (timeout_s)
 		engine.config.timeout_s[NAT_TIMER_ICMP] = timeout_s;
+	engine_configure(&engine);
 	ask(&engine, INSIDE_1, 5000, PEER_1, 8);
 	engine.now += ms;
 	nat_expire(engine.nat, engine.now, 10);

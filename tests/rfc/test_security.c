@@ -106,6 +106,7 @@ static void extra_martians(void)
 	engine_make(&engine);
 	engine.config.martians = &extra;
 	engine.config.martian_count = 1;
+	engine_configure(&engine);
 	is_martian(&engine, NAT_PATH_OUTBOUND,
 		   flow_of(INSIDE_1, 5000, 0x0a000000, 7000));
 	is_martian(&engine, NAT_PATH_OUTBOUND,
