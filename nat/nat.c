@@ -266,38 +266,38 @@ static struct nat_result first_fragment(struct nat_work *work)
 	return result;
 }
 
-static struct nat_result translate(struct nat_work *work)
+static struct nat_result translate(struct nat *nat, struct nat_packet *packet,
+				   uint64_t now_ms)
 {
-	struct nat *nat = work->nat;
+	struct nat_work work; /* p is filled in by nat_parse() */
 	enum nat_drop drop;
 
-	if (work->now_ms != nat->swept_ms) {
-		nat->swept_ms = work->now_ms;
-		nat_expire(nat, work->now_ms, SWEEP);
+	work.nat = nat;
+	work.packet = packet;
+	work.now_ms = nat_clock(nat, now_ms);
+	if (work.now_ms != nat->swept_ms) {
+		nat->swept_ms = work.now_ms;
+		nat_expire(nat, work.now_ms, SWEEP);
 	}
-	drop = nat_parse(work->packet, &work->p);
+	drop = nat_parse(packet, &work.p);
 	if (drop)
 		return nat_drop(nat, drop);
-	if (nat->config->untranslated[work->p.proto])
-		work->p.class = NAT_CLASS_OTHER;
-	if (work->p.more_fragments)
-		return first_fragment(work);
-	return paths[work->packet->path](work);
+	if (nat->config->untranslated[work.p.proto])
+		work.p.class = NAT_CLASS_OTHER;
+	if (work.p.more_fragments)
+		return first_fragment(&work);
+	return paths[packet->path](&work);
 }
 
 struct nat_result nat_translate(struct nat *nat, struct nat_packet *packet,
 				uint64_t now_ms)
 {
-	struct nat_work work; /* p is filled in by nat_parse() */
 	struct nat_result result;
 
 	if (!nat->config)
 		return nat_drop(nat, NAT_DROP_NO_UPLINK);
-	work.nat = nat;
-	work.packet = packet;
-	work.now_ms = nat_clock(nat, now_ms);
 	nat->hint = packet->hint;
-	result = translate(&work);
+	result = translate(nat, packet, now_ms);
 	nat->hint = (struct nat_hint){ 0 };
 	return result;
 }
