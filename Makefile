@@ -102,6 +102,7 @@ FAULT_OBJ := $(call objects,tests/fault/plan.c tests/fault/calls.c)
 SHIM_OBJ := $(call objects,$(wildcard tests/fault/*.c))
 SHIM := $(if $(filter no,$(FAULT)),,$(BUILD)/tests/fault/shim.so)
 TOOLS := $(call programs,$(wildcard tests/netns/*.c tests/bench/*.c))
+BENCH_OBJ := $(call objects,$(wildcard tests/bench/lib/*.c))
 
 all: $(BUILD)/porticod $(BUILD)/portico ## build porticod and portico (default)
 
@@ -139,6 +140,7 @@ $(SHIM): $(SHIM_OBJ)
 	$(call say,LINK)
 	$(Q)$(CC) -shared -Wl,-z,relro,-z,now -o $@ $^
 
+$(addprefix $(BUILD)/tests/bench/,generator roundtrip connector): $(BENCH_OBJ)
 $(TOOLS): %: %.o $(SUITE) $(ARCHIVES)
 	$(call say,LINK)
 	$(Q)$(LINK) -o $@ $^ $(PKG_LIBS)
@@ -166,7 +168,7 @@ $(BUILD)/flags: always
 
 -include $(patsubst %.o,%.d,$(NAT_OBJ) $(PLATFORM_OBJ)) \
 	$(MAINS:%.c=$(BUILD)/%.d) $(UNIT:=.d) $(TOOLS:=.d) $(SUITE_OBJ:.o=.d) \
-	$(FUZZ:=.d) $(FUZZ_OBJ:.o=.d) $(FUZZ_MAIN:.o=.d) $(SHIM_OBJ:.o=.d)
+	$(BENCH_OBJ:.o=.d) $(FUZZ:=.d) $(FUZZ_OBJ:.o=.d) $(FUZZ_MAIN:.o=.d) $(SHIM_OBJ:.o=.d)
 
 # --- checking --------------------------------------------------------------
 

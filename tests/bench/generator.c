@@ -1,239 +1,66 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later
  *
- * Sends small UDP packets by AF_PACKET, as fast as the path to a sink in
- * another network namespace takes them, and says how long that took.
+ * Sends small UDP packets by AF_PACKET to a sink in another network namespace
+ * and says what a packet took.
  *
- * The last packet of each burst goes to a port where this program itself
- * listens, in the sink's namespace; at most WINDOW bursts are on their way at
- * any time. So the path is always busy, yet nothing is lost for want of room
- * in a queue: what is measured is work, not luck. All other packets are
- * dropped as they reach the sink (the caller's rule).
+ *   flood   never waits: what the path cannot take is lost. The time is divided
+ *           by what the sink's device received in it, while the path was full.
+ *   window  the last packet of each burst goes to a port where this program
+ *           itself listens, in the sink's namespace; at most WINDOW bursts are
+ *           on their way. So the path is always busy, yet nothing is lost for
+ *           want of room in a queue.
+ *   open    sends each flow once, in the window's manner, CHUNK by CHUNK.
  *
- * With "flood" it never waits: what the path cannot take is lost, and the
- * caller counts what arrives.
+ * With -o the same is done in turns on a second way, which has no gateway
+ * between: what is measured there is the generator's and the sink's own share.
  *
- * usage: generator DEVICE NEXT_HOP_MAC SOURCE DESTINATION SINK_NETNS
- *                  SECONDS FLOWS window|flood
- * Prints one JSON object: packets, lost (bursts whose end never came),
- * ns_per_packet, and cpu_ns_per_packet: this process's processor time, with
- * what the kernel did for packets meanwhile, without waiting.
+ * usage: generator -w WAY [-o WAY] -s SINK_NETNS -D SINK_DEVICE -h FIRST_HOST
+ *                  -d DESTINATION [-p FIRST_PEER] [-m MAPPINGS] [-f FIRST]
+ *                  -n FLOWS [-t SECONDS] [-r TURNS] flood|window|open
+ * WAY is NETNS,DEVICE,NEXT_HOP_MAC. Prints one JSON object: arrays with a value
+ * for each turn: via and own, ns a packet; via_cpu and own_cpu: this process's
+ * processor time, with what the kernel did for packets meanwhile, without
+ * waiting; packets that came by the gateway; lost.
  */
-#include <arpa/inet.h>
 #include <errno.h>
-#include <fcntl.h>
 #include <inttypes.h>
-#include <linux/if_packet.h>
-#include <net/ethernet.h>
-#include <net/if.h>
-#include <netinet/in.h>
-#include <netinet/ip.h>
-#include <netinet/udp.h>
 #include <sched.h>
 #include <stdbool.h>
-#include <stddef.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/ioctl.h>
-#include <sys/socket.h>
-#include <time.h>
 #include <unistd.h>
 
-#define FRAME_BYTES 64
-#define BURST 64
+#include "lib/traffic.h"
+
 #define WINDOW 8
-#define FLOWS_MAX 16384
-#define FIRST_PORT 20000
-#define SINK_PORT 9000 /* dropped on arrival */
-#define END_PORT 9001 /* ends a burst */
+#define CHUNK 5000U
+#define TURNS_MAX 128U
+#define FLOWS_MAX 600000U
 #define LOST_NS 200000000U
+#define WARM_NS 4000000U /* until the path is full */
+#define DRAIN_US 15000 /* until it is empty again */
 
-struct frame {
-	struct ether_header ethernet;
-	struct iphdr ip;
-	struct udphdr udp;
-	uint8_t payload[FRAME_BYTES - 42];
-} __attribute__((packed));
+enum side { VIA, OWN, SIDES };
 
-struct generator {
-	int out; /* AF_PACKET */
-	int end; /* UDP, in the sink's namespace */
-	unsigned flows, next_flow;
-	bool flood; /* never wait */
-	unsigned waiting; /* bursts on their way */
-	struct frame frames[BURST];
-	struct iovec bytes[BURST];
-	struct mmsghdr messages[BURST];
+struct sample {
+	double ns, cpu_ns; /* a packet */
 	uint64_t packets, lost;
-	uint64_t idle_ns; /* processor time spent on waiting */
 };
 
-static void die(const char *what)
-{
-	fprintf(stderr, "generator: %s: %s\n", what, strerror(errno));
-	exit(1);
-}
-
-static uint64_t read_ns(clockid_t clock)
-{
-	struct timespec now;
-
-	clock_gettime(clock, &now);
-	return (uint64_t)now.tv_sec * 1000000000U + (uint64_t)now.tv_nsec;
-}
-
-static uint32_t sum(const void *data, size_t length, uint32_t start)
-{
-	const uint8_t *bytes = data;
-
-	for (size_t i = 0; i + 1 < length; i += 2)
-		start += (uint32_t)bytes[i] << 8 | bytes[i + 1];
-	return start;
-}
-
-static uint16_t fold(uint32_t value)
-{
-	while (value >> 16)
-		value = (value & 0xffff) + (value >> 16);
-	return htons((uint16_t)~value);
-}
-
-static void seal_udp(struct frame *frame)
-{
-	const size_t length = sizeof(frame->udp) + sizeof(frame->payload);
-	uint32_t pseudo = IPPROTO_UDP + (uint32_t)length;
-
-	pseudo = sum((const uint8_t *)frame + offsetof(struct frame, ip) +
-			     offsetof(struct iphdr, saddr),
-		     8, pseudo);
-	frame->udp.check = 0;
-	frame->udp.check =
-		fold(sum((const uint8_t *)frame + offsetof(struct frame, udp),
-			 length, pseudo));
-}
-
-static void make_frame(struct frame *frame, const struct frame *model,
-		       uint16_t source, uint16_t destination)
-{
-	*frame = *model;
-	frame->udp.source = htons(source);
-	frame->udp.dest = htons(destination);
-	seal_udp(frame);
-}
-
-static struct frame make_model(const char *mac, const char *from,
-			       const char *to)
-{
-	struct frame model = {
-		.ethernet.ether_type = htons(ETHERTYPE_IP),
-		.ip = {
-			.version = 4, .ihl = 5, .ttl = 64,
-			.protocol = IPPROTO_UDP, .frag_off = htons(IP_DF),
-			.tot_len = htons(FRAME_BYTES - 14),
-		},
-		.udp.len = htons(FRAME_BYTES - 34),
-	};
-	struct in_addr address;
-
-	if (sscanf(mac, "%hhx:%hhx:%hhx:%hhx:%hhx:%hhx",
-		   &model.ethernet.ether_dhost[0],
-		   &model.ethernet.ether_dhost[1],
-		   &model.ethernet.ether_dhost[2],
-		   &model.ethernet.ether_dhost[3],
-		   &model.ethernet.ether_dhost[4],
-		   &model.ethernet.ether_dhost[5]) != 6)
-		die(mac);
-	if (inet_pton(AF_INET, from, &address) != 1)
-		die(from);
-	model.ip.saddr = address.s_addr;
-	if (inet_pton(AF_INET, to, &address) != 1)
-		die(to);
-	model.ip.daddr = address.s_addr;
-	model.ip.check =
-		fold(sum((const uint8_t *)&model + offsetof(struct frame, ip),
-			 sizeof(model.ip), 0));
-	return model;
-}
-
-static int open_out(const char *device)
-{
-	struct sockaddr_ll to = {
-		.sll_family = AF_PACKET,
-		.sll_ifindex = (int)if_nametoindex(device),
-	};
-	int fd = socket(AF_PACKET, SOCK_RAW | SOCK_CLOEXEC, 0), on = 1;
-
-	if (fd < 0 || !to.sll_ifindex ||
-	    bind(fd, (const struct sockaddr *)&to, sizeof(to)) ||
-	    setsockopt(fd, SOL_PACKET, PACKET_QDISC_BYPASS, &on, sizeof(on)))
-		die(device);
-	return fd;
-}
-
-/* A socket keeps the namespace it was made in. */
-static int open_end(const char *netns)
-{
-	struct sockaddr_in at = {
-		.sin_family = AF_INET,
-		.sin_port = htons(END_PORT),
-	};
-	int home = open("/proc/self/ns/net", O_RDONLY | O_CLOEXEC);
-	int away = open(netns, O_RDONLY | O_CLOEXEC), fd;
-
-	if (home < 0 || away < 0 || setns(away, CLONE_NEWNET))
-		die(netns);
-	fd = socket(AF_INET, SOCK_DGRAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
-	if (fd < 0 || bind(fd, (const struct sockaddr *)&at, sizeof(at)))
-		die("the sink's socket");
-	if (setns(home, CLONE_NEWNET))
-		die("going home");
-	close(home);
-	close(away);
-	return fd;
-}
-
-/* Gives the frames of one burst the next source ports. */
-static void make_burst(struct generator *generator, const struct frame *model)
-{
-	for (unsigned i = 0; i < BURST; i++) {
-		bool last = i + 1 == BURST;
-		uint16_t port = (uint16_t)(FIRST_PORT + generator->next_flow);
-
-		make_frame(&generator->frames[i], model,
-			   last ? FIRST_PORT : port,
-			   last ? END_PORT : SINK_PORT);
-		generator->next_flow =
-			(generator->next_flow + 1) % generator->flows;
-	}
-}
-
-static void prepare(struct generator *generator)
-{
-	for (unsigned i = 0; i < BURST; i++) {
-		struct msghdr *header = &generator->messages[i].msg_hdr;
-
-		generator->bytes[i].iov_base = &generator->frames[i];
-		generator->bytes[i].iov_len = FRAME_BYTES;
-		header->msg_iov = &generator->bytes[i];
-		header->msg_iovlen = 1;
-	}
-}
-
-static void send_burst(struct generator *generator)
-{
-	unsigned sent = 0;
-
-	while (sent < BURST) {
-		int count = sendmmsg(generator->out, generator->messages + sent,
-				     BURST - sent, 0);
-
-		if (count < 0 && errno != EINTR && errno != ENOBUFS)
-			die("sendmmsg");
-		sent += count > 0 ? (unsigned)count : 0;
-	}
-	generator->packets += sent;
-	generator->waiting++;
-}
+struct generator {
+	struct way ways[SIDES];
+	struct burst bursts[SIDES];
+	int end; /* UDP, in the sink's namespace */
+	int counter;
+	const char *sink_device;
+	struct flows flows;
+	unsigned waiting; /* bursts on their way */
+	uint64_t lost; /* packets */
+	uint64_t idle_ns; /* processor time spent on waiting */
+	uint64_t duration_ns;
+	uint32_t unopened; /* flows */
+};
 
 static void drain(struct generator *generator)
 {
@@ -257,7 +84,7 @@ static void await(struct generator *generator, unsigned most)
 	start = read_ns(CLOCK_MONOTONIC);
 	while (generator->waiting >= most) {
 		if (read_ns(CLOCK_MONOTONIC) - start > LOST_NS) {
-			generator->lost += generator->waiting;
+			generator->lost += (uint64_t)generator->waiting * BURST;
 			generator->waiting = 0;
 		}
 		sched_yield();
@@ -266,67 +93,247 @@ static void await(struct generator *generator, unsigned most)
 	generator->idle_ns += read_ns(CLOCK_PROCESS_CPUTIME_ID) - cpu;
 }
 
-static void run(struct generator *generator, const struct frame *model,
-		double seconds)
+static void send_ended(struct generator *generator, enum side side,
+		       unsigned count)
 {
-	bool fixed = generator->flows < BURST;
-	uint64_t start = read_ns(CLOCK_MONOTONIC), spent = 0, cpu;
-
-	/* The first one opens the path: neighbours, mappings, page faults. */
-	make_burst(generator, model);
-	prepare(generator);
-	send_burst(generator);
-	await(generator, 1);
-	generator->packets = generator->lost = generator->idle_ns = 0;
-	cpu = read_ns(CLOCK_PROCESS_CPUTIME_ID);
-	start = read_ns(CLOCK_MONOTONIC);
-	while ((double)spent < seconds * 1e9) {
-		if (!fixed)
-			make_burst(generator, model);
-		send_burst(generator);
-		if (!generator->flood)
-			await(generator, WINDOW);
-		spent = read_ns(CLOCK_MONOTONIC) - start;
-	}
-	if (!generator->flood)
-		await(generator, 1);
-	spent = read_ns(CLOCK_MONOTONIC) - start;
-	cpu = read_ns(CLOCK_PROCESS_CPUTIME_ID) - cpu - generator->idle_ns;
-	printf("{\"packets\": %" PRIu64 ", \"lost\": %" PRIu64
-	       ", \"ns_per_packet\": %.1f, \"cpu_ns_per_packet\": %.1f}\n",
-	       generator->packets, generator->lost,
-	       (double)spent / (double)generator->packets,
-	       (double)cpu / (double)generator->packets);
+	burst_make(&generator->bursts[side], &generator->flows, count,
+		   END_PORT);
+	burst_send(&generator->bursts[side], &generator->ways[side], count);
+	generator->waiting++;
 }
 
-static unsigned number(const char *text, unsigned max)
+static void send_for(struct generator *generator, enum side side,
+		     uint64_t duration_ns)
 {
-	char *rest;
-	unsigned long value = strtoul(text, &rest, 10);
+	uint64_t start = read_ns(CLOCK_MONOTONIC);
 
-	if (*rest || !value || value > max) {
-		errno = EINVAL;
-		die(text);
+	do {
+		burst_make(&generator->bursts[side], &generator->flows, BURST,
+			   0);
+		burst_send(&generator->bursts[side], &generator->ways[side],
+			   BURST);
+	} while (read_ns(CLOCK_MONOTONIC) - start < duration_ns);
+}
+
+static struct sample flood(struct generator *generator, enum side side)
+{
+	struct sample sample = { .lost = 0 };
+	uint64_t start, cpu, before;
+
+	send_for(generator, side, WARM_NS);
+	before = counter_read(generator->counter, generator->sink_device);
+	start = read_ns(CLOCK_MONOTONIC);
+	cpu = read_ns(CLOCK_PROCESS_CPUTIME_ID);
+	send_for(generator, side, generator->duration_ns);
+	cpu = read_ns(CLOCK_PROCESS_CPUTIME_ID) - cpu;
+	start = read_ns(CLOCK_MONOTONIC) - start;
+	sample.packets =
+		counter_read(generator->counter, generator->sink_device) -
+		before;
+	if (!sample.packets) {
+		errno = ETIMEDOUT;
+		die("flood");
 	}
-	return (unsigned)value;
+	sample.ns = (double)start / (double)sample.packets;
+	sample.cpu_ns = (double)cpu / (double)sample.packets;
+	usleep(DRAIN_US);
+	return sample;
+}
+
+/* At least `packets`, and for as long as `duration_ns`. */
+static struct sample windowed(struct generator *generator, enum side side,
+			      uint64_t packets, uint64_t duration_ns)
+{
+	struct sample sample = { .packets = 0 };
+	uint64_t start, cpu, spent = 0, left = packets;
+
+	drain(generator);
+	generator->waiting = 0;
+	generator->lost = generator->idle_ns = 0;
+	cpu = read_ns(CLOCK_PROCESS_CPUTIME_ID);
+	start = read_ns(CLOCK_MONOTONIC);
+	while (left || spent < duration_ns) {
+		unsigned flows = left && left < BURST ? (unsigned)left :
+							BURST - 1;
+
+		send_ended(generator, side, flows + 1);
+		sample.packets += flows;
+		left -= left ? flows : 0;
+		await(generator, WINDOW);
+		spent = read_ns(CLOCK_MONOTONIC) - start;
+	}
+	await(generator, 1);
+	spent = read_ns(CLOCK_MONOTONIC) - start;
+	cpu = read_ns(CLOCK_PROCESS_CPUTIME_ID) - cpu - generator->idle_ns;
+	sample.lost = generator->lost;
+	sample.ns = (double)spent / (double)sample.packets;
+	sample.cpu_ns = (double)cpu / (double)sample.packets;
+	return sample;
+}
+
+static struct sample window(struct generator *generator, enum side side)
+{
+	windowed(generator, side, 2 * BURST, 0); /* neighbours, page faults */
+	return windowed(generator, side, 0, generator->duration_ns);
+}
+
+static struct sample open_chunk(struct generator *generator, enum side side)
+{
+	uint32_t chunk = generator->unopened < CHUNK ? generator->unopened :
+						       CHUNK;
+
+	generator->unopened -= chunk;
+	return windowed(generator, side, chunk, 0);
+}
+
+static const struct manner {
+	const char *name;
+	struct sample (*take)(struct generator *generator, enum side side);
+} manners[] = {
+	{ "flood", flood },
+	{ "window", window },
+	{ "open", open_chunk },
+};
+#define MANNERS (sizeof(manners) / sizeof(manners[0]))
+
+static void print_array(const char *name, struct sample (*samples)[SIDES],
+			unsigned turns, enum side side, bool cpu)
+{
+	printf("\"%s\": [", name);
+	for (unsigned i = 0; i < turns; i++)
+		printf("%s%.1f", i ? ", " : "",
+		       cpu ? samples[i][side].cpu_ns : samples[i][side].ns);
+	printf("], ");
+}
+
+static void print(struct sample (*samples)[SIDES], unsigned turns, bool own)
+{
+	uint64_t packets = 0, lost = 0;
+
+	printf("{");
+	print_array("via", samples, turns, VIA, false);
+	print_array("via_cpu", samples, turns, VIA, true);
+	if (own) {
+		print_array("own", samples, turns, OWN, false);
+		print_array("own_cpu", samples, turns, OWN, true);
+	}
+	for (unsigned i = 0; i < turns; i++) {
+		packets += samples[i][VIA].packets;
+		lost += samples[i][VIA].lost;
+	}
+	printf("\"packets\": %" PRIu64 ", \"lost\": %" PRIu64 "}\n", packets,
+	       lost);
+}
+
+static void run(struct generator *generator, const struct manner *manner,
+		unsigned turns, bool own)
+{
+	struct sample samples[TURNS_MAX][SIDES];
+
+	for (unsigned i = 0; i < turns; i++) {
+		if (own)
+			samples[i][OWN] = manner->take(generator, OWN);
+		samples[i][VIA] = manner->take(generator, VIA);
+	}
+	print(samples, turns, own);
+}
+
+static _Noreturn void usage(void)
+{
+	fprintf(stderr,
+		"usage: generator -w WAY [-o WAY] -s SINK_NETNS -D SINK_DEVICE "
+		"-h FIRST_HOST -d DESTINATION [-p FIRST_PEER] [-m MAPPINGS] "
+		"[-f FIRST] -n FLOWS [-t SECONDS] [-r TURNS] "
+		"flood|window|open\n");
+	exit(2);
+}
+
+static const struct manner *find_manner(const char *name)
+{
+	for (size_t i = 0; name && i < MANNERS; i++)
+		if (!strcmp(manners[i].name, name))
+			return &manners[i];
+	usage();
+}
+
+struct options {
+	const char *ways[SIDES], *sink;
+	uint32_t first, count, turns;
+};
+
+static void parse(struct generator *generator, struct options *options,
+		  int argc, char **argv)
+{
+	int option;
+
+	while ((option = getopt(argc, argv, "w:o:s:D:h:d:p:m:f:n:t:r:")) != -1)
+		switch (option) {
+		case 'w':
+			options->ways[VIA] = optarg;
+			break;
+		case 'o':
+			options->ways[OWN] = optarg;
+			break;
+		case 's':
+			options->sink = optarg;
+			break;
+		case 'D':
+			generator->sink_device = optarg;
+			break;
+		case 'h':
+			generator->flows.first_host = address(optarg);
+			break;
+		case 'd':
+			generator->flows.destination = address(optarg);
+			break;
+		case 'p':
+			generator->flows.first_peer = address(optarg);
+			break;
+		case 'm':
+			generator->flows.mappings =
+				number(optarg, MAPPINGS_MAX);
+			break;
+		case 'f':
+			options->first = number(optarg, FLOWS_MAX);
+			break;
+		case 'n':
+			options->count = number(optarg, FLOWS_MAX);
+			break;
+		case 't':
+			generator->duration_ns =
+				(uint64_t)(strtod(optarg, NULL) * 1e9);
+			break;
+		case 'r':
+			options->turns = number(optarg, TURNS_MAX);
+			break;
+		default:
+			usage();
+		}
 }
 
 int main(int argc, char **argv)
 {
 	static struct generator generator; /* large */
-	struct frame model;
+	struct options options = { .turns = 1 };
+	const struct manner *manner;
 
-	if (argc != 9) {
-		fprintf(stderr, "usage: generator DEVICE NEXT_HOP_MAC SOURCE "
-				"DESTINATION SINK_NETNS SECONDS FLOWS "
-				"window|flood\n");
-		return 2;
+	generator.flows.mappings = MAPPINGS_MAX;
+	parse(&generator, &options, argc, argv);
+	manner = find_manner(argv[optind]);
+	if (!options.ways[VIA] || !options.sink || !generator.sink_device ||
+	    !options.count || !generator.flows.mappings)
+		usage();
+	if (manner->take == open_chunk)
+		options.turns = (options.count + CHUNK - 1) / CHUNK;
+	flows_set(&generator.flows, options.first, options.count);
+	generator.unopened = options.count;
+	for (enum side side = VIA; side < SIDES && options.ways[side]; side++) {
+		generator.ways[side] = way_open(options.ways[side]);
+		burst_init(&generator.bursts[side], &generator.ways[side]);
 	}
-	generator.flood = !strcmp(argv[8], "flood");
-	model = make_model(argv[2], argv[3], argv[4]);
-	generator.flows = number(argv[7], FLOWS_MAX);
-	generator.out = open_out(argv[1]);
-	generator.end = open_end(argv[5]);
-	run(&generator, &model, strtod(argv[6], NULL));
-	return generator.lost * BURST * 100 > generator.packets;
+	generator.end =
+		netns_udp(options.sink, generator.flows.destination, END_PORT);
+	generator.counter = counter_open(options.sink);
+	run(&generator, manner, options.turns, options.ways[OWN]);
+	return 0;
 }

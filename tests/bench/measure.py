@@ -1,0 +1,204 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
+"""What is measured of a way. A visit to a way gives one value of each figure;
+the figures are medians over the rounds."""
+import json
+import os
+import statistics
+import subprocess
+import time
+
+from topology import HOST, SERVER, fail, sh
+from ways import LARGE
+
+RATE = 50000  # packets a second, offered while latency and CPU are measured
+SIZES = (10000, 60000)
+CONNECTIONS = 10000
+PERCENTILES = {"p50": 0.5, "p99": 0.99, "p99_9": 0.999}
+TCP = {"tcp_out_1": ("-P", "1"), "tcp_out_8": ("-P", "8"),
+       "tcp_in_1": ("-P", "1", "-R"), "tcp_in_8": ("-P", "8", "-R")}
+# Resident memory of the daemon: mappings (peers each), with which limits.
+MEMORY = (({}, ()),
+          ({**LARGE, "sessions": 65536},
+           (("mappings_1000", 1000, 1), ("mappings_16000", 16000, 1),
+            ("mappings_60000", 60000, 1))),
+          ({**LARGE, "sessions": 524288, "host_sessions": 524288},
+           (("sessions_500000", 5000, 100),)))
+
+
+class Bench:
+    def __init__(self, net, arguments):
+        self.net, self.arguments = net, arguments
+        self.results = {}
+        self.remarks = []
+        # The scheduler likes to wake a reader beside its writer, and would
+        # measure one processor in one round and two in the next.
+        cpus = os.sched_getaffinity(0)
+        self.all_cpus, self.cpu = cpus, max(cpus)
+        self.other_cpus = cpus - {self.cpu} or cpus
+        self.paths = net.via(), net.own()
+        net.start(net.server, "iperf3", "-s", stdout=subprocess.DEVNULL,
+                  stderr=subprocess.DEVNULL)
+        net.await_port(net.server, 5201)
+
+    def note(self, figure, way, value):
+        self.results.setdefault(figure, {}).setdefault(way.name,
+                                                       []).append(value)
+
+    def remark(self, text):
+        if text not in self.remarks:
+            self.remarks.append(text)
+
+    def program(self, name, *words, cpu=None):
+        done = sh("taskset", "-c", str(self.cpu if cpu is None else cpu),
+                  os.path.join(self.arguments.build, "tests/bench", name),
+                  *words, check=False, timeout=60)
+        if done.returncode:
+            fail(f"{name} {' '.join(words)}: {done.stdout} {done.stderr}")
+        return json.loads(done.stdout)
+
+    # --- TCP ----------------------------------------------------------------
+
+    def tcp(self, *words):
+        seconds = self.arguments.tcp_seconds
+        done = self.net.run(self.net.host, "iperf3", "-c", SERVER, "-J", "-t",
+                            str(seconds), *words, timeout=seconds + 20)
+        end = json.loads(done.stdout)["end"]
+        return end["sum_received"]["bits_per_second"] / 1e9
+
+    def new_tcp(self, way):
+        out = self.program("connector", self.net.host, HOST, self.net.server,
+                           SERVER, str(CONNECTIONS), str(self.cpu),
+                           str(min(self.other_cpus)))
+        if out["failed"]:
+            self.remark(f"{way.name}: {out['failed']} of {CONNECTIONS} TCP "
+                        "connections failed")
+        if out["via"]:
+            self.note("datapath.new_tcp", way,
+                      1e9 / statistics.median(out["via"]))
+
+    # --- small packets ------------------------------------------------------
+
+    def generate(self, manner, *words, own=False):
+        via, own_way = self.paths
+        return self.program(
+            "generator", "-w", via, *(("-o", own_way) if own else ()),
+            "-s", self.net.server, "-D", "s0", "-h", HOST, "-d", SERVER,
+            *words, manner)
+
+    def small(self, way, size):
+        """The least of several short turns, each way's and the generator's
+        own: what else runs only ever adds."""
+        turns = self.arguments.turns
+        out = self.generate("flood", "-n", str(size), "-t",
+                            str(self.arguments.turn_seconds), "-r",
+                            str(turns), own=True)
+        own = min(out["own"])
+        self.note("own.flood", way, own)
+        self.note(f"datapath.udp_small_{size}", way,
+                  max(min(out["via"]) - own, 1))
+
+    def lossless(self, way):
+        before, turns = way.cpu_ns(), self.arguments.turns
+        out = self.generate("window", "-n", "64", "-t",
+                            str(self.arguments.turn_seconds), "-r",
+                            str(turns), own=True)
+        daemon = (way.cpu_ns() - before) / out["packets"]
+        self.note("own.window", way, min(out["own"]))
+        self.note("datapath.udp_lossless_64", way,
+                  max(min(out["via"]) - min(out["own"]), 1))
+        self.note("cpu.udp_lossless_64", way, max(
+            statistics.median(out["via_cpu"]) + daemon -
+            statistics.median(out["own_cpu"]), 1))
+
+    def open_flows(self, way, first, count, *words):
+        """Returns ns a flow, chunk by chunk."""
+        out = self.generate("open", "-f", str(first), "-n", str(count), *words)
+        if out["lost"]:
+            self.remark(f"{way.name}: {out['lost']} of {count} first packets "
+                        "were lost")
+        return out["via"]
+
+    def need_mappings(self, way, count):
+        there = way.mappings()
+        if there is not None and there < count * 0.99:
+            fail(f"{way.name}: {there} mappings where {count} were opened")
+
+    # --- latency and processor time at a fixed rate -------------------------
+
+    def roundtrip(self, *words, via=True):
+        return self.program(
+            "roundtrip", "-w", self.paths[not via], "-i", self.net.host, "-s",
+            self.net.server, "-h", HOST, "-d", SERVER, "-n", "64", "-t",
+            str(self.arguments.latency_seconds), *words)
+
+    def latency(self, way, state, *words):
+        out = self.roundtrip(*words)
+        if out["lost"]:
+            self.remark(f"{way.name}: {out['lost']} probes were lost, {state}")
+        rtt = out["rtt_ns"]
+        if not rtt:
+            fail(f"{way.name}: no probe came back")
+        for name, part in PERCENTILES.items():
+            self.note(f"latency.{state}_{name}", way,
+                      rtt[min(int(len(rtt) * part), len(rtt) - 1)] / 1000)
+
+    def cpu_at_rate(self, way):
+        own = self.roundtrip("-r", str(RATE), "-q", via=False)
+        before = way.cpu_ns()
+        out = self.roundtrip("-r", str(RATE), "-q")
+        daemon = (way.cpu_ns() - before) / out["packets"]
+        if out["packets"] < 0.9 * RATE * self.arguments.latency_seconds:
+            self.remark(f"{way.name}: the offered rate was not reached")
+        # Percent of one processor.
+        self.note(f"cpu.udp_{RATE}_pps", way, RATE / 1e7 * max(
+            out["cpu_ns_per_packet"] - own["cpu_ns_per_packet"] + daemon, 1))
+
+    # --- a visit ------------------------------------------------------------
+
+    def visit(self, way):
+        with way.opened():
+            for case, words in TCP.items():
+                self.note(f"datapath.{case}", way, self.tcp(*words))
+            way.pin(self.other_cpus)
+            self.small(way, 64)
+            self.lossless(way)
+            self.latency(way, "idle")
+            self.latency(way, "load", "-r", str(RATE))
+            self.cpu_at_rate(way)
+        with way.opened(LARGE):
+            way.pin(self.other_cpus)
+            opened = 0
+            for size in SIZES:
+                spent = self.open_flows(way, opened, size - opened)
+                self.need_mappings(way, size)
+                self.small(way, size)
+                opened = size
+            # Of the last and largest part, which was opened at one go.
+            self.note("datapath.new_udp", way, 1e9 / statistics.median(spent))
+        with way.opened(LARGE):
+            way.pin(self.other_cpus)
+            self.new_tcp(way)
+
+    def run(self, ways):
+        """In turns, and each round in the other direction."""
+        rounds = self.arguments.rounds
+        for turn in range(rounds):
+            for way in ways if turn % 2 == 0 else reversed(ways):
+                self.arguments.say(f"round {turn + 1}/{rounds}: {way.name}")
+                self.visit(way)
+
+    def memory(self, way):
+        """The daemon's resident memory, once: it does not vary. Only small
+        packets came, so each receive buffer has a page or two."""
+        first = True
+        for limits, steps in MEMORY:
+            with way.opened(limits):
+                time.sleep(0.2)
+                if first:
+                    self.note("memory.mappings_0", way, way.resident_kb())
+                    first = False
+                for name, mappings, peers in steps:
+                    self.open_flows(way, 0, mappings * peers, "-m",
+                                    str(mappings), "-p", "44.0.0.0")
+                    self.need_mappings(way, mappings)
+                    self.note(f"memory.{name}", way, way.resident_kb())

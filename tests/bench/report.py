@@ -1,0 +1,199 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
+"""Figures of many rounds: medians, spread, ratios; as JSON and as tables."""
+import json
+import re
+import statistics
+
+WAYS = ("forward", "masquerade", "echo", "portico")
+PEERS = ("masquerade", "echo", "forward")
+# A figure is worth nothing when half of the rounds are further than this from
+# their median.
+NOISY = 0.10
+GBIT, NS, RATE = "Gbit/s", "ns per packet", "per second"
+US, PERCENT, KB = "us", "% of one processor", "KB"
+HIGHER_IS_BETTER = {GBIT, RATE}
+# Of section.name: unit and what it is.
+FIGURES = {
+    "datapath.tcp_out_1": (GBIT, "TCP, one flow out"),
+    "datapath.tcp_out_8": (GBIT, "TCP, 8 flows out"),
+    "datapath.tcp_in_1": (GBIT, "TCP, one flow in"),
+    "datapath.tcp_in_8": (GBIT, "TCP, 8 flows in"),
+    "datapath.udp_small_64": (NS, "64-byte UDP, 64 mappings"),
+    "datapath.udp_small_10000": (NS, "64-byte UDP, 10,000 mappings"),
+    "datapath.udp_small_60000": (NS, "64-byte UDP, 60,000 mappings"),
+    "datapath.udp_lossless_64": (NS, "64-byte UDP, nothing lost"),
+    "datapath.new_tcp": (RATE, "new TCP connections"),
+    "datapath.new_udp": (RATE, "new UDP mappings"),
+    "latency.idle_p50": (US, "round trip, idle, median"),
+    "latency.idle_p99": (US, "round trip, idle, 99 %"),
+    "latency.idle_p99_9": (US, "round trip, idle, 99.9 %"),
+    "latency.load_p50": (US, "round trip, 50,000 packets/s, median"),
+    "latency.load_p99": (US, "round trip, 50,000 packets/s, 99 %"),
+    "latency.load_p99_9": (US, "round trip, 50,000 packets/s, 99.9 %"),
+    "cpu.udp_50000_pps": (PERCENT, "processor, 50,000 packets/s, one by one"),
+    "cpu.udp_lossless_64": (NS, "processor, as many as pass"),
+    "memory.mappings_0": (KB, "resident, no mapping, default limits"),
+    "memory.mappings_1000": (KB, "resident, 1,000 mappings"),
+    "memory.mappings_16000": (KB, "resident, 16,000 mappings"),
+    "memory.mappings_60000": (KB, "resident, 60,000 mappings"),
+    "memory.sessions_500000": (KB, "resident, 500,000 sessions"),
+}
+MARKS = ("<!-- bench: begin -->", "<!-- bench: end -->")
+
+
+def ratio(ours, theirs, unit):
+    """Higher is better."""
+    return ours / theirs if unit in HIGHER_IS_BETTER else theirs / ours
+
+
+def noisy(values):
+    middle = statistics.median(values)
+    return statistics.median(abs(value - middle)
+                             for value in values) > NOISY * middle
+
+
+def entry(unit, by_way):
+    middles = {way: statistics.median(values)
+               for way, values in by_way.items()}
+    out = {way: round(middle, 3) for way, middle in middles.items()}
+    if "portico" in middles:
+        out.update({f"ratio_{peer}": round(ratio(
+            middles["portico"], middles[peer], unit), 3)
+            for peer in PEERS if peer in middles})
+    out["unit"] = unit
+    out["spread"] = {way: [round(min(values), 3), round(max(values), 3)]
+                     for way, values in by_way.items()}
+    out["noisy"] = [way for way, values in by_way.items() if noisy(values)]
+    return out
+
+
+def build(results, machine):
+    report = {"machine": machine}
+    for figure, (unit, _) in FIGURES.items():
+        section, name = figure.split(".")
+        if figure in results:
+            report.setdefault(section, {})[name] = entry(unit,
+                                                         results[figure])
+    return report
+
+
+# --- tables -------------------------------------------------------------------
+
+def amount(value):
+    if value is None:
+        return "-"
+    return f"{value:,.0f}" if value >= 100 else f"{value:.1f}"
+
+
+def rows(report):
+    for figure, (unit, title) in FIGURES.items():
+        section, name = figure.split(".")
+        found = report.get(section, {}).get(name)
+        if found:
+            yield figure, unit, title, found
+
+
+def ratio_cells(found):
+    """A ratio with a noisy side has a mark."""
+    for peer in PEERS[:2]:
+        value = found.get(f"ratio_{peer}")
+        marked = {peer, "portico"} & set(found["noisy"])
+        yield "-" if value is None else f"{value:.2f}" + "?" * bool(marked)
+
+
+def spread_cell(found, way):
+    if way not in found:
+        return "-"
+    least, most = found["spread"][way]
+    return (f"{amount(found[way])} ({amount(least)}-{amount(most)})"
+            + "?" * (way in found["noisy"]))
+
+
+def text(report):
+    lines = [f"{'':28}{'':19}" + "".join(f"{way:>27}" for way in WAYS)
+             + f"{'/masq.':>9}{'/echo':>8}"]
+    for figure, unit, _, found in rows(report):
+        lines.append(f"{figure:28}{unit:19}" + "".join(
+            f"{spread_cell(found, way):>27}" for way in WAYS)
+            + "".join(f"{cell:>{width}}" for cell, width
+                      in zip(ratio_cells(found), (9, 8))))
+    return "\n".join(lines + [""] + notes(report))
+
+
+def notes(report):
+    machine = report["machine"]
+    doubtful = [f"{figure} ({', '.join(found['noisy'])})"
+                for figure, _, _, found in rows(report) if found["noisy"]]
+    lines = [f"medians of {machine['rounds']} rounds in turn (least-most); "
+             "ratios: Portico against masquerade and the bare echo, higher is "
+             "better",
+             f"{machine['processors']} processors ({machine['model']}), Linux "
+             f"{machine['kernel']}; {machine['busy_before_percent']} % of them "
+             "used by others before the run",
+             f"generator and sink taken off: {amount(machine['own_ns'])} ns "
+             "a packet"]
+    if machine["rounds"] < 3:
+        lines.append("fewer than 3 rounds: the spread says nothing, and the "
+                     "figures little")
+    if doubtful:
+        lines.append("?: worthless, half of the rounds are more than "
+                     f"{NOISY:.0%} off: " + "; ".join(doubtful))
+    return lines + machine["remarks"]
+
+
+def markdown(report):
+    lines = ["| | | forwarding | masquerade | bare echo | Portico | of "
+             "masquerade | of the echo |",
+             "| --- | --- | --- | --- | --- | --- | --- | --- |"]
+    for _, unit, title, found in rows(report):
+        cells = [amount(found.get(way)) + "?" * (way in found["noisy"])
+                 for way in WAYS]
+        lines.append("| " + " | ".join(
+            [title, unit, *cells, *ratio_cells(found)]) + " |")
+    lines += [""] + [line + "  " for line in notes(report)]
+    return "\n".join(lines + engine_markdown(report.get("engine", {})))
+
+
+def engine_markdown(engine):
+    """Operations down, sessions across."""
+    table, sizes = {}, set()
+    for key, value in engine.items():
+        found = re.fullmatch(r"(\w+?)_(\d+)_ns", key)
+        if found:
+            operation, size = found[1], int(found[2])
+            table.setdefault(operation, {})[size] = value["value"]
+            sizes.add(size)
+    if not table:
+        return []
+    sizes = sorted(sizes)
+    lines = ["", "| engine alone, ns | " + " | ".join(
+        f"{size:,} sessions" for size in sizes) + " | growth |",
+        "| --- |" + " --- |" * (len(sizes) + 1)]
+    for operation, row in table.items():
+        growth = row[sizes[-1]] / max(row[sizes[0]], 0.1)
+        lines.append(f"| {operation.replace('_', ' ')} | " + " | ".join(
+            amount(row.get(size)) for size in sizes) + f" | {growth:.1f} |")
+    return lines
+
+
+def into(path, report):
+    """The tables, between the marks in a file."""
+    with open(path, encoding="utf-8") as file:
+        whole = file.read()
+    begin, end = (whole.find(mark) for mark in MARKS)
+    if begin < 0 or end < begin:
+        raise SystemExit(f"bench: {path} has no {MARKS[0]} and {MARKS[1]}")
+    with open(path, "w", encoding="utf-8") as file:
+        file.write(whole[:begin] + MARKS[0] + "\n" + markdown(report) + "\n"
+                   + whole[end:])
+
+
+def load(path):
+    with open(path, encoding="utf-8") as file:
+        return json.load(file)
+
+
+def save(report, path):
+    with open(path, "w", encoding="utf-8") as file:
+        json.dump(report, file, indent=1)
+        file.write("\n")

@@ -1,0 +1,201 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
+"""What the gateway does: the ways that are compared. Each may be opened again
+and again, and begins with an empty table."""
+import contextlib
+import json
+import os
+import shutil
+import socket
+import subprocess
+
+from topology import (HOST, INSIDE_NET, OUTSIDE, SERVER, fail, sh, stop)
+
+QUEUE = 4711
+CHECK_PORT = 9004
+# What the cases of many mappings need beside the defaults. None of them is
+# about quotas: one host stands for many in new_tcp, and each of 60 hosts opens
+# its 1,000 mappings in a moment.
+LARGE = {"mappings": 65536, "sessions": 262144, "host_mappings": 65536,
+         "host_sessions": 65536, "host_new_per_second": 1000000,
+         "host_guaranteed": 0}
+
+
+class Forward:
+    """Plain forwarding: the server knows the way back."""
+    name, source = "forward", HOST
+
+    def __init__(self, net, build, directory):
+        self.net, self.build, self.directory = net, build, directory
+        self.daemon = None
+
+    @contextlib.contextmanager
+    def opened(self, limits=None):
+        """limits: those of Portico that are not the defaults."""
+        self.forwarding(1)
+        self.set_up(limits or {})
+        try:
+            self.wait()
+            yield self
+        finally:
+            self.tear_down()
+            self.forwarding(0)
+
+    def forwarding(self, value):
+        self.net.sysctl(self.net.gateway, "net.ipv4.ip_forward", value)
+
+    def set_up(self, limits):
+        self.net.ip(self.net.server, "route", "add", INSIDE_NET, "via",
+                    OUTSIDE)
+
+    def tear_down(self):
+        self.net.ip(self.net.server, "route", "del", INSIDE_NET)
+
+    def mappings(self):
+        """How many there are; None where there is nothing to count."""
+
+    def pin(self, cpus):
+        if self.daemon:
+            os.sched_setaffinity(self.daemon.pid, cpus)
+
+    def cpu_ns(self):
+        """Processor time of the daemon, with what the kernel did for packets
+        meanwhile."""
+        if not self.daemon:
+            return 0
+        with open(f"/proc/{self.daemon.pid}/schedstat") as file:
+            return int(file.read().split()[0])
+
+    def resident_kb(self):
+        with open(f"/proc/{self.daemon.pid}/status") as file:
+            lines = dict(line.split(":", 1) for line in file)
+        return int(lines["VmRSS"].split()[0])
+
+    def wait(self):
+        """Until a datagram makes it there and back, from the right source."""
+        inside = self.net.socket(self.net.host, socket.SOCK_DGRAM)
+        outside = self.net.socket(self.net.server, socket.SOCK_DGRAM)
+        with inside, outside:
+            inside.settimeout(0.1)
+            outside.settimeout(0.1)
+            outside.bind((SERVER, CHECK_PORT))
+            for _ in range(100):
+                if self.exchange(inside, outside):
+                    return
+        fail(f"{self.name}: no datagram came through")
+
+    def exchange(self, inside, outside):
+        try:
+            inside.sendto(b"ping", (SERVER, CHECK_PORT))
+            _, peer = outside.recvfrom(64)
+            if peer[0] != self.source:
+                fail(f"{self.name}: arrived from {peer[0]}, "
+                     f"not {self.source}")
+            outside.sendto(b"pong", peer)
+            return inside.recv(64) == b"pong"
+        except OSError:
+            if self.daemon and self.daemon.poll() is not None:
+                fail(f"{self.name}: ended with {self.daemon.returncode}")
+            return False
+
+
+class Masquerade(Forward):
+    """nftables masquerade, with conntrack."""
+    name, source = "masquerade", OUTSIDE
+
+    def set_up(self, limits):
+        self.net.nft(self.net.gateway, "table ip bench { chain post { type "
+                     "nat hook postrouting priority srcnat; "
+                     'oifname "up0" masquerade; }\n}')
+
+    def tear_down(self):
+        self.net.nft(self.net.gateway, "delete table ip bench")
+        self.net.run(self.net.gateway, "conntrack", "-F")
+
+    def mappings(self):
+        return int(self.net.run(self.net.gateway, "sysctl", "-n",
+                                "net.netfilter.nf_conntrack_count").stdout)
+
+
+class Portico(Forward):
+    """porticod, as built and shipped, with its sandbox."""
+    name, source = "portico", OUTSIDE
+
+    def path(self, name):
+        return os.path.join(self.directory, name)
+
+    def forwarding(self, value):
+        """The daemon does it, after its rules are in force."""
+
+    def set_up(self, limits):
+        with open(self.path("portico.conf"), "w") as file:
+            json.dump({
+                "uplink": {"device": "up0"},
+                "inside": {"devices": ["in0"]},
+                "queue": {"number": QUEUE},
+                "limits": limits,
+                "control": self.path("control"),
+                "control_read": self.path("monitor"),
+                "state": self.path("state"),
+            }, file)
+        with contextlib.suppress(FileNotFoundError):
+            os.unlink(self.path("state"))
+        self.log = open(self.path("portico.log"), "ab")
+        self.daemon = self.net.start(
+            self.net.gateway, os.path.join(self.build, "porticod"),
+            "--foreground", "--config", self.path("portico.conf"),
+            stderr=self.log)
+
+    def tear_down(self):
+        stop(self.daemon)
+        self.log.close()
+        self.net.run(self.net.gateway, os.path.join(self.build, "porticod"),
+                     "--remove-guard", check=False)
+
+    def status(self):
+        return json.loads(sh(os.path.join(self.build, "portico"), "--socket",
+                             self.path("control"), "--json", "status").stdout)
+
+    def mappings(self):
+        return self.status()["mappings"]["used"]
+
+
+def tables_tool():
+    """The one that Portico chooses where the kernel has no nftables queue."""
+    return shutil.which("iptables-legacy") or "iptables"
+
+
+class Echo(Forward):
+    """Portico's queue path with an engine that knows nothing (echo.c)."""
+    name, source = "echo", OUTSIDE
+    ours = ("-m", "mark", "--mark", "0x1000000/0x3000000")
+    rules = [("raw", "PREROUTING", *ours, "-j", "CT", "--notrack"),
+             ("raw", "PREROUTING", *ours, "-j", "ACCEPT"),
+             ("raw", "PREROUTING", "-i", "up0", "-d", OUTSIDE, "-j",
+              "NFQUEUE", "--queue-num", str(QUEUE)),
+             ("raw", "PREROUTING", "-i", "in0", "-j", "CT", "--notrack"),
+             ("raw", "PREROUTING", "-i", "in0", "-j", "MARK",
+              "--set-xmark", "0x2000000/0x3000000"),
+             ("mangle", "POSTROUTING", "-o", "up0", "-m", "mark", "--mark",
+              "0x2000000/0x3000000", "-j", "NFQUEUE", "--queue-num",
+              str(QUEUE))]
+
+    def set_up(self, limits):
+        self.daemon = self.net.start(
+            self.net.gateway, os.path.join(self.build, "tests/bench/echo"),
+            str(QUEUE), "up0", OUTSIDE, HOST, "1", stdout=subprocess.PIPE)
+        if self.daemon.stdout.readline() != b"ready\n":
+            fail("echo did not start")
+        self.rule("-A")
+
+    def tear_down(self):
+        self.rule("-D")
+        stop(self.daemon)
+        self.daemon.stdout.close()
+
+    def rule(self, verb):
+        for table, *words in self.rules:
+            self.net.run(self.net.gateway, tables_tool(), "-t", table, verb,
+                         *words)
+
+
+WAYS = {way.name: way for way in (Forward, Masquerade, Echo, Portico)}
