@@ -233,6 +233,10 @@ bench: deps ## measure against the kernel's NAT, into BUILD/bench.json (as root)
 	+@$(MAKE) --no-print-directory all tests
 	@tests/bench/run --build $(BUILD)
 
+bench-quick: deps ## the same in a minute, good for a first look (as root)
+	+@$(MAKE) --no-print-directory all tests
+	@tests/bench/run --build $(BUILD) --quick
+
 # A compile of its own: all of it runs, but slower, and counts what it reaches.
 coverage: deps ## lines of nat/ and platform/ that tests reach; 6 min (as root)
 	+@$(MAKE) --no-print-directory BUILD=$(BUILD)/coverage \
@@ -318,7 +322,7 @@ help: ## list the targets
 	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/\1\t\2/p' Makefile | \
 		awk -F '\t' '{ printf "  make %-11s %s\n", $$1, $$2 }'
 
-.PHONY: all always bench check check-cross check-long check-vm clean \
+.PHONY: all always bench bench-quick check check-cross check-long check-vm clean \
 	conformance coverage demo deps format fuzz fuzz-programs help install \
 	lint size tests uninstall unit
 .SECONDARY:

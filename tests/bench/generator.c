@@ -20,7 +20,8 @@
  * WAY is NETNS,DEVICE,NEXT_HOP_MAC. Prints one JSON object: arrays with a value
  * for each turn: via and own, ns a packet; via_cpu and own_cpu: this process's
  * processor time, with what the kernel did for packets meanwhile, without
- * waiting; packets that came by the gateway; lost.
+ * waiting; packets that came by the gateway; lost; stalled: turns in which none
+ * came.
  */
 #include <errno.h>
 #include <inttypes.h>
@@ -57,6 +58,7 @@ struct generator {
 	struct flows flows;
 	unsigned waiting; /* bursts on their way */
 	uint64_t lost; /* packets */
+	unsigned stalled; /* turns in which nothing arrived */
 	uint64_t idle_ns; /* processor time spent on waiting */
 	uint64_t duration_ns;
 	uint32_t unopened; /* flows */
@@ -131,8 +133,8 @@ static struct sample flood(struct generator *generator, enum side side)
 		counter_read(generator->counter, generator->sink_device) -
 		before;
 	if (!sample.packets) {
-		errno = ETIMEDOUT;
-		die("flood");
+		generator->stalled++;
+		sample.packets = 1;
 	}
 	sample.ns = (double)start / (double)sample.packets;
 	sample.cpu_ns = (double)cpu / (double)sample.packets;
@@ -206,7 +208,8 @@ static void print_array(const char *name, struct sample (*samples)[SIDES],
 	printf("], ");
 }
 
-static void print(struct sample (*samples)[SIDES], unsigned turns, bool own)
+static void print(struct sample (*samples)[SIDES], unsigned turns, bool own,
+		  unsigned stalled)
 {
 	uint64_t packets = 0, lost = 0;
 
@@ -221,8 +224,9 @@ static void print(struct sample (*samples)[SIDES], unsigned turns, bool own)
 		packets += samples[i][VIA].packets;
 		lost += samples[i][VIA].lost;
 	}
-	printf("\"packets\": %" PRIu64 ", \"lost\": %" PRIu64 "}\n", packets,
-	       lost);
+	printf("\"packets\": %" PRIu64 ", \"lost\": %" PRIu64
+	       ", \"stalled\": %u}\n",
+	       packets, lost, stalled);
 }
 
 static void run(struct generator *generator, const struct manner *manner,
@@ -235,7 +239,7 @@ static void run(struct generator *generator, const struct manner *manner,
 			samples[i][OWN] = manner->take(generator, OWN);
 		samples[i][VIA] = manner->take(generator, VIA);
 	}
-	print(samples, turns, own);
+	print(samples, turns, own, generator->stalled);
 }
 
 static _Noreturn void usage(void)

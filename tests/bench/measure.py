@@ -23,6 +23,7 @@ MEMORY = (({}, ()),
             ("mappings_60000", 60000, 1))),
           ({**LARGE, "sessions": 524288, "host_sessions": 524288},
            (("sessions_500000", 5000, 100),)))
+SIZES_OF_A_MAPPING = 16000, 60000
 
 
 class Bench:
@@ -48,8 +49,8 @@ class Bench:
         if text not in self.remarks:
             self.remarks.append(text)
 
-    def program(self, name, *words, cpu=None):
-        done = sh("taskset", "-c", str(self.cpu if cpu is None else cpu),
+    def program(self, name, *words):
+        done = sh("taskset", "-c", str(self.cpu),
                   os.path.join(self.arguments.build, "tests/bench", name),
                   *words, check=False, timeout=60)
         if done.returncode:
@@ -92,10 +93,14 @@ class Bench:
         out = self.generate("flood", "-n", str(size), "-t",
                             str(self.arguments.turn_seconds), "-r",
                             str(turns), own=True)
+        if out["stalled"]:
+            self.remark(f"{way.name}: nothing came through in {out['stalled']}"
+                        f" of {turns} turns, {size} mappings")
         own = min(out["own"])
         self.note("own.flood", way, own)
         self.note(f"datapath.udp_small_{size}", way,
                   max(min(out["via"]) - own, 1))
+        self.note(f"pace.udp_small_{size}", way, 1e9 / min(out["via"]))
 
     def lossless(self, way):
         before, turns = way.cpu_ns(), self.arguments.turns
@@ -202,3 +207,7 @@ class Bench:
                                     str(mappings), "-p", "44.0.0.0")
                     self.need_mappings(way, mappings)
                     self.note(f"memory.{name}", way, way.resident_kb())
+        few, many = (self.results[f"memory.mappings_{count}"][way.name][0]
+                     for count in SIZES_OF_A_MAPPING)
+        self.note("memory.mapping", way, 1024 * (many - few) / (
+            SIZES_OF_A_MAPPING[1] - SIZES_OF_A_MAPPING[0]))

@@ -10,8 +10,9 @@ PEERS = ("masquerade", "echo", "forward")
 # their median.
 NOISY = 0.10
 GBIT, NS, RATE = "Gbit/s", "ns per packet", "per second"
-US, PERCENT, KB = "us", "% of one processor", "KB"
+US, PERCENT, KB, BYTES = "us", "% of one processor", "KB", "bytes"
 HIGHER_IS_BETTER = {GBIT, RATE}
+SHORT = {NS: "ns/packet", RATE: "/s", PERCENT: "% of a CPU"}
 # Of section.name: unit and what it is.
 FIGURES = {
     "datapath.tcp_out_1": (GBIT, "TCP, one flow out"),
@@ -37,6 +38,7 @@ FIGURES = {
     "memory.mappings_16000": (KB, "resident, 16,000 mappings"),
     "memory.mappings_60000": (KB, "resident, 60,000 mappings"),
     "memory.sessions_500000": (KB, "resident, 500,000 sessions"),
+    "memory.mapping": (BYTES, "a mapping with its session, in use"),
 }
 MARKS = ("<!-- bench: begin -->", "<!-- bench: end -->")
 
@@ -69,11 +71,18 @@ def entry(unit, by_way):
 
 def build(results, machine):
     report = {"machine": machine}
+    # Beside the nanoseconds, which are without the generator's share.
+    pace = {figure: results.pop(figure) for figure in list(results)
+            if figure.startswith("pace.")}
     for figure, (unit, _) in FIGURES.items():
         section, name = figure.split(".")
         if figure in results:
             report.setdefault(section, {})[name] = entry(unit,
                                                          results[figure])
+    for figure, by_way in pace.items():
+        report["datapath"][figure.split(".")[1]]["packets_per_second"] = {
+            way: round(statistics.median(values))
+            for way, values in by_way.items()}
     return report
 
 
@@ -83,6 +92,10 @@ def amount(value):
     if value is None:
         return "-"
     return f"{value:,.0f}" if value >= 100 else f"{value:.1f}"
+
+
+def brief(value):
+    return f"{value / 1000:.0f}k" if value >= 10000 else amount(value)
 
 
 def rows(report):
@@ -105,16 +118,18 @@ def spread_cell(found, way):
     if way not in found:
         return "-"
     least, most = found["spread"][way]
-    return (f"{amount(found[way])} ({amount(least)}-{amount(most)})"
-            + "?" * (way in found["noisy"]))
+    cell = brief(found[way]) + "?" * (way in found["noisy"])
+    if least == most:
+        return cell
+    return f"{cell} ({brief(least)}-{brief(most)})"
 
 
 def text(report):
-    lines = [f"{'':28}{'':19}" + "".join(f"{way:>27}" for way in WAYS)
+    lines = [f"{'':37}" + "".join(f"{way:>22}" for way in WAYS)
              + f"{'/masq.':>9}{'/echo':>8}"]
     for figure, unit, _, found in rows(report):
-        lines.append(f"{figure:28}{unit:19}" + "".join(
-            f"{spread_cell(found, way):>27}" for way in WAYS)
+        lines.append(f"{figure:26}{SHORT.get(unit, unit):11}" + "".join(
+            f"{spread_cell(found, way):>22}" for way in WAYS)
             + "".join(f"{cell:>{width}}" for cell, width
                       in zip(ratio_cells(found), (9, 8))))
     return "\n".join(lines + [""] + notes(report))
@@ -124,21 +139,22 @@ def notes(report):
     machine = report["machine"]
     doubtful = [f"{figure} ({', '.join(found['noisy'])})"
                 for figure, _, _, found in rows(report) if found["noisy"]]
-    lines = [f"medians of {machine['rounds']} rounds in turn (least-most); "
-             "ratios: Portico against masquerade and the bare echo, higher is "
-             "better",
+    lines = [f"Medians of {machine['rounds']} rounds in turn (least-most). "
+             "Ratios are Portico against masquerade and the bare echo; higher "
+             "is better.",
              f"{machine['processors']} processors ({machine['model']}), Linux "
-             f"{machine['kernel']}; {machine['busy_before_percent']} % of them "
-             "used by others before the run",
-             f"generator and sink taken off: {amount(machine['own_ns'])} ns "
-             "a packet"]
+             f"{machine['kernel']}, {machine['iptables']}. Others used "
+             f"{machine['others_before_percent']} % of them before the run, "
+             f"{machine['others_percent']} % during it.",
+             f"Generator and sink, taken off: {amount(machine['own_ns'])} ns "
+             "a packet."]
     if machine["rounds"] < 3:
-        lines.append("fewer than 3 rounds: the spread says nothing, and the "
-                     "figures little")
+        lines.append("Fewer than 3 rounds: the spread says nothing, and the "
+                     "figures little.")
     if doubtful:
-        lines.append("?: worthless, half of the rounds are more than "
-                     f"{NOISY:.0%} off: " + "; ".join(doubtful))
-    return lines + machine["remarks"]
+        lines.append("?: worth nothing, as half of the rounds are more than "
+                     f"{NOISY:.0%} off: " + "; ".join(doubtful) + ".")
+    return lines + [f"{remark}." for remark in machine["remarks"]]
 
 
 def markdown(report):
@@ -150,8 +166,8 @@ def markdown(report):
                  for way in WAYS]
         lines.append("| " + " | ".join(
             [title, unit, *cells, *ratio_cells(found)]) + " |")
-    lines += [""] + [line + "  " for line in notes(report)]
-    return "\n".join(lines + engine_markdown(report.get("engine", {})))
+    lines += engine_markdown(report.get("engine", {})) + [""]
+    return "\n".join(lines + notes(report))
 
 
 def engine_markdown(engine):
