@@ -184,6 +184,8 @@ LINT_PACKAGES := binutils clang-format cppcheck
 VM_WORDS ?=
 VM_PACKAGES := qemu-system-x86 cpio kmod xz-utils ppp pppoe
 
+# For check-long only: counts instructions.
+LONG_PACKAGES := valgrind
 # For fuzz only.
 FUZZ_PACKAGES := clang llvm libclang-rt-dev afl++
 # For check-cross and size only.
@@ -216,7 +218,9 @@ size: deps ## what programs, engine and a mapping take, beside the budgets
 	+@tests/cross/size
 
 check-long: deps ## what takes too long for check (as root)
+	@tests/deps $(LONG_PACKAGES)
 	+@$(MAKE) --no-print-directory all tests
+	@tests/bench/engine_run --build $(BUILD) --count
 	@tests/netns/run --long -j 1
 
 unit: $(UNIT) $(FUZZ) ## run the unit and property tests only

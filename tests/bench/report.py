@@ -177,7 +177,7 @@ def engine_markdown(engine):
         found = re.fullmatch(r"(\w+?)_(\d+)_ns", key)
         if found:
             operation, size = found[1], int(found[2])
-            table.setdefault(operation, {})[size] = value["value"]
+            table.setdefault(operation, {})[size] = value
             sizes.add(size)
     if not table:
         return []
@@ -186,9 +186,10 @@ def engine_markdown(engine):
         f"{size:,} sessions" for size in sizes) + " | growth |",
         "| --- |" + " --- |" * (len(sizes) + 1)]
     for operation, row in table.items():
-        growth = row[sizes[-1]] / max(row[sizes[0]], 0.1)
+        growth = engine[f"{operation}_growth"]["value"]
         lines.append(f"| {operation.replace('_', ' ')} | " + " | ".join(
-            amount(row.get(size)) for size in sizes) + f" | {growth:.1f} |")
+            amount(row[size]["value"]) + "?" * row[size]["noisy"]
+            for size in sizes) + f" | {growth:.1f} |")
     return lines
 
 
