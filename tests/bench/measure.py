@@ -16,14 +16,14 @@ CONNECTIONS = 10000
 PERCENTILES = {"p50": 0.5, "p99": 0.99, "p99_9": 0.999}
 TCP = {"tcp_out_1": ("-P", "1"), "tcp_out_8": ("-P", "8"),
        "tcp_in_1": ("-P", "1", "-R"), "tcp_in_8": ("-P", "8", "-R")}
-# Resident memory of the daemon: mappings (peers each), with which limits.
-MEMORY = (({}, ()),
-          ({**LARGE, "sessions": 65536},
-           (("mappings_1000", 1000, 1), ("mappings_16000", 16000, 1),
-            ("mappings_60000", 60000, 1))),
-          ({**LARGE, "sessions": 524288, "host_sessions": 524288},
-           (("sessions_500000", 5000, 100),)))
-SIZES_OF_A_MAPPING = 16000, 60000
+# Memory: limits, name, mappings, peers of each.
+ONE_SESSION = {**LARGE, "sessions": 65536}
+MANY_SESSIONS = {**LARGE, "sessions": 524288, "host_sessions": 524288}
+MEMORY = ((ONE_SESSION, "mappings_1000", 1000, 1),
+          (ONE_SESSION, "mappings_16000", 16000, 1),
+          (ONE_SESSION, "mappings_60000", 60000, 1),
+          (MANY_SESSIONS, "sessions_500000", 5000, 100))
+A_MAPPING = 16000, 60000
 
 
 class Bench:
@@ -34,7 +34,7 @@ class Bench:
         # The scheduler likes to wake a reader beside its writer, and would
         # measure one processor in one round and two in the next.
         cpus = os.sched_getaffinity(0)
-        self.all_cpus, self.cpu = cpus, max(cpus)
+        self.cpu = max(cpus)
         self.other_cpus = cpus - {self.cpu} or cpus
         self.paths = net.via(), net.own()
         net.start(net.server, "iperf3", "-s", stdout=subprocess.DEVNULL,
@@ -192,22 +192,29 @@ class Bench:
                 self.arguments.say(f"round {turn + 1}/{rounds}: {way.name}")
                 self.visit(way)
 
-    def memory(self, way):
-        """The daemon's resident memory, once: it does not vary. Only small
-        packets came, so each receive buffer has a page or two."""
-        first = True
-        for limits, steps in MEMORY:
-            with way.opened(limits):
+    def fill(self, way, mappings, peers):
+        """Returns the memory in use with that many."""
+        self.open_flows(way, 0, mappings * peers, "-m", str(mappings), "-p",
+                        "44.0.0.0")
+        self.need_mappings(way, mappings)
+        return way.memory_kb()
+
+    def memory(self, ways):
+        """Once: it does not vary. Only small packets came, so each receive
+        buffer has a page or two."""
+        for way in (ways[name] for name in ("echo", "portico")
+                    if name in ways):
+            with way.opened():
                 time.sleep(0.2)
-                if first:
-                    self.note("memory.mappings_0", way, way.resident_kb())
-                    first = False
-                for name, mappings, peers in steps:
-                    self.open_flows(way, 0, mappings * peers, "-m",
-                                    str(mappings), "-p", "44.0.0.0")
-                    self.need_mappings(way, mappings)
-                    self.note(f"memory.{name}", way, way.resident_kb())
-        few, many = (self.results[f"memory.mappings_{count}"][way.name][0]
-                     for count in SIZES_OF_A_MAPPING)
-        self.note("memory.mapping", way, 1024 * (many - few) / (
-            SIZES_OF_A_MAPPING[1] - SIZES_OF_A_MAPPING[0]))
+                self.note("memory.mappings_0", way, way.memory_kb())
+        if "portico" in ways:
+            for limits, name, mappings, peers in MEMORY:
+                with ways["portico"].opened(limits):
+                    self.note(f"memory.{name}", ways["portico"],
+                              self.fill(ways["portico"], mappings, peers))
+        for way in (ways[name] for name in ("masquerade", "portico")
+                    if name in ways):
+            with way.opened(ONE_SESSION):
+                few, many = (self.fill(way, count, 1) for count in A_MAPPING)
+            self.note("memory.mapping", way, 1024 * (many - few) / (
+                A_MAPPING[1] - A_MAPPING[0]))

@@ -3,6 +3,7 @@
 import json
 import re
 import statistics
+import textwrap
 
 WAYS = ("forward", "masquerade", "echo", "portico")
 PEERS = ("masquerade", "echo", "forward")
@@ -167,7 +168,7 @@ def markdown(report):
         lines.append("| " + " | ".join(
             [title, unit, *cells, *ratio_cells(found)]) + " |")
     lines += engine_markdown(report.get("engine", {})) + [""]
-    return "\n".join(lines + notes(report))
+    return "\n".join(lines + textwrap.wrap(" ".join(notes(report)), 118))
 
 
 def engine_markdown(engine):

@@ -20,6 +20,12 @@ LARGE = {"mappings": 65536, "sessions": 262144, "host_mappings": 65536,
          "host_guaranteed": 0}
 
 
+def kb_of(path, name):
+    with open(path) as file:
+        lines = dict(line.split(":", 1) for line in file)
+    return int(lines[name].split()[0])
+
+
 class Forward:
     """Plain forwarding: the server knows the way back."""
     name, source = "forward", HOST
@@ -65,10 +71,9 @@ class Forward:
         with open(f"/proc/{self.daemon.pid}/schedstat") as file:
             return int(file.read().split()[0])
 
-    def resident_kb(self):
-        with open(f"/proc/{self.daemon.pid}/status") as file:
-            lines = dict(line.split(":", 1) for line in file)
-        return int(lines["VmRSS"].split()[0])
+    def memory_kb(self):
+        """The daemon's resident memory."""
+        return kb_of(f"/proc/{self.daemon.pid}/status", "VmRSS")
 
     def wait(self):
         """Until a datagram makes it there and back, from the right source."""
@@ -110,6 +115,10 @@ class Masquerade(Forward):
     def tear_down(self):
         self.net.nft(self.net.gateway, "delete table ip bench")
         self.net.run(self.net.gateway, "conntrack", "-F")
+
+    def memory_kb(self):
+        """All of the kernel's small objects: only a difference says much."""
+        return kb_of("/proc/meminfo", "SUnreclaim")
 
     def mappings(self):
         return int(self.net.run(self.net.gateway, "sysctl", "-n",
