@@ -1,14 +1,15 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
 """What is measured of a way. A visit to a way gives one value of each figure;
 the figures are medians over the rounds."""
+import contextlib
 import json
 import os
 import statistics
 import subprocess
 import time
 
-from topology import HOST, SERVER, fail, sh
-from ways import LARGE
+from topology import HOST, SERVER, Topology, fail, sh
+from ways import LARGE, WAYS
 
 RATE = 50000  # packets a second, offered while latency and CPU are measured
 SIZES = (10000, 60000)
@@ -26,9 +27,13 @@ MEMORY = ((ONE_SESSION, "mappings_1000", 1000, 1),
 A_MAPPING = 16000, 60000
 
 
+def among(names, *wanted):
+    return [name for name in wanted if name in names]
+
+
 class Bench:
-    def __init__(self, net, arguments):
-        self.net, self.arguments = net, arguments
+    def __init__(self, arguments, directory):
+        self.arguments, self.directory = arguments, directory
         self.results = {}
         self.remarks = []
         # The scheduler likes to wake a reader beside its writer, and would
@@ -36,10 +41,19 @@ class Bench:
         cpus = os.sched_getaffinity(0)
         self.cpu = max(cpus)
         self.other_cpus = cpus - {self.cpu} or cpus
-        self.paths = net.via(), net.own()
-        net.start(net.server, "iperf3", "-s", stdout=subprocess.DEVNULL,
-                  stderr=subprocess.DEVNULL)
-        net.await_port(net.server, 5201)
+        self.net = self.paths = None
+
+    @contextlib.contextmanager
+    def way(self, name):
+        """In a network of its own."""
+        with Topology() as self.net:
+            self.paths = self.net.via(), self.net.own()
+            yield WAYS[name](self.net, self.arguments.build, self.directory)
+
+    @contextlib.contextmanager
+    def opened(self, name, limits=None):
+        with self.way(name) as way, way.opened(limits):
+            yield way
 
     def note(self, figure, way, value):
         self.results.setdefault(figure, {}).setdefault(way.name,
@@ -160,37 +174,49 @@ class Bench:
 
     # --- a visit ------------------------------------------------------------
 
-    def visit(self, way):
-        with way.opened():
-            for case, words in TCP.items():
-                self.note(f"datapath.{case}", way, self.tcp(*words))
-            way.pin(self.other_cpus)
-            self.small(way, 64)
-            self.lossless(way)
-            self.latency(way, "idle")
-            self.latency(way, "load", "-r", str(RATE))
-            self.cpu_at_rate(way)
-        with way.opened(LARGE):
-            way.pin(self.other_cpus)
-            opened = 0
-            for size in SIZES:
-                spent = self.open_flows(way, opened, size - opened)
-                self.need_mappings(way, size)
-                self.small(way, size)
-                opened = size
-            # Of the last and largest part, which was opened at one go.
-            self.note("datapath.new_udp", way, 1e9 / statistics.median(spent))
-        with way.opened(LARGE):
-            way.pin(self.other_cpus)
-            self.new_tcp(way)
+    def visit(self, name):
+        with self.way(name) as way:
+            with way.opened():
+                self.few_mappings(way)
+            with way.opened(LARGE):
+                self.many_mappings(way)
+            with way.opened(LARGE):
+                way.pin(self.other_cpus)
+                self.new_tcp(way)
 
-    def run(self, ways):
+    def few_mappings(self, way):
+        self.net.start(self.net.server, "iperf3", "-s",
+                       stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+        self.net.await_port(self.net.server, 5201)
+        for case, words in TCP.items():
+            self.note(f"datapath.{case}", way, self.tcp(*words))
+        way.pin(self.other_cpus)
+        self.small(way, 64)
+        self.lossless(way)
+        self.latency(way, "idle")
+        self.latency(way, "load", "-r", str(RATE))
+        self.cpu_at_rate(way)
+
+    def many_mappings(self, way):
+        way.pin(self.other_cpus)
+        opened = 0
+        for size in SIZES:
+            spent = self.open_flows(way, opened, size - opened)
+            self.need_mappings(way, size)
+            self.small(way, size)
+            opened = size
+        # Of the last and largest part, which was opened at one go.
+        self.note("datapath.new_udp", way, 1e9 / statistics.median(spent))
+
+    def run(self, names):
         """In turns, and each round in the other direction."""
         rounds = self.arguments.rounds
         for turn in range(rounds):
-            for way in ways if turn % 2 == 0 else reversed(ways):
-                self.arguments.say(f"round {turn + 1}/{rounds}: {way.name}")
-                self.visit(way)
+            for name in names if turn % 2 == 0 else reversed(names):
+                self.arguments.say(f"round {turn + 1}/{rounds}: {name}")
+                self.visit(name)
+
+    # --- memory -------------------------------------------------------------
 
     def fill(self, way, mappings, peers):
         """Returns the memory in use with that many."""
@@ -199,22 +225,20 @@ class Bench:
         self.need_mappings(way, mappings)
         return way.memory_kb()
 
-    def memory(self, ways):
+    def memory(self, names):
         """Once: it does not vary. Only small packets came, so each receive
         buffer has a page or two."""
-        for way in (ways[name] for name in ("echo", "portico")
-                    if name in ways):
-            with way.opened():
+        for name in among(names, "echo", "portico"):
+            with self.opened(name) as way:
                 time.sleep(0.2)
                 self.note("memory.mappings_0", way, way.memory_kb())
-        if "portico" in ways:
-            for limits, name, mappings, peers in MEMORY:
-                with ways["portico"].opened(limits):
-                    self.note(f"memory.{name}", ways["portico"],
-                              self.fill(ways["portico"], mappings, peers))
-        for way in (ways[name] for name in ("masquerade", "portico")
-                    if name in ways):
-            with way.opened(ONE_SESSION):
+        for limits, figure, mappings, peers in MEMORY:
+            if "portico" in names:
+                with self.opened("portico", limits) as way:
+                    self.note(f"memory.{figure}", way,
+                              self.fill(way, mappings, peers))
+        for name in among(names, "masquerade", "portico"):
+            with self.opened(name, ONE_SESSION) as way:
                 few, many = (self.fill(way, count, 1) for count in A_MAPPING)
-            self.note("memory.mapping", way, 1024 * (many - few) / (
-                A_MAPPING[1] - A_MAPPING[0]))
+                self.note("memory.mapping", way, 1024 * (many - few) / (
+                    A_MAPPING[1] - A_MAPPING[0]))

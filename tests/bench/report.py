@@ -63,6 +63,10 @@ def entry(unit, by_way):
         out.update({f"ratio_{peer}": round(ratio(
             middles["portico"], middles[peer], unit), 3)
             for peer in PEERS if peer in middles})
+    if unit == US and "forward" in middles:
+        out["above_forward"] = {
+            way: round(middle - middles["forward"], 3)
+            for way, middle in middles.items() if way != "forward"}
     out["unit"] = unit
     out["spread"] = {way: [round(min(values), 3), round(max(values), 3)]
                      for way, values in by_way.items()}

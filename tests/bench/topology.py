@@ -40,13 +40,24 @@ def stop(process):
 
 
 class Topology:
+    """Namespaces that were not used before: the kernel keeps hooks of tables
+    that once were filled, and they cost whoever comes next."""
+    count = 0
+
     def __init__(self):
-        tag = f"pbench{os.getpid()}"
+        Topology.count += 1
+        tag = f"pbench{os.getpid()}.{Topology.count}"
         self.host, self.gateway, self.server = (
             f"{tag}-{name}" for name in ("host", "gateway", "server"))
         self.processes = []
         atexit.register(self.close)
         self.build()
+
+    def __enter__(self):
+        return self
+
+    def __exit__(self, *error):
+        self.close()
 
     def build(self):
         for ns in (self.host, self.gateway, self.server):
