@@ -28,9 +28,9 @@ uint32_t nat_find_inside(const struct nat *nat, struct nat_socket inside)
 	uint32_t slot;
 
 	if (nat->hint.removals == nat->by_inside.removals &&
-	    nat->mappings[nat->hint.mapping].live &&
-	    same_socket(&nat->mappings[nat->hint.mapping].inside, &inside))
-		return nat->hint.mapping;
+	    nat->mappings[nat->hint.inside].live &&
+	    same_socket(&nat->mappings[nat->hint.inside].inside, &inside))
+		return nat->hint.inside;
 	hash = nat_hash_socket(nat, inside);
 	slot = nat_chain_first(&nat->by_inside, hash);
 
@@ -46,9 +46,9 @@ uint32_t nat_find_outside(const struct nat *nat, struct nat_socket outside)
 
 	if (outside.addr != nat->header->uplink)
 		return 0;
-	if (nat->mappings[nat->hint.mapping].live &&
-	    same_outside(&nat->mappings[nat->hint.mapping], &outside))
-		return nat->hint.mapping;
+	if (nat->mappings[nat->hint.outside].live &&
+	    same_outside(&nat->mappings[nat->hint.outside], &outside))
+		return nat->hint.outside;
 	slot = nat_chain_first(&nat->by_outside, hash);
 	while (slot && !same_outside(&nat->mappings[slot], &outside))
 		slot = nat_chain_next(&nat->by_outside, slot, hash);

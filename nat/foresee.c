@@ -145,19 +145,27 @@ static void foresee(const struct nat *nat, struct nat_packet *packets,
 			continue;
 		look_beside(nat, &sights[i]);
 		packets[i].hint = (struct nat_hint){
-			.mapping = sights[i].mapping,
 			.session = sights[i].session,
 			.removals = nat->by_inside.removals,
 		};
+		if (sights[i].chain == &nat->by_inside)
+			packets[i].hint.inside = sights[i].mapping;
+		else
+			packets[i].hint.outside = sights[i].mapping;
 	}
+}
+
+void nat_foresee_all(const struct nat *nat, struct nat_packet *packets,
+		     uint32_t count)
+{
+	for (uint32_t done = 0; done < count; done += AT_ONCE)
+		foresee(nat, packets + done,
+			count - done < AT_ONCE ? count - done : AT_ONCE);
 }
 
 void nat_foresee(const struct nat *nat, struct nat_packet *packets,
 		 uint32_t count)
 {
-	if (nat->mapping_live.count < MANY)
-		return;
-	for (uint32_t done = 0; done < count; done += AT_ONCE)
-		foresee(nat, packets + done,
-			count - done < AT_ONCE ? count - done : AT_ONCE);
+	if (nat->mapping_live.count >= MANY)
+		nat_foresee_all(nat, packets, count);
 }

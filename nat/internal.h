@@ -141,6 +141,12 @@ void nat_fragment_clear(struct nat *nat);
 /* Forgets the datagrams from and to an inside address. */
 void nat_fragment_forget(struct nat *nat, uint32_t addr);
 
+/* --- foresee.c --------------------------------------------------------------- */
+
+/* nat_foresee(), also of tables that are too small for it to pay. */
+void nat_foresee_all(const struct nat *nat, struct nat_packet *packets,
+		     uint32_t count);
+
 /* --- late.c ----------------------------------------------------------------- */
 
 /* Keeps a refused inbound SYN, if the operator wants it answered. */

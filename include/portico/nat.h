@@ -241,7 +241,8 @@ enum nat_checksum {
 
 /* What nat_foresee() has found; all 0: nothing. */
 struct nat_hint {
-	uint32_t mapping;
+	uint32_t inside; /* the mapping of its inside socket, */
+	uint32_t outside; /* or of its outside one */
 	uint32_t session;
 	uint32_t removals;
 };

@@ -83,6 +83,8 @@ struct world {
 	bool proper; /* the packet at hand is what its checksum mode says */
 	bool bridged;
 	struct packet packet;
+	struct nat_hint hint; /* of a packet that came earlier */
+	uint32_t hints;
 	struct crossing crossings[CROSSINGS];
 	uint32_t crossed;
 	uint32_t cursors[3]; /* of a dump */

@@ -8,6 +8,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "nat/internal.h"
 #include "tests/unit/judge.h"
 #include "world.h"
 
@@ -226,6 +227,19 @@ static void judge(struct world *world, const struct trial *trial)
 				      result->answer_length));
 }
 
+/* A packet comes without a hint, with its own, or with one that was another
+ * packet's or that the table has outlived: all the same. */
+static void hint(struct world *world, struct nat_packet *packet)
+{
+	struct nat_hint old = world->hint;
+
+	nat_foresee_all(world->nat, packet, 1);
+	if (packet->hint.session)
+		world->hint = packet->hint;
+	if (world->hints++ & 1)
+		packet->hint = world->hints & 2 ? old : (struct nat_hint){ 0 };
+}
+
 enum nat_verdict world_cross(struct world *world, enum nat_path path)
 {
 	struct packet *packet = &world->packet;
@@ -246,6 +260,7 @@ enum nat_verdict world_cross(struct world *world, enum nat_path path)
 		abort();
 	memcpy(exact, packet->data, packet->length);
 	nat_stats(world->nat, &trial.stats_before);
+	hint(world, &door);
 	trial.result = nat_translate(world->nat, &door, world->now);
 	nat_stats(world->nat, &trial.stats_after);
 	if (door.data != exact || door.length != packet->length)

@@ -43,6 +43,7 @@ void world_start(struct world *world)
 	size_t indices = nat_indices_size(&world->limits);
 	struct nat_secrets keys = secrets(world);
 
+	world->hint = (struct nat_hint){ 0 };
 	world->records = block(records);
 	world->indices = block(indices);
 	world->nat = nat_init(&world->limits, &keys, world->records, records,
@@ -174,6 +175,7 @@ static void restart(struct world *world, const struct step *step)
 	struct nat_restored restored;
 	uint8_t other[16] = { step->field[STEP_FLAGS] & REBOOTED ? 1 : 0 };
 
+	world->hint = (struct nat_hint){ 0 };
 	memset(world->indices, 0, indices);
 	world->nat = nat_restore(&world->limits, &keys,
 				 world->emphasis->harm ? other : boot,
