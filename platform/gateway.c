@@ -145,7 +145,7 @@ static void tick(struct watch *watch, uint32_t events)
 	if (g->forwards_missing)
 		g->forwards_missing =
 			nat_add_forwards(g->nat, loop_now_ms(g->loop));
-	queue_send_output(g->queue);
+	queue_send_output(g->queue, loop_now_ms(g->loop));
 	queue_tick(g->queue);
 	gateway_follow_again(g);
 	if (g->ticks % BOUND_EVERY_S == 0)
@@ -247,12 +247,8 @@ static int begin(struct gateway *g, char *error, size_t size)
 
 static int start(struct gateway *g, char *error, size_t size)
 {
-	int err = gateway_move_open(g);
+	int err = begin(g, error, size);
 
-	if (err)
-		return gateway_say(error, size, err, "timer: %s",
-				   strerror(-err));
-	err = begin(g, error, size);
 	if (err)
 		return err;
 	gateway_set_redirects(g);
@@ -350,7 +346,6 @@ static void free_all(struct gateway *g)
 		loop_remove(g->loop, &g->tick);
 		close(g->tick.fd);
 	}
-	gateway_move_close(g);
 	if (g->queue)
 		queue_close(g->queue);
 	if (g->network)
@@ -384,7 +379,6 @@ struct gateway *gateway_open(struct loop *loop, struct config *config,
 	g->lock_context = context;
 	g->config = config;
 	g->tick.fd = -1;
-	g->pace.fd = -1;
 	g->state.fd = -1;
 	g->doctor.fd = -1;
 	g->started_ms = loop_clock_ms();

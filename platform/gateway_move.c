@@ -1,68 +1,13 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later
  *
- * The uplink's address comes, changes and goes: what is said of it, and the pace
- * at which the engine tells inside ends that their connections are cut. What is
+ * The uplink's address comes, changes and goes: what is said of it. What is
  * cut and what goes on is the engine's affair (nat/move.c).
  */
-#include <errno.h>
 #include <inttypes.h>
-#include <stddef.h>
-#include <string.h>
-#include <sys/epoll.h>
-#include <sys/timerfd.h>
-#include <unistd.h>
 
 #include "gateway_private.h"
 #include "log.h"
 #include "views.h"
-
-#define PACE_MS 10
-
-/* --- telling ---------------------------------------------------------------- */
-
-static void set_pace(struct gateway *g, bool on)
-{
-	const struct timespec pace = { 0, on ? PACE_MS * 1000000L : 0 };
-	const struct itimerspec when = { pace, pace };
-
-	/* Else the tick tells them, slowly. */
-	if (g->pace.fd >= 0 && timerfd_settime(g->pace.fd, 0, &when, NULL))
-		log_warning("network", "the timer of a move: %s",
-			    strerror(errno));
-}
-
-static void on_pace(struct watch *watch, uint32_t events)
-{
-	struct gateway *g =
-		(void *)((char *)watch - offsetof(struct gateway, pace));
-	uint64_t times;
-
-	(void)events;
-	if (read(watch->fd, &times, sizeof(times)) != sizeof(times))
-		return;
-	queue_send_output(g->queue);
-	if (!nat_telling(g->nat))
-		set_pace(g, false);
-}
-
-int gateway_move_open(struct gateway *g)
-{
-	g->pace.handler = on_pace;
-	g->pace.fd =
-		timerfd_create(CLOCK_MONOTONIC, TFD_NONBLOCK | TFD_CLOEXEC);
-	return g->pace.fd < 0 ? -errno : loop_add(g->loop, &g->pace, EPOLLIN);
-}
-
-void gateway_move_close(struct gateway *g)
-{
-	if (g->pace.fd < 0)
-		return;
-	loop_remove(g->loop, &g->pace);
-	close(g->pace.fd);
-	g->pace.fd = -1;
-}
-
-/* --- saying ----------------------------------------------------------------- */
 
 static void say_move(const char *device, uint32_t from, uint32_t to,
 		     const struct nat_stats *before,
@@ -111,6 +56,5 @@ void gateway_move(struct gateway *g, const struct network_state *network,
 	else if (addr != g->uplink_shown)
 		say_address(device, addr);
 	g->uplink_shown = addr;
-	if (nat_telling(g->nat))
-		set_pace(g, true);
+	queue_send_output(g->queue, now_ms);
 }

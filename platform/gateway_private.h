@@ -54,7 +54,6 @@ struct gateway {
 	bool settings; /* the helper notes what it changes of them */
 	struct nat_portset bound[2]; /* UDP, TCP: for warnings */
 	struct watch tick;
-	struct watch pace; /* while inside ends are told of a move */
 	uint32_t uplink_shown; /* the address that was last logged */
 	uint64_t started_ms;
 	uint64_t ticks;
@@ -110,8 +109,6 @@ int gateway_say(char *error, size_t size, int err, const char *format, ...)
 
 /* --- gateway_move.c --- */
 
-int gateway_move_open(struct gateway *gateway); /* 0 or -errno */
-void gateway_move_close(struct gateway *gateway);
 /* The engine follows the uplink's address; says what became of it, and has the
  * inside ends told whose connections are cut. */
 void gateway_move(struct gateway *gateway, const struct network_state *network,

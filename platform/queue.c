@@ -23,7 +23,6 @@
 #include <libnetfilter_queue/libnetfilter_queue.h>
 
 #include "log.h"
-#include "raw.h"
 
 #define PROC_PIECE 1024 /* bytes read at once */
 /* What one waiting packet costs in the socket's buffer (skb truesize): a small
@@ -275,8 +274,7 @@ static int set_up(struct queue *queue, const int *fds)
 				 fds ? fds[lane] : -1);
 	if (error)
 		return error;
-	queue->raw = raw_open();
-	return queue->raw < 0 ? queue->raw : 0;
+	return queue_output_open(queue);
 }
 
 /* fds: bound sockets, one for each lane; NULL: none. */
@@ -292,7 +290,7 @@ static struct queue *open_queue(const struct queue_config *config,
 	if (!config->batch || config->batch > QUEUE_BATCH_MAX)
 		queue->config.batch = QUEUE_BATCH_MAX;
 	queue->nat = nat;
-	queue->raw = queue->proc = -1;
+	queue->raw.fd = queue->pace.fd = queue->proc = -1;
 	queue->roles.mark_shift = config->mark_shift;
 	queue->roles.loopback = if_nametoindex("lo");
 	error = set_up(queue, fds);
@@ -332,10 +330,11 @@ void queue_close(struct queue *queue)
 		return;
 	for (int lane = 0; queue->loop && lane < QUEUE_LANES; lane++)
 		loop_remove(queue->loop, &queue->ways[lane].watch);
+	if (queue->loop)
+		loop_remove(queue->loop, &queue->pace);
 	if (queue->proc >= 0)
 		close(queue->proc);
-	if (queue->raw >= 0)
-		close(queue->raw);
+	queue_output_close(queue);
 	/* The kernel drops what waits with the socket's last reference. */
 	for (int lane = 0; lane < QUEUE_LANES; lane++)
 		if (queue->ways[lane].socket)
@@ -381,6 +380,8 @@ int queue_start(struct queue *queue, struct loop *loop)
 		if (!error)
 			error = loop_add(loop, &way->watch, EPOLLIN);
 	}
+	if (!error)
+		error = loop_add(loop, &queue->pace, EPOLLIN);
 	queue->started = !error;
 	return error;
 }
@@ -483,6 +484,7 @@ void queue_stats(struct queue *queue, struct queue_stats *stats)
 	queue_read_kernel(queue);
 	queue->stats.length = queue->config.length;
 	queue->stats.gso = queue->config.gso;
+	queue->stats.answers_failed = queue->raw.lost;
 	*stats = queue->stats;
 	for (int lane = 0; lane < QUEUE_LANES; lane++) {
 		stats->lanes[lane] = queue->ways[lane].stats;

@@ -63,7 +63,7 @@ struct queue_stats {
 	uint64_t batches, packets;
 	uint64_t
 		gone; /* verdicts for packets the kernel had flushed (ENOENT) */
-	uint64_t answers_failed; /* ICMP answers the raw socket refused */
+	uint64_t answers_failed; /* packets of our own that were lost */
 	struct queue_lane_stats lanes[QUEUE_LANES];
 	struct queue_overload overload;
 	/* Dropped because a process before us had read and not judged them. */
@@ -96,9 +96,11 @@ void queue_fds(const struct queue *queue, int fds[QUEUE_LANES]);
 /* Starts reading in the loop, once. 0 or -errno. */
 int queue_start(struct queue *queue, struct loop *loop);
 
-/* Sends what the engine has to say of its own accord (nat_next_output). The
- * queue does so after every packet that asks for it; call it once a second. */
-void queue_send_output(struct queue *queue);
+/* Sends what the engine has to say of its own accord (nat_next_output), and
+ * what the kernel had no room for. The queue does so after every packet that
+ * asks for it, and at a pace of its own while there is more to come; call it
+ * once a second, and after a move. */
+void queue_send_output(struct queue *queue, uint64_t now_ms);
 
 /* Call once a second: looks for losses and tells the log when an overload
  * begins and ends. */

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later
  *
- * What platform/queue.c (life, settings, statistics) and platform/queue_read.c
- * (packets) share.
+ * What platform/queue.c (life, settings, statistics), platform/queue_read.c
+ * (packets), queue_output.c (what is said) and others of the queue share.
  */
 #ifndef PORTICO_PLATFORM_QUEUE_PRIVATE_H
 #define PORTICO_PLATFORM_QUEUE_PRIVATE_H
@@ -12,6 +12,7 @@
 
 #include "queue.h"
 #include "queue_packet.h"
+#include "raw.h"
 
 #define QUEUE_BATCH_MAX 64
 
@@ -57,7 +58,9 @@ struct queue {
 	struct nat *nat;
 	struct loop *loop; /* NULL: never started */
 	bool started;
-	int raw; /* answers leave by it; -1: none */
+	struct raw raw; /* what the engine says leaves by it */
+	struct watch pace; /* while it has more to say */
+	bool paced;
 	int proc; /* the kernel's counters; -1: not readable */
 
 	uint8_t *slots; /* QUEUE_BATCH_MAX x QUEUE_SLOT_BYTES, mmap'ed */
@@ -78,6 +81,13 @@ void queue_overload_note(struct queue_overload *overload,
 
 /* Losses up to now are none of ours. */
 void queue_tick_from_here(struct queue *queue);
+
+/* queue_output.c: the raw socket and the timer. 0 or -errno. */
+int queue_output_open(struct queue *queue);
+void queue_output_close(struct queue *queue);
+/* Sends a packet's answer. */
+void queue_answer(struct queue *queue, const struct nat_result *result,
+		  uint64_t now_ms);
 
 /* Has the kernel segment what it queues, from its next packet on. */
 void queue_without_gso(struct queue *queue);

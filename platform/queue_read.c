@@ -19,7 +19,6 @@
 #include <linux/netfilter/nfnetlink_queue.h>
 
 #include "log.h"
-#include "raw.h"
 
 /* Full batches of each lane in one turn of the loop: under pressure three of
  * connections that exist for one of newcomers, which are not starved. */
@@ -159,17 +158,6 @@ static struct iovec judge(const struct queue_way *way, void *message,
 	return queue_verdict(message, number, packet->id, NF_DROP);
 }
 
-void queue_send_output(struct queue *queue)
-{
-	const uint8_t *packet;
-	uint32_t length;
-
-	while (nat_next_output(queue->nat, loop_now_ms(queue->loop), &packet,
-			       &length))
-		if (raw_send(queue->raw, packet, length))
-			queue->stats.answers_failed++;
-}
-
 static void translate(struct queue_way *way, void *message,
 		      const struct queue_packet *packet, uint64_t now_ms)
 {
@@ -191,12 +179,11 @@ static void translate(struct queue_way *way, void *message,
 
 		result = nat_translate(queue->nat, &nat, now_ms);
 	}
-	if (result.answer_length &&
-	    raw_send(queue->raw, result.answer, result.answer_length))
-		queue->stats.answers_failed++;
+	if (result.answer_length)
+		queue_answer(queue, &result, now_ms);
 	answer(way, packet->id, judge(way, message, packet, &result));
 	if (result.output)
-		queue_send_output(queue);
+		queue_send_output(queue, now_ms);
 }
 
 static void handle(struct queue_way *way, void *message, size_t received,

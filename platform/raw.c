@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later
  *
- * The raw socket by which ICMP answers leave. It never receives (IPPROTO_RAW
- * is for sending only) and never waits.
+ * The raw socket by which the engine's own packets leave. It never receives
+ * (IPPROTO_RAW is for sending only) and never blocks.
  */
 #include "raw.h"
 
@@ -9,7 +9,7 @@
 #include <errno.h>
 #include <netinet/in.h>
 #include <netinet/ip.h>
-#include <stddef.h>
+#include <stdlib.h>
 #include <string.h>
 #include <sys/socket.h>
 #include <unistd.h>
@@ -18,35 +18,109 @@
 #define IP_NODEFRAG 22 /* linux/in.h, which libc's header excludes */
 #endif
 
-int raw_open(void)
+int raw_open(struct raw *raw)
 {
 	int on = 1, error;
-	int fd = socket(AF_INET, SOCK_RAW | SOCK_NONBLOCK | SOCK_CLOEXEC,
-			IPPROTO_RAW);
 
-	if (fd < 0)
+	*raw = (struct raw){
+		.fd = socket(AF_INET, SOCK_RAW | SOCK_NONBLOCK | SOCK_CLOEXEC,
+			     IPPROTO_RAW),
+	};
+	if (raw->fd < 0)
 		return -errno;
-	if (setsockopt(fd, IPPROTO_IP, IP_HDRINCL, &on, sizeof(on)) ||
-	    setsockopt(fd, IPPROTO_IP, IP_NODEFRAG, &on, sizeof(on))) {
+	if (setsockopt(raw->fd, IPPROTO_IP, IP_HDRINCL, &on, sizeof(on)) ||
+	    setsockopt(raw->fd, IPPROTO_IP, IP_NODEFRAG, &on, sizeof(on))) {
 		error = -errno;
-		close(fd);
+		raw_close(raw);
 		return error;
 	}
-	return fd;
+	return 0;
 }
 
-int raw_send(int fd, const uint8_t *packet, uint32_t length)
+void raw_close(struct raw *raw)
+{
+	if (raw->fd >= 0)
+		close(raw->fd);
+	free(raw->waiting);
+	*raw = (struct raw){ .fd = -1 };
+}
+
+static int send_one(const struct raw *raw, const uint8_t *packet,
+		    uint32_t length)
 {
 	struct sockaddr_in to = { .sin_family = AF_INET };
 	ssize_t sent;
 
-	if (length < sizeof(struct iphdr))
-		return -EINVAL;
 	memcpy(&to.sin_addr, packet + offsetof(struct iphdr, daddr),
 	       sizeof(to.sin_addr));
 	do
-		sent = sendto(fd, packet, length, 0,
+		sent = sendto(raw->fd, packet, length, 0,
 			      (const struct sockaddr *)&to, sizeof(to));
 	while (sent < 0 && errno == EINTR);
 	return sent < 0 ? -errno : 0;
+}
+
+/* The socket's buffer is full, the device's queue, or memory. */
+static bool passes_by(int error)
+{
+	return error == -EAGAIN || error == -ENOBUFS || error == -ENOMEM;
+}
+
+/* --- what waits ------------------------------------------------------------ */
+
+/* Before each waiting packet. */
+struct head {
+	uint64_t since_ms;
+	uint32_t length;
+};
+
+static bool keep(struct raw *raw, const uint8_t *packet, uint32_t length,
+		 uint64_t now_ms)
+{
+	const struct head head = { now_ms, length };
+
+	if (!raw->waiting)
+		raw->waiting = malloc(RAW_WAIT_BYTES);
+	if (!raw->waiting || RAW_WAIT_BYTES - raw->used < sizeof(head) + length)
+		return false;
+	memcpy(raw->waiting + raw->used, &head, sizeof(head));
+	memcpy(raw->waiting + raw->used + sizeof(head), packet, length);
+	raw->used += sizeof(head) + length;
+	return true;
+}
+
+bool raw_again(struct raw *raw, uint64_t now_ms)
+{
+	size_t at = 0;
+	struct head head;
+
+	while (at < raw->used) {
+		int error;
+
+		memcpy(&head, raw->waiting + at, sizeof(head));
+		error = send_one(raw, raw->waiting + at + sizeof(head),
+				 head.length);
+		if (passes_by(error) && now_ms < head.since_ms + RAW_WAIT_MS)
+			break;
+		raw->lost += error != 0;
+		at += sizeof(head) + head.length;
+	}
+	raw->used -= at;
+	if (at && raw->used)
+		memmove(raw->waiting, raw->waiting + at, raw->used);
+	return raw->used != 0;
+}
+
+void raw_send(struct raw *raw, const uint8_t *packet, uint32_t length,
+	      uint64_t now_ms)
+{
+	bool wait = raw_again(raw, now_ms);
+	int error = -EINVAL;
+
+	if (length >= sizeof(struct iphdr)) {
+		error = wait ? -EAGAIN : send_one(raw, packet, length);
+		if (passes_by(error) && keep(raw, packet, length, now_ms))
+			return;
+	}
+	raw->lost += error != 0;
 }

@@ -47,7 +47,7 @@ static struct bench *bench_make(void)
 	way->socket = mnl_socket_fdopen(pair[0]);
 	queue->config = (struct queue_config){ .number = 100, .batch = 8 };
 	way->want = queue->config.batch;
-	queue->raw = queue->proc = -1;
+	queue->raw.fd = queue->pace.fd = queue->proc = -1;
 	queue->roles = (struct queue_roles){ .uplink = 2,
 					     .loopback = 1,
 					     .mark_shift = 24 };

@@ -336,3 +336,28 @@ def test_ten_thousand_ends_are_told(lab):
     return (f"{count} connections told, seconds from the new address: "
             f"first {times[0]:.2f}, median {times[count // 2]:.2f}, "
             f"last {times[-1]:.2f}")
+
+
+@limit(60)
+def test_ends_behind_a_slow_line_are_told(lab):
+    """More than the raw socket's buffer holds: what is said waits, and none of
+    it is lost."""
+    lab.need_portico()
+    count = 1000
+    with Lab() as own, own.wan.running(sys.executable, "-c", HOLD, R1, 7211):
+        own.wan.wait_listener(7211)
+        own.start(limits={"host_new_per_second": count})
+        crowd = Crowd(own, count, 7211)
+        try:
+            own.gw.run("tc", "qdisc", "add", "dev", "lan0", "root", "tbf",
+                       "rate", "2mbit", "burst", "2kb", "limit", "10mb")
+            began = time.monotonic()
+            move(own)
+            times = crowd.wait_reset(began, 20)
+            told = moves(own)
+            assert told["connections"] == told["told"] == count, told
+            assert own.portico("status")["queue"]["answers_failed"] == 0
+        finally:
+            crowd.close()
+        own.check()
+    return f"at 2 Mbit/s {count} are told within {max(times):.2f} s"

@@ -184,24 +184,144 @@ static void test_loop(void)
 
 /* --- the raw socket --------------------------------------------------------------- */
 
-/* Any socket stands for it: the call fails before the kernel looks. */
+#define PACKETS 5U
+
+/* In the place of the raw socket, which only root has: what is sent to it comes
+ * back from the other end. */
+struct wire {
+	struct raw raw;
+	int end;
+};
+
+static void wire_open(struct wire *wire)
+{
+	int ends[2];
+
+	CU_ASSERT_EQUAL_FATAL(
+		socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_NONBLOCK, 0, ends),
+		0);
+	wire->raw = (struct raw){ .fd = ends[0] };
+	wire->end = ends[1];
+}
+
+static void wire_close(struct wire *wire)
+{
+	raw_close(&wire->raw);
+	CU_ASSERT_EQUAL(wire->raw.fd, -1);
+	close(wire->end);
+}
+
+/* A packet that says which it is. */
+static void say(struct wire *wire, uint8_t number, uint64_t now_ms)
+{
+	const uint8_t packet[40] = { 0x45, [16] = 127, [19] = 1, number };
+
+	raw_send(&wire->raw, packet, sizeof(packet), now_ms);
+}
+
+/* These come next, and nothing behind them. */
+static void expect(const struct wire *wire, uint8_t first, uint8_t count)
+{
+	uint8_t packet[64] = { 0 };
+
+	for (uint8_t i = 0; i < count; i++) {
+		CU_ASSERT_EQUAL(recv(wire->end, packet, sizeof(packet), 0), 40);
+		CU_ASSERT_EQUAL(packet[20], first + i);
+	}
+	CU_ASSERT(recv(wire->end, packet, sizeof(packet), 0) < 0);
+}
+
 static void test_raw(void)
 {
-	const uint8_t packet[20] = { 0x45, [16] = 127, [19] = 1 };
-	int fd = socket(AF_INET, SOCK_DGRAM, 0);
+	static const uint8_t packet[20] = { 0x45 };
+	struct wire wire;
+	struct raw raw;
 
-	CU_ASSERT_EQUAL(raw_send(fd, packet, 19), -EINVAL);
+	wire_open(&wire);
+	say(&wire, 1, 0);
+	expect(&wire, 1, 1);
+	raw_send(&wire.raw, packet, 19, 0);
+	CU_ASSERT_EQUAL(wire.raw.lost, 1);
 	fault_arm("sendto", EPERM, 0, 1);
-	CU_ASSERT_EQUAL(raw_send(fd, packet, sizeof(packet)), -EPERM);
+	say(&wire, 2, 0);
 	CU_ASSERT_EQUAL(fault_disarm(), 1);
+	CU_ASSERT_EQUAL(wire.raw.lost, 2);
 	fault_arm("sendto", EINTR, 0, 2);
-	raw_send(fd, packet, sizeof(packet));
-	CU_ASSERT_EQUAL(fault_block()->plan.seen, 3);
+	say(&wire, 3, 0);
 	CU_ASSERT_EQUAL(fault_disarm(), 2);
-	close(fd);
+	CU_ASSERT_EQUAL(wire.raw.lost, 2);
+	expect(&wire, 3, 1);
+	wire_close(&wire);
 	fault_arm("socket", EPERM, 0, 1);
-	CU_ASSERT_EQUAL(raw_open(), -EPERM);
+	CU_ASSERT_EQUAL(raw_open(&raw), -EPERM);
 	fault_disarm();
+	raw_close(&raw);
+}
+
+static void test_raw_waits(void)
+{
+	static const int reasons[] = { EAGAIN, ENOBUFS, ENOMEM };
+	struct wire wire;
+
+	wire_open(&wire);
+	for (size_t i = 0; i < COUNT(reasons); i++) {
+		CU_ASSERT_FALSE(raw_again(&wire.raw, 0));
+		fault_arm("sendto", reasons[i], 0, 0);
+		for (uint8_t n = 1; n <= PACKETS; n++)
+			say(&wire, n, 0);
+		CU_ASSERT_TRUE(raw_again(&wire.raw, RAW_WAIT_MS - 1));
+		fault_disarm();
+		expect(&wire, 1, 0);
+		/* Two of them, and then it is full again. */
+		fault_arm("sendto", reasons[i], 2, 0);
+		CU_ASSERT_TRUE(raw_again(&wire.raw, 1));
+		fault_disarm();
+		expect(&wire, 1, 2);
+		/* A newer one does not overtake. */
+		say(&wire, PACKETS + 1, 1);
+		expect(&wire, 3, PACKETS - 1);
+		CU_ASSERT_FALSE(raw_again(&wire.raw, 1));
+	}
+	CU_ASSERT_EQUAL(wire.raw.lost, 0);
+	wire_close(&wire);
+}
+
+static void test_raw_gives_up(void)
+{
+	struct wire wire;
+
+	wire_open(&wire);
+	fault_arm("sendto", EAGAIN, 0, 0);
+	say(&wire, 1, 0);
+	say(&wire, 2, 1);
+	CU_ASSERT_TRUE(raw_again(&wire.raw, RAW_WAIT_MS));
+	CU_ASSERT_EQUAL(wire.raw.lost, 1);
+	CU_ASSERT_FALSE(raw_again(&wire.raw, RAW_WAIT_MS + 1));
+	CU_ASSERT_EQUAL(wire.raw.lost, 2);
+	fault_disarm();
+	expect(&wire, 1, 0);
+	wire_close(&wire);
+}
+
+static void test_raw_is_bounded(void)
+{
+	static const uint8_t large[65535] = { 0x45 };
+	unsigned most = RAW_WAIT_BYTES / 40;
+	struct wire wire;
+
+	wire_open(&wire);
+	fault_arm("sendto", EAGAIN, 0, 0);
+	for (unsigned i = 0; i < most; i++)
+		say(&wire, 1, 0);
+	CU_ASSERT(wire.raw.lost && wire.raw.lost < most / 2);
+	CU_ASSERT(wire.raw.used <= RAW_WAIT_BYTES);
+	/* It ends with those that wait. */
+	CU_ASSERT_FALSE(raw_again(&wire.raw, RAW_WAIT_MS));
+	CU_ASSERT_EQUAL(wire.raw.lost, most);
+	raw_send(&wire.raw, large, sizeof(large), 0);
+	CU_ASSERT_TRUE(raw_again(&wire.raw, 0));
+	fault_disarm();
+	wire_close(&wire);
 }
 
 static const struct test tests[] = {
@@ -212,7 +332,11 @@ static const struct test tests[] = {
 	  test_network_opens_or_says_why },
 	{ "a dump that breaks off is read again", test_network_reads_again },
 	{ "the loop outlives interruptions and tells of the rest", test_loop },
-	{ "an answer that cannot be sent is told", test_raw },
+	{ "a packet of our own that cannot be sent is counted", test_raw },
+	{ "what the kernel has no room for waits, in its order",
+	  test_raw_waits },
+	{ "but not for ever", test_raw_gives_up },
+	{ "nor without bound", test_raw_is_bounded },
 };
 
 int main(int argc, char **argv)

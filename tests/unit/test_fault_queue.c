@@ -80,7 +80,7 @@ static struct lab *lab_open(void)
 					     .mark_shift = 24 };
 	queue->nat = lab->engine.nat;
 	queue->loop = loop_new();
-	queue->raw = queue->proc = -1;
+	queue->raw.fd = queue->pace.fd = queue->proc = -1;
 	queue->out_limit = 1 << 20;
 	way->watch.fd = ends[0];
 	open_slots(queue);

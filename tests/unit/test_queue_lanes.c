@@ -78,7 +78,7 @@ static void lab_open(struct lab *lab)
 	queue->nat = lab->engine.nat;
 	queue->config.batch = BATCH;
 	queue->out_limit = 65536;
-	queue->raw = queue->proc = -1;
+	queue->raw.fd = queue->pace.fd = queue->proc = -1;
 	queue->loop = loop_new();
 	queue->slots = malloc(QUEUE_BATCH_MAX * QUEUE_SLOT_BYTES);
 	CU_ASSERT_FATAL(queue->loop && queue->slots);
