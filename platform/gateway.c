@@ -286,6 +286,7 @@ static int watch_helper(struct gateway *g, char *error, size_t size)
 	const struct helper_events events = {
 		.doctor = gateway_doctor_began,
 		.gone = lost_helper,
+		.meanwhile = gateway_meanwhile,
 		.context = g,
 	};
 	int err = helper_watch(g->helper, g->loop, &events);
@@ -342,6 +343,7 @@ static int open_all(struct gateway *g, char *error, size_t size)
 
 static void free_all(struct gateway *g)
 {
+	helper_unwatch(g->helper);
 	if (g->tick.fd >= 0) {
 		loop_remove(g->loop, &g->tick);
 		close(g->tick.fd);

@@ -137,18 +137,35 @@ void gateway_follow(struct gateway *g, struct gateway_plan *plan)
 	gateway_plan_free(old);
 }
 
+static bool needs_loading(const struct gateway *g,
+			  const struct gateway_plan *plan)
+{
+	return !g->plan || g->rules_failed ||
+	       strcmp(g->plan->text, plan->text) != 0;
+}
+
 int gateway_apply(struct gateway *g, struct gateway_plan *plan, char *error,
 		  size_t error_size)
 {
 	int err = 0;
 
-	if (!g->plan || g->rules_failed || strcmp(g->plan->text, plan->text))
+	if (needs_loading(g, plan))
 		err = gateway_load_rules(g, plan, error, error_size);
 	if (err)
 		return err;
 	g->rules_failed = false;
 	gateway_follow(g, plan);
 	return 0;
+}
+
+static void load_followed(struct gateway *g, const struct gateway_plan *plan)
+{
+	char error[512];
+
+	if (gateway_load_rules(g, plan, error, sizeof(error)))
+		gateway_rules_failed(g, error);
+	else
+		g->rules_failed = false;
 }
 
 /* What the network does cannot be refused: the engine follows it also when the
@@ -158,8 +175,9 @@ void gateway_network_changed(void *context)
 	struct gateway *g = context;
 	struct gateway_plan *plan;
 	char error[512];
+	bool load;
 
-	/* Nothing leaves from an address that is gone while rules are loaded. */
+	/* Nothing leaves from an address that is gone. */
 	if (nat_uplink(g->nat) != network_state(g->network)->uplink_addr)
 		nat_set_uplink(g->nat, 0, loop_clock_ms());
 	plan = gateway_plan(g, g->config, error, sizeof(error));
@@ -169,10 +187,13 @@ void gateway_network_changed(void *context)
 	g->unfollowed = !plan;
 	if (!plan)
 		return;
-	if (gateway_apply(g, plan, error, sizeof(error))) {
-		gateway_rules_failed(g, error);
-		gateway_follow(g, plan);
-	}
+	/* Inside ends are told at once, and further on while rules are loaded
+	 * (gateway_meanwhile()). Packets wait in the queue until then: answers
+	 * to them would meet the router itself. */
+	load = needs_loading(g, plan);
+	gateway_follow(g, plan);
+	if (load)
+		load_followed(g, plan);
 	gateway_set_redirects(g);
 	gateway_read_bound(g);
 }

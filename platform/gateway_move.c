@@ -58,3 +58,11 @@ void gateway_move(struct gateway *g, const struct network_state *network,
 	g->uplink_shown = addr;
 	queue_send_output(g->queue, now_ms);
 }
+
+void gateway_meanwhile(void *context)
+{
+	struct gateway *g = context;
+
+	if (g->queue && nat_telling(g->nat))
+		queue_send_output(g->queue, loop_clock_ms());
+}

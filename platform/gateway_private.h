@@ -113,6 +113,8 @@ int gateway_say(char *error, size_t size, int err, const char *format, ...)
  * inside ends told whose connections are cut. */
 void gateway_move(struct gateway *gateway, const struct network_state *network,
 		  uint64_t now_ms);
+/* While the helper is waited for: goes on telling them. */
+void gateway_meanwhile(void *context);
 
 /* --- gateway_settings.c --- */
 

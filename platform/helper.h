@@ -6,7 +6,8 @@
  *
  * A call returns 0 or -errno with a sentence in error (where there is one):
  * -EPIPE when the helper is gone, -ETIMEDOUT when it does not answer in time,
- * -EBUSY while it is still at what a call before did not wait for.
+ * -EBUSY while it is still at what a call before did not wait for (the guard
+ * puts an end to that).
  */
 #ifndef PORTICO_PLATFORM_HELPER_H
 #define PORTICO_PLATFORM_HELPER_H
@@ -21,6 +22,8 @@
 
 struct helper;
 
+#define HELPER_MEANWHILE_MS 10
+
 /* What comes without being waited for, from the loop or during a call. */
 struct helper_events {
 	/* A look that was asked for: a descriptor to read the report from
@@ -28,6 +31,9 @@ struct helper_events {
 	void (*doctor)(void *context, int fd);
 	/* The helper is gone: nothing can be changed any more. */
 	void (*gone)(void *context);
+	/* Called every HELPER_MEANWHILE_MS while a call waits for its answer;
+	 * it must not make another. NULL: nothing is. */
+	void (*meanwhile)(void *context);
 	void *context;
 };
 
@@ -38,6 +44,8 @@ struct helper *helper_start(const struct config *config);
 /* From now on the loop takes what comes. 0 or -errno. */
 int helper_watch(struct helper *helper, struct loop *loop,
 		 const struct helper_events *events);
+/* Nothing of that any more; calls go on. */
+void helper_unwatch(struct helper *helper);
 /* Ends the helper, and the loop's watch. */
 void helper_stop(struct helper *helper);
 

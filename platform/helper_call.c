@@ -238,6 +238,32 @@ int helper_watch(struct helper *helper, struct loop *loop,
 	return err;
 }
 
+static int wait_busily(const struct helper *helper, int64_t deadline)
+{
+	const struct helper_events *events = &helper->events;
+	int err;
+
+	if (!events->meanwhile)
+		return wait_for(helper, POLLIN, deadline);
+	do {
+		int64_t slice = clock_ms() + HELPER_MEANWHILE_MS;
+
+		err = wait_for(helper, POLLIN,
+			       slice < deadline ? slice : deadline);
+		if (err == -ETIMEDOUT)
+			events->meanwhile(events->context);
+	} while (err == -ETIMEDOUT && clock_ms() < deadline);
+	return err;
+}
+
+void helper_unwatch(struct helper *helper)
+{
+	memset(&helper->events, 0, sizeof(helper->events));
+	if (helper->loop)
+		loop_remove(helper->loop, &helper->watch);
+	helper->loop = NULL;
+}
+
 static int wait_answer(struct helper *helper, int64_t deadline,
 		       struct helper_received *reply)
 {
@@ -247,7 +273,7 @@ static int wait_answer(struct helper *helper, int64_t deadline,
 		int err = receive(helper, reply);
 
 		if (err == -EAGAIN) {
-			err = wait_for(helper, POLLIN, deadline);
+			err = wait_busily(helper, deadline);
 			if (err)
 				return err;
 			continue;

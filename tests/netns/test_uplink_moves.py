@@ -9,6 +9,7 @@ import time
 
 from lab import E, L1, L2, R1, R2, Lab
 from netns import wait_for
+from standin import Loader
 from tools import Who, ask, ask_tcp, limit, quiet
 
 
@@ -94,6 +95,38 @@ def test_idle_tcp_ends_are_reset_on_both_roles(lab):
             assert status["moves"]["told"] == 2, status
         own.check()
     return f"after the status: {max(times) * 1000:.0f} ms"
+
+
+def test_ends_are_told_while_the_rules_are_being_loaded(lab):
+    """However long that takes; packets wait, and pass by the new rules."""
+    lab.need_portico()
+    with Lab() as own:
+        loader = Loader(own.directory)
+        try:
+            own.start(wrap=loader.wrap)
+            with Who(own.wan, udp=[(R1, 7210)], tcp=[(R1, 7210)]), \
+                    own.wan.capture(f"src host {OTHER}") as left:
+                udp, tcp = own.lan1.udp(L1, 5210), own.lan2.tcp((R1, 7210))
+                seen = ask(udp, (R1, 7210))
+                ask_tcp(tcp)
+                loader.hold()
+                own.gw.ip(f"addr del {E}/24 dev wan0")
+                own.give_address(OTHER)
+                loader.wait_held()
+                seconds = reset(tcp)
+                udp.sendto(b"later", (R1, 7210))
+                # An answer would meet the router itself.
+                assert not left.wait(1, 0.3), "it did not wait"
+                loader.release()
+                udp.settimeout(5)
+                wanted = seen.replace(E, OTHER)
+                assert udp.recv(100) == f"{wanted} later".encode()
+                udp.close()
+                tcp.close()
+        finally:
+            loader.release()
+        own.check()
+    return f"reset {seconds * 1000:.0f} ms after the program began"
 
 
 def test_an_end_whose_acknowledgement_got_lost_is_reset(lab):

@@ -1,0 +1,73 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
+"""In the place of the programs that load rules: they wait as long as a test
+wants it."""
+import os
+import shutil
+
+from netns import wait_for
+
+# argv[0] is the name that was called. Ten minutes at most.
+SCRIPT = """#!/bin/sh
+case "${{0##*/}} $*" in
+nft\\ *-c*|nft\\ *list*|*save*|*version*) ;;
+*) turns=0
+   if [ -e {hold} ]; then echo "$$" >>{waits}; fi
+   while [ -e {hold} ] && [ $turns -lt 6000 ]; do
+       sleep 0.1
+       turns=$((turns + 1))
+   done ;;
+esac
+exec {real}/"${{0##*/}}" "$@"
+"""
+PROGRAMS = ["nft", "xtables-nft-multi", "xtables-legacy-multi"]
+NAMES = ["iptables-nft-restore", "iptables-nft-save",
+         "iptables-legacy-restore", "iptables-legacy-save"]
+
+
+class Loader:
+    """`wrap`: a command line that starts a daemon which sees the stand-ins.
+    Between hold() and release() no rules are loaded."""
+
+    def __init__(self, directory):
+        self.real = os.path.join(directory, "real")
+        self.path, self.hold_path, self.waits = (
+            os.path.join(directory, name)
+            for name in ("slow-loader", "hold", "waits"))
+        os.makedirs(self.real, exist_ok=True)
+        with open(self.path, "w") as file:
+            file.write(SCRIPT.format(hold=self.hold_path, waits=self.waits,
+                                     real=self.real))
+        os.chmod(self.path, 0o755)
+        mounts = [f"mount --bind {self.path} {path}"
+                  for path in filter(None, map(self._keep, PROGRAMS))]
+        self.wrap = ["unshare", "--mount", "sh", "-c",
+                     " && ".join(mounts + ['exec "$@"']), "sh"]
+
+    def _keep(self, program):
+        """The program's place, its copy kept under all its names."""
+        path = shutil.which(program)
+        if path:
+            shutil.copy(path, os.path.join(self.real, program))
+            for name in NAMES:
+                if name.split("-")[1] in program.split("-"):
+                    link = os.path.join(self.real, name)
+                    if not os.path.lexists(link):
+                        os.symlink(program, link)
+        return path
+
+    def hold(self):
+        for path in (self.waits, self.hold_path):
+            with open(path, "w"):
+                pass
+
+    def waiting(self):
+        """The processes that were made to wait since hold()."""
+        with open(self.waits) as file:
+            return [int(line) for line in file]
+
+    def wait_held(self):
+        wait_for("rules to be loaded", self.waiting)
+
+    def release(self):
+        if os.path.exists(self.hold_path):
+            os.unlink(self.hold_path)
