@@ -35,7 +35,7 @@ int rules_render(const struct rules_spec *spec, enum rules_backend backend,
 	if (result)
 		return result;
 	if (backend == RULES_NFTABLES) {
-		rules_nft(spec, &every_feature, out);
+		rules_nft(spec, &every_feature, false, out);
 		return stream_result(out);
 	}
 	for (int table = 0; table < RULES_TABLES; table++)
@@ -84,7 +84,8 @@ static int draft_close(struct draft *draft)
 
 /* Renders into a text to be freed. features NULL: the guard alone. */
 static int nft_text(const struct rules_spec *spec,
-		    const struct rules_features *features, char **text)
+		    const struct rules_features *features, bool keep_chains,
+		    char **text)
 {
 	struct draft draft;
 	int result = draft_open(&draft);
@@ -92,7 +93,7 @@ static int nft_text(const struct rules_spec *spec,
 	if (result)
 		return result;
 	if (features)
-		rules_nft(spec, features, draft.out);
+		rules_nft(spec, features, keep_chains, draft.out);
 	else
 		rules_nft_guard(spec, draft.out);
 	result = draft_close(&draft);
@@ -100,16 +101,38 @@ static int nft_text(const struct rules_spec *spec,
 	return result;
 }
 
-static int apply_nft(const struct rules_spec *spec,
-		     const struct rules_features *features, char *error,
-		     size_t error_size)
+static int load_nft(const struct rules_spec *spec,
+		    const struct rules_features *features, bool keep_chains,
+		    char *error, size_t error_size)
 {
 	char *text = NULL;
-	int result = nft_text(spec, features, &text);
+	int result = nft_text(spec, features, keep_chains, &text);
 
 	if (!result)
 		result = rules_run_nft(text, false, error, error_size);
 	free(text);
+	return result;
+}
+
+/* A base chain that is to go takes its hook along in any case. */
+static bool may_keep_chains(const struct rules_spec *spec)
+{
+	return rules_look_chain("raw_in") &&
+	       (spec->mss_clamp || !rules_look_chain("mss")) &&
+	       (spec->fallback_kernel || !rules_look_chain("fallback"));
+}
+
+/* Refused where another version's table is there: other sets, other hooks. */
+static int apply_nft(const struct rules_spec *spec,
+		     const struct rules_features *features, char *error,
+		     size_t error_size)
+{
+	int result = -EIO;
+
+	if (features && may_keep_chains(spec))
+		result = load_nft(spec, features, true, error, error_size);
+	if (result == -EIO)
+		result = load_nft(spec, features, false, error, error_size);
 	return result;
 }
 

@@ -116,6 +116,20 @@ static int look_nft(const struct place places[RULES_SIGHT_MAX],
 	return result;
 }
 
+bool rules_look_chain(const char *name)
+{
+	const struct place place = { "portico", name };
+	struct mnl_socket *socket = rules_netlink();
+	uint32_t use;
+	bool there;
+
+	if (!socket)
+		return false;
+	there = !chain_use(socket, &place, 1, &use);
+	mnl_socket_close(socket);
+	return there;
+}
+
 /* --- legacy ---------------------------------------------------------------- */
 
 static int look_legacy(struct rules_sight *sight)

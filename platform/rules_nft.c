@@ -2,7 +2,10 @@
  *
  * The ruleset in nftables' language: `table ip portico` and nothing else. The
  * header (make it if it is not there, delete it, make it anew) lets nft put
- * the whole table in force in one transaction, whatever was there before.
+ * the whole table in force in one transaction, whatever was there before. But
+ * with a base chain goes its hook, and the kernel then drops all that is
+ * queued: another header, for a table like ours, leaves the base chains where
+ * they are and takes everything out of them.
  *
  * A queue verdict of ACCEPT ends the chain it was given in, hence two chains
  * at neighbouring priorities in prerouting: the first queues, the second
@@ -313,20 +316,45 @@ static void chain_mss(FILE *out, const struct rules_spec *spec)
 	chain_close(out);
 }
 
-static void table_open(FILE *out, const struct rules_spec *spec)
+static const char anew[] = "table ip portico\n"
+			   "delete table ip portico\n";
+
+/* What is deleted is declared before, since it may not be there. */
+#define INTERVALS "flags interval; auto-merge; }\n"
+static const char in_place[] = "table ip portico\n"
+			       "flush table ip portico\n"
+			       "table ip portico {\n"
+			       "\tset exempt { type ipv4_addr; " INTERVALS
+			       "\tset inside { type ipv4_addr; " INTERVALS
+			       "\tset tcp_ports { type inet_service; " INTERVALS
+			       "\tset udp_ports { type inet_service; " INTERVALS
+			       "\tset alive { type ifname; flags timeout; }\n"
+			       "\tchain inbound { }\n"
+			       "\tchain hairpin { }\n"
+			       "\tchain errors { }\n"
+			       "}\n"
+			       "delete set ip portico exempt\n"
+			       "delete set ip portico inside\n"
+			       "delete set ip portico tcp_ports\n"
+			       "delete set ip portico udp_ports\n"
+			       "delete set ip portico alive\n"
+			       "delete chain ip portico inbound\n"
+			       "delete chain ip portico hairpin\n"
+			       "delete chain ip portico errors\n";
+
+static void table_open(FILE *out, const struct rules_spec *spec,
+		       const char *header)
 {
-	fputs("table ip portico\n"
-	      "delete table ip portico\n"
-	      "table ip portico {\n",
-	      out);
+	fprintf(out, "%stable ip portico {\n", header);
 	prefix_set(out, "exempt", spec->exempt, spec->exempt_count);
 	prefix_set(out, "inside", spec->inside_nets, spec->inside_net_count);
 }
 
 void rules_nft(const struct rules_spec *spec,
-	       const struct rules_features *features, FILE *out)
+	       const struct rules_features *features, bool keep_chains,
+	       FILE *out)
 {
-	table_open(out, spec);
+	table_open(out, spec, keep_chains ? in_place : anew);
 	port_set(out, "tcp_ports", spec->tcp);
 	port_set(out, "udp_ports", spec->udp);
 	if (spec->fallback_kernel)
@@ -349,7 +377,7 @@ void rules_nft(const struct rules_spec *spec,
 
 void rules_nft_guard(const struct rules_spec *spec, FILE *out)
 {
-	table_open(out, spec);
+	table_open(out, spec, anew);
 	chain_guard(out, spec);
 	if (spec->fallback_kernel)
 		chain_fallback(out, spec);

@@ -54,8 +54,11 @@ bool rules_translates(const struct rules_spec *spec, uint8_t proto);
  * adjacent bits. */
 int rules_check(const struct rules_spec *spec);
 
+/* keep_chains: for a kernel that has our base chains already, and none of ours
+ * that these rules do without; nothing that is queued is dropped then. */
 void rules_nft(const struct rules_spec *spec,
-	       const struct rules_features *features, FILE *out);
+	       const struct rules_features *features, bool keep_chains,
+	       FILE *out);
 void rules_nft_guard(const struct rules_spec *spec, FILE *out);
 
 /* The tables that hold our chains, in the order in which they are loaded: the
@@ -78,6 +81,9 @@ void rules_iptables_guard(const struct rules_spec *spec, const char *first,
  * Returns the number of lines written. */
 size_t rules_iptables_undo(const char *save, const char *table,
 			   const char *keep, FILE *out);
+
+/* Whether the kernel has a chain of `table ip portico`. */
+bool rules_look_chain(const char *name);
 
 /* A netfilter netlink socket that waits for an answer half a second at most,
  * to be closed by mnl_socket_close(). NULL with errno. */

@@ -11,6 +11,7 @@ from lab import E, L1, R1
 from manager import Manager
 from netns import SO_RCVBUFFORCE, wait_for
 from restart import state_line
+from standin import Loader
 from tools import Who, ask, limit, quiet
 
 LENGTH = 1024  # the queue's
@@ -25,12 +26,12 @@ def queues(lab):
 
 class Lives:
     """A daemon under a manager, a socket inside with a mapping, and one
-    outside; `port` is the mapping's."""
+    outside; `port` is the mapping's. wrap: as the daemon's."""
 
-    def __init__(self, lab, inside, outside, **config):
+    def __init__(self, lab, inside, outside, wrap=(), **config):
         self.lab = lab
         self.manager = Manager(lab.directory)
-        lab.start(fresh=True, wrap=self.manager.wrap(), **config)
+        lab.start(fresh=True, wrap=[*wrap, *self.manager.wrap()], **config)
         self.server = lab.wan.udp(R1, outside)
         self.host = lab.lan1.udp(L1, inside)
         for sock in (self.server, self.host):
@@ -93,6 +94,32 @@ def test_what_comes_while_the_daemon_is_dead_is_judged_by_the_next(lab):
         lab.daemon.start()
         both.comes(both.server, 10)
         assert len(both.manager.store) == 1
+
+
+@limit(90)
+def test_what_comes_while_rules_are_loaded_waits(lab):
+    """At the start, and when they change later."""
+    loader = Loader(lab.directory)
+    try:
+        with lives(lab, 5912, 7912, wrap=loader.wrap) as both:
+            lab.daemon.kill()
+            loader.hold()
+            lab.daemon.start(ready=None)
+            loader.wait_held()
+            both.send(100)
+            quiet(both.server)
+            loader.release()
+            both.comes(both.server, 100)
+            lab.daemon.wait_ready()
+            loader.hold()
+            lab.gw.ip("addr add 10.77.0.1/24 dev lan0")  # one more to guard
+            loader.wait_held()
+            both.send(100)
+            loader.release()
+            both.comes(both.server, 100)
+            lab.gw.ip("addr del 10.77.0.1/24 dev lan0")
+    finally:
+        loader.release()
 
 
 def test_without_hand_over_it_is_lost(lab):

@@ -51,6 +51,57 @@ static void test_nft(void)
 	free(f);
 }
 
+static int render_in_place(const struct rules_spec *spec,
+			   enum rules_backend backend, FILE *out)
+{
+	static const struct rules_features all = { true, true };
+
+	(void)backend;
+	rules_nft(spec, &all, true, out);
+	return 0;
+}
+
+/* Whether the header deletes it: what kind of thing, and its name in the
+ * table's text. */
+static bool deletes(const char *text, const char *kind, const char *name)
+{
+	char line[64];
+
+	snprintf(line, sizeof(line), "\ndelete %s ip portico %.*s\n", kind,
+		 (int)strcspn(name, " "), name);
+	return strstr(text, line);
+}
+
+/* Another header before the same table; it deletes what the kernel would
+ * otherwise add to, and no base chain. */
+static void test_nft_in_place(void)
+{
+	static const char header[] = "table ip portico\n"
+				     "delete table ip portico\n";
+	struct fixture *f = fixture_new();
+	char *plain, *text;
+	size_t table;
+
+	f->spec.fallback_kernel = true;
+	plain = render(&f->spec, RULES_NFTABLES);
+	text = render_with(render_in_place, &f->spec, RULES_NFTABLES);
+	table = strlen(plain) - strlen(header);
+	CU_ASSERT(lacks(text, "delete table"));
+	CU_ASSERT_FATAL(strlen(text) > table);
+	CU_ASSERT_STRING_EQUAL(text + strlen(text) - table,
+			       plain + strlen(header));
+	for (const char *at = plain; (at = strstr(at, "\tset ")); at++)
+		CU_ASSERT(deletes(text, "set", at + 5));
+	for (const char *at = plain; (at = strstr(at, "\tchain ")); at++) {
+		bool base = !strncmp(strchr(at, '\n'), "\n\t\ttype ", 8);
+
+		CU_ASSERT_EQUAL(deletes(text, "chain", at + 7), !base);
+	}
+	free(plain);
+	free(text);
+	free(f);
+}
+
 static void test_nft_fallback(void)
 {
 	struct fixture *f = fixture_new();
@@ -324,6 +375,7 @@ static void test_refresh_nothing(void)
 
 static const struct test tests[] = {
 	{ "the nftables ruleset", test_nft },
+	{ "the nftables ruleset in the place of another", test_nft_in_place },
 	{ "the nftables ruleset with the kernel as fallback",
 	  test_nft_fallback },
 	{ "the iptables ruleset", test_iptables },
