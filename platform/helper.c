@@ -188,7 +188,8 @@ static int start_job(struct helper_process *helper, struct helper_reply *reply)
 	return 0;
 }
 
-/* Its answer is one write, and then it is gone; without one it died. */
+/* Its answer is one write, and then it is gone; without one it died, and with
+ * it the program that it ran (process.c). */
 static void end_job(struct helper_process *helper)
 {
 	struct helper_reply reply = reply_to(&helper->job_piece);
@@ -238,6 +239,10 @@ static void serve_request(struct helper_process *helper)
 	if (action->check)
 		result = action->check(helper, data, length, &reply);
 	if (!result && action->slow) {
+		if (action->urgent && helper->job_fd >= 0) {
+			kill(helper->job, SIGKILL);
+			end_job(helper);
+		}
 		result = start_job(helper, &reply);
 		later = !result;
 	} else if (!result) {

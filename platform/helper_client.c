@@ -17,6 +17,9 @@
  * wait for another program's lock (rules_text.h); all else is done at once. */
 #define CHOOSE_WAIT_MS 150000
 #define RULES_WAIT_MS 25000
+/* At the end nothing else has to be done meanwhile: all that its programs may
+ * take (rules_text.h), of which iptables' are three. */
+#define GUARD_WAIT_MS 50000
 #define QUICK_WAIT_MS 5000
 /* A call whose answer is a result and a sentence. */
 static int ask(struct helper *helper, enum helper_verb verb, const void *data,
@@ -69,7 +72,7 @@ int helper_choose(struct helper *helper, enum rules_backend *backend,
 
 static int ask_spec(struct helper *helper, enum helper_verb verb,
 		    const struct rules_spec *spec, enum rules_backend backend,
-		    char *error, size_t error_size)
+		    int wait_ms, char *error, size_t error_size)
 {
 	void *block;
 	size_t length;
@@ -82,8 +85,7 @@ static int ask_spec(struct helper *helper, enum helper_verb verb,
 			 strerror(-err));
 		return err;
 	}
-	err = ask(helper, verb, block, length, RULES_WAIT_MS, error,
-		  error_size);
+	err = ask(helper, verb, block, length, wait_ms, error, error_size);
 	free(block);
 	return err;
 }
@@ -91,14 +93,16 @@ static int ask_spec(struct helper *helper, enum helper_verb verb,
 int helper_apply(struct helper *helper, const struct rules_spec *spec,
 		 enum rules_backend backend, char *error, size_t error_size)
 {
-	return ask_spec(helper, HELPER_APPLY, spec, backend, error, error_size);
+	return ask_spec(helper, HELPER_APPLY, spec, backend, RULES_WAIT_MS,
+			error, error_size);
 }
 
 int helper_apply_guard(struct helper *helper, const struct rules_spec *spec,
 		       enum rules_backend backend, char *error,
 		       size_t error_size)
 {
-	return ask_spec(helper, HELPER_GUARD, spec, backend, error, error_size);
+	return ask_spec(helper, HELPER_GUARD, spec, backend, GUARD_WAIT_MS,
+			error, error_size);
 }
 
 int helper_remove_others(struct helper *helper, enum rules_backend kept)

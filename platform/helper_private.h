@@ -52,6 +52,7 @@ struct helper_reply {
 struct helper_action {
 	uint32_t least, most;
 	bool slow;
+	bool urgent; /* ends a slow one that is under way */
 	bool silent; /* nobody waits for an answer */
 	int (*check)(struct helper_process *helper, const void *data,
 		     size_t length, struct helper_reply *reply);

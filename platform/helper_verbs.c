@@ -403,6 +403,7 @@ const struct helper_action helper_actions[HELPER_VERBS] = {
 			   .run = run_apply },
 	[HELPER_GUARD] = { .most = SPEC_MOST,
 			   .slow = true,
+			   .urgent = true,
 			   .check = check_spec,
 			   .run = run_guard },
 	[HELPER_REMOVE_OTHERS] = { NUMBER, .slow = true, .check = check_backend,

@@ -5,6 +5,7 @@
  * and programs that open /dev/stdin by name (nft does) find it there.
  *
  * No shell, no PATH of the caller, no descriptor but the three standard ones.
+ * The program ends with its caller: what that was killed for shall not go on.
  */
 #include "process.h"
 
@@ -17,6 +18,7 @@
 #include <stdio.h>
 #include <string.h>
 #include <sys/mman.h>
+#include <sys/prctl.h>
 #include <sys/syscall.h>
 #include <sys/wait.h>
 #include <time.h>
@@ -124,11 +126,14 @@ void process_close_from(int first)
  * what shall become descriptors 0, 1 and 2; they may lie there already, in
  * another order, when the caller runs without standard descriptors. */
 static void become(const char *path, const char *const argv[],
-		   const int from[3])
+		   const int from[3], pid_t caller)
 {
 	int safe[3];
 	sigset_t none;
 
+	prctl(PR_SET_PDEATHSIG, SIGKILL);
+	if (getppid() != caller)
+		_exit(127);
 	for (int signal_number = 1; signal_number < NSIG; signal_number++)
 		signal(signal_number, SIG_DFL);
 	sigemptyset(&none);
@@ -259,13 +264,14 @@ static void close_pair(const int pair[2])
 static pid_t start(const char *path, const char *const argv[], int input,
 		   int output[2], int error[2])
 {
-	pid_t child;
+	pid_t caller = getpid(), child;
 
 	if (pipe2(output, O_CLOEXEC) || pipe2(error, O_CLOEXEC))
 		return -1;
 	child = fork();
 	if (!child)
-		become(path, argv, (const int[]){ input, output[1], error[1] });
+		become(path, argv, (const int[]){ input, output[1], error[1] },
+		       caller);
 	close(output[1]);
 	close(error[1]);
 	output[1] = error[1] = -1;

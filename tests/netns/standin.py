@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
-"""In the place of the programs that load rules: they wait as long as a test
+"""In the place of the programs that load rules: they take as long as a test
 wants it."""
 import os
 import shutil
@@ -11,6 +11,7 @@ SCRIPT = """#!/bin/sh
 case "${{0##*/}} $*" in
 nft\\ *-c*|nft\\ *list*|*save*|*version*) ;;
 *) turns=0
+   if [ -e {delay} ]; then echo "$$" >>{waits}; sleep "$(cat {delay})"; fi
    if [ -e {hold} ]; then echo "$$" >>{waits}; fi
    while [ -e {hold} ] && [ $turns -lt 6000 ]; do
        sleep 0.1
@@ -26,17 +27,19 @@ NAMES = ["iptables-nft-restore", "iptables-nft-save",
 
 class Loader:
     """`wrap`: a command line that starts a daemon which sees the stand-ins.
-    Between hold() and release() no rules are loaded."""
+    Between hold() and release() no rules are loaded; after delay() whatever
+    loads some takes so long, also when it is released meanwhile."""
 
     def __init__(self, directory):
         self.real = os.path.join(directory, "real")
-        self.path, self.hold_path, self.waits = (
+        self.path, self.hold_path, self.delay_path, self.waits = (
             os.path.join(directory, name)
-            for name in ("slow-loader", "hold", "waits"))
+            for name in ("slow-loader", "hold", "delay", "waits"))
         os.makedirs(self.real, exist_ok=True)
         with open(self.path, "w") as file:
-            file.write(SCRIPT.format(hold=self.hold_path, waits=self.waits,
-                                     real=self.real))
+            file.write(SCRIPT.format(
+                hold=self.hold_path, delay=self.delay_path, waits=self.waits,
+                real=self.real))
         os.chmod(self.path, 0o755)
         mounts = [f"mount --bind {self.path} {path}"
                   for path in filter(None, map(self._keep, PROGRAMS))]
@@ -49,7 +52,7 @@ class Loader:
         if path:
             shutil.copy(path, os.path.join(self.real, program))
             for name in NAMES:
-                if name.split("-")[1] in program.split("-"):
+                if program == f"xtables-{name.split('-')[1]}-multi":
                     link = os.path.join(self.real, name)
                     if not os.path.lexists(link):
                         os.symlink(program, link)
@@ -60,14 +63,29 @@ class Loader:
             with open(path, "w"):
                 pass
 
+    def delay(self, seconds):
+        with open(self.waits, "w"), open(self.delay_path, "w") as file:
+            file.write(f"{seconds}\n")
+
     def waiting(self):
-        """The processes that were made to wait since hold()."""
+        """The processes that were made to wait since hold() or delay()."""
         with open(self.waits) as file:
             return [int(line) for line in file]
+
+    def running(self):
+        """Those of them that have not ended."""
+        def runs(pid):
+            try:
+                with open(f"/proc/{pid}/stat") as file:
+                    return file.read().rpartition(")")[2].split()[0] != "Z"
+            except FileNotFoundError:
+                return False
+        return [pid for pid in self.waiting() if runs(pid)]
 
     def wait_held(self):
         wait_for("rules to be loaded", self.waiting)
 
     def release(self):
-        if os.path.exists(self.hold_path):
-            os.unlink(self.hold_path)
+        for path in (self.hold_path, self.delay_path):
+            if os.path.exists(path):
+                os.unlink(path)

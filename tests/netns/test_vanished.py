@@ -3,9 +3,13 @@
 directory of the table, memory. Traffic goes on, somebody is told, and it recovers."""
 import os
 import resource
+import signal
 
+from daemon import PORTICO
 from lab import E, L1, L2, R1
-from netns import wait_for
+from netns import SLOW, wait_for
+from standin import Loader
+from test_backend import guarded
 from tools import Who, all_rules, ask, ask_tcp, limit
 
 # Outside the pool: it needs other rules.
@@ -70,6 +74,37 @@ def test_without_the_filter_program_it_does_not_start(lab):
     assert daemon.process.wait(20) == 1
     last = daemon.log().strip().split("\n")[-1]
     assert "no packet filter here can queue packets" in last, last
+
+
+@limit(90)
+def test_a_stop_ends_what_loads_rules_too_slowly(lab):
+    """It was given up and goes on; the stop does not leave its rules."""
+    lab.need_portico()
+    loader = Loader(lab.directory)
+    try:
+        lab.start(fresh=True, wrap=loader.wrap)
+        lab.daemon.stop()
+        guard = all_rules(lab.gw)
+        lab.start(fresh=True, wrap=loader.wrap)
+        lab.daemon.configure({"forwards": FORWARDS})
+        loader.delay(15 * SLOW)  # each table's
+        asking = lab.gw.start(PORTICO, "--socket", lab.daemon.control,
+                              "reload")
+        loader.wait_held()
+        os.kill(lab.daemon.process.pid, signal.SIGTERM)
+        # The daemon waits 25 s, nft or iptables 20 s.
+        wait_for("the next table", lambda: len(loader.waiting()) > 1
+                 or not lab.daemon.alive(), 30)
+        loader.release()
+        assert lab.daemon.process.wait(40) == 0, lab.daemon.log()
+        assert all_rules(lab.gw) == guard, lab.daemon.log()
+        wait_for("their end", lambda: not loader.running(), 5)
+        asking.stop()
+        guarded(lab)
+    finally:
+        loader.release()
+        lab.stop()
+        lab.remove_guard()
 
 
 def check_in_memory(lab, word, state, wrap=()):

@@ -6,10 +6,12 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <poll.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/wait.h>
 #include <time.h>
 #include <unistd.h>
 
@@ -235,6 +237,35 @@ static void test_signals(void)
 	signal(SIGPIPE, SIG_DFL);
 }
 
+/* A caller that is killed while its program runs; the program's end of a pipe
+ * closes with it. */
+static void test_ends_with_its_caller(void)
+{
+	struct pollfd end = { .events = POLLIN | POLLHUP };
+	char script[64], byte;
+	pid_t caller;
+	int ends[2];
+
+	CU_ASSERT_EQUAL_FATAL(pipe(ends), 0);
+	caller = fork();
+	if (!caller) {
+		snprintf(script, sizeof(script),
+			 "exec 9>/proc/%d/fd/%d; echo >&9; exec sleep 60",
+			 (int)getppid(), ends[1]);
+		_exit(shell(script, NULL, NULL, 0) != 0);
+	}
+	end.fd = ends[0];
+	CU_ASSERT_EQUAL(poll(&end, 1, TIMEOUT_MS), 1);
+	CU_ASSERT_EQUAL(read(ends[0], &byte, 1), 1);
+	close(ends[1]);
+	CU_ASSERT_EQUAL(poll(&end, 1, 0), 0);
+	kill(caller, SIGKILL);
+	CU_ASSERT_EQUAL(waitpid(caller, NULL, 0), caller);
+	CU_ASSERT_EQUAL(poll(&end, 1, TIMEOUT_MS), 1);
+	CU_ASSERT_EQUAL(read(ends[0], &byte, 1), 0);
+	close(ends[0]);
+}
+
 static const struct test tests[] = {
 	{ "the exit status comes back", test_status },
 	{ "a missing program is ENOENT", test_missing },
@@ -251,6 +282,7 @@ static const struct test tests[] = {
 	{ "it works without standard descriptors",
 	  test_no_standard_descriptors },
 	{ "signals are as at login", test_signals },
+	{ "a program ends with its caller", test_ends_with_its_caller },
 };
 
 int main(int argc, char **argv)
