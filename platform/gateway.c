@@ -306,13 +306,21 @@ static int give_up(struct gateway *g, char *error, size_t size)
 	return lock ? lock(g->lock_context, error, size) : 0;
 }
 
-/* Strangers' packets, which may be what the last daemon died of. */
+/* Strangers' packets, which may be what the last daemon died of: by then our
+ * rights are gone, and the helper knows what devices are ours. */
 static int judge_waiting(struct gateway *g, char *error, size_t size)
 {
-	int err = give_up(g, error, size);
+	struct gateway_plan *plan = gateway_plan(g, g->config, error, size);
+	int err = plan ? helper_pin(g->helper, &plan->spec.rules, g->backend,
+				    error, size) :
+			 -EINVAL;
 
 	if (!err)
-		gateway_judge_waiting(g);
+		err = give_up(g, error, size);
+	if (err)
+		gateway_plan_free(plan);
+	else
+		gateway_judge_waiting(g, plan);
 	return err;
 }
 

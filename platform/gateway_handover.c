@@ -81,16 +81,8 @@ struct queue *gateway_resume_queue(struct gateway *g)
 	return NULL;
 }
 
-void gateway_judge_waiting(struct gateway *g)
+void gateway_judge_waiting(struct gateway *g, struct gateway_plan *plan)
 {
-	struct gateway_plan *plan;
-	char error[512];
-
-	plan = gateway_plan(g, g->config, error, sizeof(error));
-	if (!plan) {
-		log_error("queue", "what waits is not judged: %s", error);
-		return;
-	}
 	gateway_follow(g, plan);
 	/* Its rules are not in force: the first real plan loads them. */
 	g->early = plan;

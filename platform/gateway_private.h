@@ -159,8 +159,8 @@ void gateway_withdraw_rules(struct gateway *gateway,
  * use; else NULL, and what was left is gone. */
 struct queue *gateway_resume_queue(struct gateway *gateway);
 /* Judges what came while no daemon lived, by the rules that are still those of
- * the last one. */
-void gateway_judge_waiting(struct gateway *gateway);
+ * the last one. The plan is taken over. */
+void gateway_judge_waiting(struct gateway *gateway, struct gateway_plan *plan);
 /* Whether the last daemon's backend is known and still wanted: to try others
  * would end what is queued. */
 bool gateway_keeps_backend(const struct gateway *gateway);

@@ -54,8 +54,12 @@ void helper_stop(struct helper *helper);
 int helper_settle(struct helper *helper, bool background, char *error,
 		  size_t error_size);
 
-/* As rules_choose(), rules_apply()... do it; only devices of the first ruleset,
- * and only the configuration's queue and mark. */
+/* Names the only devices that rules may have; done by the first ruleset, too,
+ * but only before helper_settle(). */
+int helper_pin(struct helper *helper, const struct rules_spec *spec,
+	       enum rules_backend backend, char *error, size_t error_size);
+/* As rules_choose(), rules_apply()... do it; only the configuration's queue and
+ * mark. */
 int helper_choose(struct helper *helper, enum rules_backend *backend,
 		  char *error, size_t error_size);
 int helper_apply(struct helper *helper, const struct rules_spec *spec,

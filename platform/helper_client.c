@@ -90,6 +90,13 @@ static int ask_spec(struct helper *helper, enum helper_verb verb,
 	return err;
 }
 
+int helper_pin(struct helper *helper, const struct rules_spec *spec,
+	       enum rules_backend backend, char *error, size_t error_size)
+{
+	return ask_spec(helper, HELPER_PIN, spec, backend, QUICK_WAIT_MS, error,
+			error_size);
+}
+
 int helper_apply(struct helper *helper, const struct rules_spec *spec,
 		 enum rules_backend backend, char *error, size_t error_size)
 {

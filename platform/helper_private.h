@@ -22,7 +22,8 @@ struct helper_process {
 	bool background; /* the log goes to syslog */
 	bool settled;
 
-	/* The devices of the first ruleset: the only ones from then on. */
+	/* The devices of the first ruleset, named before the packet process was
+	 * locked in: the only ones from then on. */
 	bool pinned;
 	char uplink[IFNAMSIZ];
 	char (*inside)[IFNAMSIZ];

@@ -75,6 +75,9 @@ static int check_rules(struct helper_process *helper,
 			return -EPERM;
 	if (helper->pinned)
 		return same_devices(helper, spec) ? 0 : -EPERM;
+	/* Who has seen packets does not choose them. */
+	if (helper->settled)
+		return -EPERM;
 	return may_pin ? pin(helper, spec) : 0;
 }
 
@@ -113,6 +116,17 @@ static int with_spec(int (*load)(const struct rules_spec *, enum rules_backend,
 	err = load(&spec.rules, spec.backend, error_of(reply), HELPER_TEXT_MAX);
 	helper_spec_free(&spec);
 	return err;
+}
+
+/* That it passed is all. */
+static int run_pin(struct helper_process *helper, const void *data,
+		   size_t length, struct helper_reply *reply)
+{
+	(void)helper;
+	(void)data;
+	(void)length;
+	(void)reply;
+	return 0;
 }
 
 static int run_apply(struct helper_process *helper, const void *data,
@@ -396,6 +410,9 @@ static int run_settle(struct helper_process *helper, const void *data,
 #define SET_BYTES ((uint32_t)sizeof(((struct nat_portset *)0)->bits))
 
 const struct helper_action helper_actions[HELPER_VERBS] = {
+	[HELPER_PIN] = { .most = SPEC_MOST,
+			 .check = check_spec,
+			 .run = run_pin },
 	[HELPER_CHOOSE] = { .slow = true, .run = run_choose },
 	[HELPER_APPLY] = { .most = SPEC_MOST,
 			   .slow = true,

@@ -16,6 +16,7 @@
 #include "rules.h"
 
 enum helper_verb {
+	HELPER_PIN,
 	HELPER_CHOOSE,
 	HELPER_APPLY,
 	HELPER_GUARD,

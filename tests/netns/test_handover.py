@@ -109,13 +109,14 @@ def test_what_comes_while_rules_are_loaded_waits(lab):
             both.send(100)
             quiet(both.server)
             loader.release()
-            both.comes(both.server, 100)
             lab.daemon.wait_ready()
+            both.comes(both.server, 100)
             loader.hold()
             lab.gw.ip("addr add 10.77.0.1/24 dev lan0")  # one more to guard
             loader.wait_held()
             both.send(100)
             loader.release()
+            lab.daemon.wait_ready()
             both.comes(both.server, 100)
             lab.gw.ip("addr del 10.77.0.1/24 dev lan0")
     finally:

@@ -118,6 +118,7 @@ def test_ends_are_told_while_the_rules_are_being_loaded(lab):
                 # An answer would meet the router itself.
                 assert not left.wait(1, 0.3), "it did not wait"
                 loader.release()
+                wait_address(own, OTHER)
                 udp.settimeout(5)
                 wanted = seen.replace(E, OTHER)
                 assert udp.recv(100) == f"{wanted} later".encode()

@@ -148,6 +148,7 @@ static int check_spec(struct helper_process *helper,
 	int err = check(helper, HELPER_APPLY, block, length);
 
 	CU_ASSERT_EQUAL(check(helper, HELPER_GUARD, block, length), err);
+	CU_ASSERT_EQUAL(check(helper, HELPER_PIN, block, length), err);
 	CU_ASSERT_EQUAL(check(helper, HELPER_DOCTOR, block, length), err);
 	free(block);
 	return err;
@@ -180,6 +181,21 @@ static void test_what_is_fixed(void)
 	spec.inside = others;
 	spec.inside_count = 2;
 	CU_ASSERT_EQUAL(check_spec(&helper, &spec), -EPERM);
+	CU_ASSERT_EQUAL(check_spec(&helper, &good), 0);
+	helper_process_free(&helper);
+}
+
+/* The packet process has seen packets, and names devices for the first time. */
+static void test_too_late_to_pin(void)
+{
+	struct helper_process helper = new_process();
+
+	helper.settled = true;
+	CU_ASSERT_EQUAL(check_spec(&helper, &good), -EPERM);
+	CU_ASSERT_FALSE(helper.pinned);
+	helper.settled = false;
+	CU_ASSERT_EQUAL(check_spec(&helper, &good), 0);
+	helper.settled = true;
 	CU_ASSERT_EQUAL(check_spec(&helper, &good), 0);
 	helper_process_free(&helper);
 }
@@ -351,6 +367,7 @@ static const struct test tests[] = {
 	{ "every verb takes its lengths only", test_lengths },
 	{ "pieces that do not fit forget the request", test_pieces },
 	{ "queue, mark and devices cannot change", test_what_is_fixed },
+	{ "nor be named once packets were seen", test_too_late_to_pin },
 	{ "numbers that mean nothing", test_numbers },
 	{ "no setting is changed before it can be noted", test_settings_first },
 	{ "lines for the log", test_log_lines },
