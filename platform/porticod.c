@@ -18,6 +18,7 @@
 
 #include "config.h"
 #include "control.h"
+#include "files.h"
 #include "gateway.h"
 #include "helper.h"
 #include "lock.h"
@@ -287,6 +288,20 @@ static int watch_seconds(struct daemon *d)
 
 /* --- life --------------------------------------------------------------- */
 
+/* It was read at the start, with rights that the helper has no more. */
+static void try_config(const char *path)
+{
+	int fd = path ? files_open(path) : -1;
+
+	if (fd >= 0)
+		close(fd);
+	else if (path)
+		log_warning("config",
+			    "%s: no reload will be able to read it: %s (root "
+			    "may, as its owner or by its mode)",
+			    path, strerror(-fd));
+}
+
 /* What the daemon needs of the machine is open, and no packet was looked at
  * yet: from here on neither process can do more than it will have to. */
 static int lock_in(void *context, char *error, size_t size)
@@ -323,6 +338,8 @@ static int lock_in(void *context, char *error, size_t size)
 	if (result < 0 || helpers < 0)
 		snprintf(error, size, "sandbox%s: %s",
 			 result < 0 ? "" : ", the helper's", missing);
+	else
+		try_config(d->config->path);
 	return result < 0 ? result : helpers < 0 ? helpers : 0;
 }
 

@@ -21,7 +21,7 @@
  *	groups          that user's one              none beside root's
  *	capabilities    CAP_NET_ADMIN                CAP_NET_ADMIN, CAP_NET_RAW
  *	bounding set    none                         the same two
- *	files           none (empty root, Landlock)  by the kernel's rights
+ *	files           none (empty root, Landlock)  as their owner and mode say
  *	new privileges  never                        never
  *	system calls    those of its loop; death     those of nft and iptables;
  *	                for any other                ENOSYS, death for the worst
@@ -33,6 +33,15 @@
  * with each verdict, with the look at the rules and with the sign of life.
  * CAP_NET_RAW does not: it is asked for when a raw socket is made, not when one
  * sends (raw_sendmsg() in net/ipv4/raw.c).
+ *
+ * The helper goes without CAP_DAC_OVERRIDE and CAP_DAC_READ_SEARCH, since its
+ * verbs need neither: they read the configuration and /proc, which are root's,
+ * and lease files, which every program that shows names of hosts reads; they
+ * write beside the control socket, in root's own /run/portico; the lock of
+ * iptables is root's. With one of these two whoever gets into a program that
+ * it runs would have each user's files. A configuration that root may not read
+ * as its owner or by its mode is told at the start, since a reload would fail;
+ * such lease files give no names.
  *
  * What an intruder in the packet process could still do
  *

@@ -187,6 +187,31 @@ def test_names_of_hosts_come_by_the_helper(lab):
     lab.gw.run(PORTICOD, "--remove-guard")
 
 
+def test_files_of_others_stay_closed_to_the_helper(lab):
+    """What root can open by force only is told at the start, and a reload of it
+    changes nothing."""
+    said = "no reload will be able to read it: Permission denied"
+    daemon, pid = started(lab)
+    assert said not in daemon.log(), daemon.log()
+    try:
+        os.chmod(daemon.path, 0o600)
+        os.chown(daemon.path, 65534, 65534)
+        daemon.stop()
+        daemon.start()
+        assert said in daemon.log(), daemon.log()
+        before = daemon.json("status")
+        done = daemon.run("reload", check=False)
+        assert done.returncode == 1 and "Permission denied" in done.stderr, \
+            done
+        after = daemon.json("status")
+        assert after["uplink"] == before["uplink"]
+        os.chmod(daemon.path, 0o604)  # root is neither owner nor in its group
+        daemon.run("reload")
+    finally:
+        os.chown(daemon.path, 0, 0)
+    daemon.run("reload")
+
+
 def test_in_the_background_it_logs_by_the_helper(lab):
     """syslog's socket is bound only after the daemon began: it is reached all
     the same."""
