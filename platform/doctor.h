@@ -93,10 +93,21 @@ void doctor_queue(const struct doctor_context *context, const char *listing,
 /* Whether /proc/net/route's text has a default route by a device. */
 bool doctor_has_default_route(const char *routes, const char *device);
 
-/* Does the router end tunnels of protocols that hosts may use? esp: it has
- * IPsec states; gre: the name of a tunnel device, "" for none. */
-void doctor_tunnels_judge(const struct doctor_context *context, bool esp,
-			  const char *gre, struct doctor_report *report);
+/* Tunnels that the router ends: whether it has IPsec states; the name of a GRE
+ * device, "" for none. */
+struct doctor_tunnels {
+	bool esp;
+	char gre[IFNAMSIZ];
+};
+
+/* Takes a part of a dump of states (NETLINK_XFRM) or links. False at its end or
+ * at an error. */
+bool doctor_tunnels_take(const void *messages, size_t length, int bus,
+			 unsigned port, struct doctor_tunnels *found);
+/* Are they of protocols that hosts may use? */
+void doctor_tunnels_judge(const struct doctor_context *context,
+			  const struct doctor_tunnels *found,
+			  struct doctor_report *report);
 /* The same with what the kernel says. */
 void doctor_tunnels(const struct doctor_context *context,
 		    struct doctor_report *report);

@@ -17,9 +17,88 @@
 
 #define PATIENCE_S 2
 
-/* Dumps all of one type; each message goes to fn. Where the kernel does not
- * know them there are none. */
-static void dump(int bus, uint16_t type, size_t header, mnl_cb_t fn, void *data)
+static bool has_attribute(const struct nlmsghdr *message, size_t header,
+			  unsigned type)
+{
+	const struct nlattr *attr;
+
+	mnl_attr_for_each(attr, message, header) {
+		if (mnl_attr_get_type(attr) == type)
+			return true;
+	}
+	return false;
+}
+
+/* A state of plain ESP over IPv4; inside UDP it is no matter of ours. */
+static int on_state(const struct nlmsghdr *message, void *data)
+{
+	const struct xfrm_usersa_info *state = mnl_nlmsg_get_payload(message);
+	struct doctor_tunnels *found = data;
+
+	if (mnl_nlmsg_get_payload_len(message) >= sizeof(*state) &&
+	    state->id.proto == NAT_PROTO_ESP && state->family == AF_INET &&
+	    !has_attribute(message, sizeof(*state), XFRMA_ENCAP))
+		found->esp = true;
+	return MNL_CB_OK;
+}
+
+/* gre0 and its like come with the module and lead nowhere. */
+static bool is_default(const char *name)
+{
+	return !strcmp(name, "gre0") || !strcmp(name, "gretap0") ||
+	       !strcmp(name, "erspan0");
+}
+
+/* "" where it has no end. */
+static const char *text_of(const struct nlattr *attr)
+{
+	return mnl_attr_validate(attr, MNL_TYPE_NUL_STRING) ?
+		       "" :
+		       mnl_attr_get_str(attr);
+}
+
+static const char *kind_of(const struct nlattr *info)
+{
+	const struct nlattr *attr;
+
+	mnl_attr_for_each_nested(attr, info)
+	{
+		if (mnl_attr_get_type(attr) == IFLA_INFO_KIND)
+			return text_of(attr);
+	}
+	return "";
+}
+
+static int on_link(const struct nlmsghdr *message, void *data)
+{
+	struct doctor_tunnels *found = data;
+	const char *name = "", *kind = "";
+	const struct nlattr *attr;
+
+	mnl_attr_for_each(attr, message, sizeof(struct ifinfomsg)) {
+		if (mnl_attr_get_type(attr) == IFLA_IFNAME)
+			name = text_of(attr);
+		if (mnl_attr_get_type(attr) == IFLA_LINKINFO)
+			kind = kind_of(attr);
+	}
+	if ((!strcmp(kind, "gre") || !strcmp(kind, "gretap") ||
+	     !strcmp(kind, "erspan")) &&
+	    !is_default(name))
+		snprintf(found->gre, IFNAMSIZ, "%s", name);
+	return MNL_CB_OK;
+}
+
+bool doctor_tunnels_take(const void *messages, size_t length, int bus,
+			 unsigned port, struct doctor_tunnels *found)
+{
+	return mnl_cb_run(messages, length, 1, port,
+			  bus == NETLINK_XFRM ? on_state : on_link,
+			  found) > MNL_CB_STOP;
+}
+
+/* Dumps all of one type. Where the kernel does not know them there are none. */
+static void dump(int bus, uint16_t type, size_t header,
+		 struct doctor_tunnels *found)
 {
 	char buffer[16384] __attribute__((aligned(8)));
 	const struct timeval patience = { .tv_sec = PATIENCE_S };
@@ -40,103 +119,40 @@ static void dump(int bus, uint16_t type, size_t header, mnl_cb_t fn, void *data)
 		do
 			got = mnl_socket_recvfrom(socket, buffer,
 						  sizeof(buffer));
-		while (got > 0 && mnl_cb_run(buffer, (size_t)got, 1,
-					     mnl_socket_get_portid(socket), fn,
-					     data) > MNL_CB_STOP);
+		while (got > 0 &&
+		       doctor_tunnels_take(buffer, (size_t)got, bus,
+					   mnl_socket_get_portid(socket),
+					   found));
 	mnl_socket_close(socket);
 }
 
-static bool has_attribute(const struct nlmsghdr *message, size_t header,
-			  unsigned type)
-{
-	const struct nlattr *attr;
-
-	mnl_attr_for_each(attr, message, header) {
-		if (mnl_attr_get_type(attr) == type)
-			return true;
-	}
-	return false;
-}
-
-/* A state of plain ESP over IPv4; inside UDP it is no matter of ours. */
-static int on_state(const struct nlmsghdr *message, void *data)
-{
-	const struct xfrm_usersa_info *state = mnl_nlmsg_get_payload(message);
-	bool *esp = data;
-
-	if (mnl_nlmsg_get_payload_len(message) >= sizeof(*state) &&
-	    state->id.proto == NAT_PROTO_ESP && state->family == AF_INET &&
-	    !has_attribute(message, sizeof(*state), XFRMA_ENCAP))
-		*esp = true;
-	return MNL_CB_OK;
-}
-
-/* gre0 and its like come with the module and lead nowhere. */
-static bool is_default(const char *name)
-{
-	return !strcmp(name, "gre0") || !strcmp(name, "gretap0") ||
-	       !strcmp(name, "erspan0");
-}
-
-static const char *kind_of(const struct nlattr *info)
-{
-	const struct nlattr *attr;
-
-	mnl_attr_for_each_nested(attr, info)
-	{
-		if (mnl_attr_get_type(attr) == IFLA_INFO_KIND)
-			return mnl_attr_get_str(attr);
-	}
-	return "";
-}
-
-static int on_link(const struct nlmsghdr *message, void *data)
-{
-	char *device = data;
-	const char *name = "", *kind = "";
-	const struct nlattr *attr;
-
-	mnl_attr_for_each(attr, message, sizeof(struct ifinfomsg)) {
-		if (mnl_attr_get_type(attr) == IFLA_IFNAME)
-			name = mnl_attr_get_str(attr);
-		if (mnl_attr_get_type(attr) == IFLA_LINKINFO)
-			kind = kind_of(attr);
-	}
-	if ((!strcmp(kind, "gre") || !strcmp(kind, "gretap") ||
-	     !strcmp(kind, "erspan")) &&
-	    !is_default(name))
-		snprintf(device, IFNAMSIZ, "%s", name);
-	return MNL_CB_OK;
-}
-
-void doctor_tunnels_judge(const struct doctor_context *context, bool esp,
-			  const char *gre, struct doctor_report *report)
+void doctor_tunnels_judge(const struct doctor_context *context,
+			  const struct doctor_tunnels *found,
+			  struct doctor_report *report)
 {
 	const bool *untranslated = context->config->nat.untranslated;
 
-	if (esp && !untranslated[NAT_PROTO_ESP])
+	if (found->esp && !untranslated[NAT_PROTO_ESP])
 		doctor_add(report, DOCTOR_WARN,
 			   "leave \"esp\" out of behaviour.protocols, or give "
 			   "hosts UDP encapsulation",
 			   "this router ends IPsec itself: a host that speaks "
 			   "ESP to the same peer may get what is the router's");
-	if (*gre && !untranslated[NAT_PROTO_GRE])
+	if (found->gre[0] && !untranslated[NAT_PROTO_GRE])
 		doctor_add(report, DOCTOR_WARN,
 			   "leave \"gre\" out of behaviour.protocols",
 			   "this router ends the GRE tunnel %s itself: a host "
 			   "that speaks GRE to the same peer may get what is "
 			   "the router's",
-			   gre);
+			   found->gre);
 }
 
 void doctor_tunnels(const struct doctor_context *context,
 		    struct doctor_report *report)
 {
-	char gre[IFNAMSIZ] = "";
-	bool esp = false;
+	struct doctor_tunnels found = { .esp = false };
 
-	dump(NETLINK_XFRM, XFRM_MSG_GETSA, 0, on_state, &esp);
-	dump(NETLINK_ROUTE, RTM_GETLINK, sizeof(struct ifinfomsg), on_link,
-	     gre);
-	doctor_tunnels_judge(context, esp, gre, report);
+	dump(NETLINK_XFRM, XFRM_MSG_GETSA, 0, &found);
+	dump(NETLINK_ROUTE, RTM_GETLINK, sizeof(struct ifinfomsg), &found);
+	doctor_tunnels_judge(context, &found, report);
 }

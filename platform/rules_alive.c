@@ -116,6 +116,18 @@ static int answer_error(const struct nlmsghdr *header)
 	return error->error;
 }
 
+void rules_alive_take(const void *messages, size_t length, unsigned *acks,
+		      int *result)
+{
+	const struct nlmsghdr *header = messages;
+	int left = (int)length;
+
+	for (; *acks && mnl_nlmsg_ok(header, left);
+	     header = mnl_nlmsg_next(header, &left), --*acks)
+		if (!*result)
+			*result = answer_error(header);
+}
+
 /* Takes the answers to all messages; the first error counts. */
 static int collect(struct mnl_socket *socket, unsigned acks)
 {
@@ -125,15 +137,10 @@ static int collect(struct mnl_socket *socket, unsigned acks)
 	while (acks) {
 		ssize_t got =
 			mnl_socket_recvfrom(socket, buffer, sizeof(buffer));
-		const struct nlmsghdr *header = (const void *)buffer;
-		int left = (int)got;
 
 		if (got < 0)
 			return errno == EAGAIN && result ? result : -errno;
-		for (; mnl_nlmsg_ok(header, left) && acks;
-		     header = mnl_nlmsg_next(header, &left), acks--)
-			if (!result)
-				result = answer_error(header);
+		rules_alive_take(buffer, (size_t)got, &acks, &result);
 		if (result == -EPERM)
 			return result; /* refused as a whole: one answer */
 	}

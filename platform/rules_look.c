@@ -77,24 +77,33 @@ static int answer(const struct nlmsghdr *header, uint32_t *use)
 	return -EBADMSG;
 }
 
+int rules_look_take(const void *message, size_t length, uint32_t sequence,
+		    uint32_t *use)
+{
+	const struct nlmsghdr *header = message;
+
+	if (!mnl_nlmsg_ok(header, (int)length))
+		return -EBADMSG;
+	return header->nlmsg_seq == sequence ? answer(header, use) : -EAGAIN;
+}
+
 static int chain_use(struct mnl_socket *socket, const struct place *place,
 		     uint32_t sequence, uint32_t *use)
 {
 	uint8_t buffer[4096] __attribute__((aligned(NLMSG_ALIGNTO)));
-	const struct nlmsghdr *header = (const void *)buffer;
 	int result = ask(socket, place, sequence);
-	ssize_t got;
 
 	if (result)
 		return result;
 	do {
-		got = mnl_socket_recvfrom(socket, buffer, sizeof(buffer));
+		ssize_t got =
+			mnl_socket_recvfrom(socket, buffer, sizeof(buffer));
+
 		if (got < 0)
 			return -errno;
-		if (!mnl_nlmsg_ok(header, (int)got))
-			return -EBADMSG;
-	} while (header->nlmsg_seq != sequence);
-	return answer(header, use);
+		result = rules_look_take(buffer, (size_t)got, sequence, use);
+	} while (result == -EAGAIN);
+	return result;
 }
 
 static int look_nft(const struct place places[RULES_SIGHT_MAX],

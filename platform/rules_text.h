@@ -85,6 +85,14 @@ size_t rules_iptables_undo(const char *save, const char *table,
 /* Whether the kernel has a chain of `table ip portico`. */
 bool rules_look_chain(const char *name);
 
+/* Readers of what the kernel answers. A look: 0 with the chain's use, -EAGAIN
+ * for another's answer, -EBADMSG, or the kernel's -errno. A sign of life: counts
+ * acks down and keeps the first error in result. */
+int rules_look_take(const void *message, size_t length, uint32_t sequence,
+		    uint32_t *use);
+void rules_alive_take(const void *messages, size_t length, unsigned *acks,
+		      int *result);
+
 /* A netfilter netlink socket that waits for an answer half a second at most,
  * to be closed by mnl_socket_close(). NULL with errno. */
 struct mnl_socket *rules_netlink(void);

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later
  *
- * What others' programs print: `nft -j list ruleset`, iptables-save, leases of
- * dnsmasq. An input is its kind and the text; what was understood is used.
+ * What others' programs print: `nft -j list ruleset`, iptables-save (also to
+ * take ours out of it), leases of dnsmasq. An input is its kind and the text; what was understood is used.
  */
 #include <stdlib.h>
 #include <string.h>
@@ -11,8 +11,9 @@
 #include "fuzz.h"
 #include "platform/firewall.h"
 #include "platform/names.h"
+#include "platform/rules_text.h"
 
-enum { IPTABLES, NFT, BOTH, LEASES, KINDS };
+enum { IPTABLES, NFT, BOTH, LEASES, UNDO, KINDS };
 
 static void use(const struct firewall *firewall)
 {
@@ -50,6 +51,32 @@ static void take_rules(unsigned kind, char *text)
 	firewall_free(firewall);
 }
 
+/* Only our chains and the jumps to them are touched. */
+static void take_undo(const char *save)
+{
+	char *text = NULL, *from, *line;
+	size_t size, lines;
+	FILE *out = open_memstream(&text, &size);
+
+	if (!out)
+		abort();
+	lines = rules_iptables_undo(save, "raw", ":PORTICO-KEPT - [0:0]\n",
+				    out);
+	fclose(out);
+	from = text;
+	while ((line = strsep(&from, "\n"))) {
+		lines -= *line != '\0';
+		if (*line && !strstr(line, "PORTICO-"))
+			fuzz_expect("another's rule is undone");
+		if (strstr(line, "-X PORTICO-KEPT") &&
+		    strlen(line) == strlen("-X PORTICO-KEPT"))
+			fuzz_expect("what is kept goes");
+	}
+	if (lines)
+		fuzz_expect("lines are miscounted");
+	free(text);
+}
+
 /* The reader takes files only, and no links. */
 static void take_leases(struct fuzz_bytes input)
 {
@@ -80,7 +107,10 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 		take_leases(input);
 	} else {
 		text = fuzz_text(input);
-		take_rules(kind, text);
+		if (kind == UNDO)
+			take_undo(text);
+		else
+			take_rules(kind, text);
 		free(text);
 	}
 	return 0;

@@ -1,28 +1,34 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later
  *
- * What the kernel says of links, addresses, routes, rules and sockets, and the
- * lines of /proc/net. An input is byte-order free: it is made into messages of
+ * What the kernel says of links, addresses, routes, rules and sockets, of our
+ * own rules, of tunnels, and the lines of /proc/net. An input is byte-order free: it is made into messages of
  * the machine's order here, with lengths that may lie.
  *
- *   which (links, addresses, routes, rules, sockets, lines), then messages:
+ *   which (links, addresses, routes, rules, sockets, lines, chains, answers to
+ *   the sign of life, IPsec states, tunnels), then messages:
  *   type (known ones or any), header bytes, attributes (type, length, value),
  *   what is added to the lengths
  */
 #include <libmnl/libmnl.h>
 #include <linux/inet_diag.h>
+#include <linux/netfilter/nf_tables.h>
+#include <linux/netfilter/nfnetlink.h>
 #include <linux/rtnetlink.h>
+#include <linux/xfrm.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/socket.h>
 
 #include "fuzz.h"
+#include "platform/doctor.h"
+#include "platform/rules_text.h"
 #include "platform/sockets.h"
 #include "platform/uplink_table.h"
 
 #define ROOM 4096U
 #define UPLINK 0xcb007107U
 
-enum { SOCKETS = UPLINK_DUMPS, LINES, KINDS };
+enum { SOCKETS = UPLINK_DUMPS, LINES, CHAINS, SIGNS, STATES, TUNNELS, KINDS };
 
 static const struct {
 	uint16_t type;
@@ -32,7 +38,12 @@ static const struct {
 	{ RTM_NEWADDR, sizeof(struct ifaddrmsg) },
 	{ RTM_NEWROUTE, sizeof(struct rtmsg) },
 	{ RTM_NEWRULE, 12 }, /* struct fib_rule_hdr */
-	{ 20, sizeof(struct inet_diag_msg) }, /* SOCK_DIAG_BY_FAMILY */
+	[SOCKETS] = { 20, sizeof(struct inet_diag_msg) }, /* _BY_FAMILY */
+	[CHAINS] = { NFNL_SUBSYS_NFTABLES << 8 | NFT_MSG_NEWCHAIN,
+		     sizeof(struct nfgenmsg) },
+	[SIGNS] = { NLMSG_ERROR, sizeof(struct nlmsgerr) },
+	[STATES] = { XFRM_MSG_NEWSA, sizeof(struct xfrm_usersa_info) },
+	[TUNNELS] = { RTM_NEWLINK, sizeof(struct ifinfomsg) },
 };
 
 /* Four bytes of the input as a number of the machine, where there are four:
@@ -113,6 +124,61 @@ static void use(struct uplink_table *table)
 	free(state.elsewhere);
 }
 
+static void take_look(const uint8_t *message, size_t length)
+{
+	uint32_t use = UINT32_MAX;
+	int result = rules_look_take(message, length, 0, &use);
+
+	/* What is no answer says nothing. */
+	if (result && use != UINT32_MAX)
+		fuzz_expect("a look that failed has a result");
+}
+
+static void take_signs(const uint8_t *message, size_t length)
+{
+	unsigned acks = 4;
+	int result = 0;
+
+	rules_alive_take(message, length, &acks, &result);
+	if (acks > 4 || (result && acks == 4))
+		fuzz_expect("an answer that was not there");
+}
+
+static void take_tunnels(unsigned which, const uint8_t *message, size_t length)
+{
+	struct doctor_tunnels found = { .esp = false };
+
+	doctor_tunnels_take(message, length,
+			    which == STATES ? NETLINK_XFRM : NETLINK_ROUTE, 0,
+			    &found);
+	if (!memchr(found.gre, '\0', sizeof(found.gre)))
+		fuzz_expect("a name without end");
+	if (which == STATES ? found.gre[0] : found.esp)
+		fuzz_expect("a tunnel of the other kind");
+}
+
+static void take(unsigned which, struct uplink_table *table,
+		 struct nat_portset *set, const uint8_t *message, size_t length)
+{
+	switch (which) {
+	case SOCKETS:
+		sockets_take_diag(UPLINK, set, message, length, 0, 0);
+		break;
+	case CHAINS:
+		take_look(message, length);
+		break;
+	case SIGNS:
+		take_signs(message, length);
+		break;
+	case STATES:
+	case TUNNELS:
+		take_tunnels(which, message, length);
+		break;
+	default:
+		uplink_table_take(table, which, message, length, 0, 0);
+	}
+}
+
 static void take_lines(struct fuzz_bytes input)
 {
 	struct nat_portset set = { { 0 } };
@@ -147,10 +213,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 		}
 		length = put_message(message, which, &input);
 		exact = fuzz_copy((struct fuzz_bytes){ message, length });
-		if (which == SOCKETS)
-			sockets_take_diag(UPLINK, &set, exact, length, 0, 0);
-		else
-			uplink_table_take(&table, which, exact, length, 0, 0);
+		take(which, &table, &set, exact, length);
 		free(exact);
 		fuzz_judged();
 	}

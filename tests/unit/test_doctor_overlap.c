@@ -108,10 +108,12 @@ static void test_tunnels(void)
 	static struct config config;
 	struct doctor_context context = { .config = &config };
 	struct doctor_report report = { 0 };
+	const struct doctor_tunnels none = { .esp = false };
+	const struct doctor_tunnels both = { true, "tun-office" };
 
-	doctor_tunnels_judge(&context, false, "", &report);
+	doctor_tunnels_judge(&context, &none, &report);
 	CU_ASSERT_EQUAL(report.count, 0);
-	doctor_tunnels_judge(&context, true, "tun-office", &report);
+	doctor_tunnels_judge(&context, &both, &report);
 	CU_ASSERT_EQUAL(report.count, 2);
 	CU_ASSERT_PTR_NOT_NULL(find(&report, "IPsec", "ESP"));
 	CU_ASSERT_PTR_NOT_NULL(find(&report, "GRE", "tun-office"));
@@ -119,7 +121,7 @@ static void test_tunnels(void)
 	doctor_report_free(&report);
 	config.nat.untranslated[NAT_PROTO_ESP] = true;
 	config.nat.untranslated[NAT_PROTO_GRE] = true;
-	doctor_tunnels_judge(&context, true, "tun-office", &report);
+	doctor_tunnels_judge(&context, &both, &report);
 	CU_ASSERT_EQUAL(report.count, 0);
 	doctor_report_free(&report);
 }
