@@ -15,6 +15,8 @@
 #include <sys/socket.h>
 #include <sys/time.h>
 
+#include "netlink_sound.h"
+
 #define PATIENCE_S 2
 
 static bool has_attribute(const struct nlmsghdr *message, size_t header,
@@ -91,7 +93,8 @@ static int on_link(const struct nlmsghdr *message, void *data)
 bool doctor_tunnels_take(const void *messages, size_t length, int bus,
 			 unsigned port, struct doctor_tunnels *found)
 {
-	return mnl_cb_run(messages, length, 1, port,
+	return netlink_sound(messages, length) &&
+	       mnl_cb_run(messages, length, 1, port,
 			  bus == NETLINK_XFRM ? on_state : on_link,
 			  found) > MNL_CB_STOP;
 }

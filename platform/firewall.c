@@ -248,10 +248,12 @@ static enum firewall_verdict walk_target(struct walk *walk,
 					 const struct firewall_rule *rule,
 					 unsigned depth)
 {
-	const struct firewall_chain *target;
+	const struct firewall_chain *target = NULL;
 
-	target = firewall_chain_of(walk->firewall, chain->backend,
-				   chain->family, chain->table, rule->target);
+	if (rule->target)
+		target = firewall_chain_of(walk->firewall, chain->backend,
+					   chain->family, chain->table,
+					   rule->target);
 	if (!target || depth >= DEPTH_MAX)
 		return FIREWALL_GOES_ON;
 	return walk_chain(walk, target, depth + 1);

@@ -40,7 +40,7 @@ struct firewall_rule {
 	bool never; /* asks a conntrack state no untracked packet has */
 	bool more; /* asks something else, too */
 	enum firewall_verdict verdict;
-	char *target; /* of JUMP and GOTO */
+	char *target; /* of JUMP and GOTO; NULL: unknown */
 	bool tagged; /* comment "portico" */
 	uint64_t handle; /* nftables */
 	char *text; /* iptables: what follows "-A " */

@@ -16,6 +16,7 @@
 #include <string.h>
 #include <sys/time.h>
 
+#include "netlink_sound.h"
 #include "rules_text.h"
 
 #define TIMEOUT_MS 500
@@ -120,7 +121,7 @@ void rules_alive_take(const void *messages, size_t length, unsigned *acks,
 		      int *result)
 {
 	const struct nlmsghdr *header = messages;
-	int left = (int)length;
+	int left = netlink_sound(messages, length) ? (int)length : 0;
 
 	for (; *acks && mnl_nlmsg_ok(header, left);
 	     header = mnl_nlmsg_next(header, &left), --*acks)

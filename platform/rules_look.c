@@ -14,6 +14,7 @@
 #include <linux/netfilter/nfnetlink.h>
 #include <string.h>
 
+#include "netlink_sound.h"
 #include "rules_legacy.h"
 #include "rules_text.h"
 
@@ -82,7 +83,8 @@ int rules_look_take(const void *message, size_t length, uint32_t sequence,
 {
 	const struct nlmsghdr *header = message;
 
-	if (!mnl_nlmsg_ok(header, (int)length))
+	if (!netlink_sound(message, length) ||
+	    !mnl_nlmsg_ok(header, (int)length))
 		return -EBADMSG;
 	return header->nlmsg_seq == sequence ? answer(header, use) : -EAGAIN;
 }

@@ -191,7 +191,7 @@ def test_files_of_others_stay_closed_to_the_helper(lab):
     """What root can open by force only is told at the start, and a reload of it
     changes nothing."""
     said = "no reload will be able to read it: Permission denied"
-    daemon, pid = started(lab)
+    daemon, pid = started(lab, sandbox="auto")
     assert said not in daemon.log(), daemon.log()
     try:
         os.chmod(daemon.path, 0o600)
