@@ -64,10 +64,11 @@ void queue_answer(struct queue *queue, const struct nat_result *result,
 }
 
 /* The engine is asked for no more while something waits: it has what it does
- * not hand out, and keeps its own pace. */
+ * not hand out, and keeps its own pace. Nor before packets are taken: an inside
+ * end answers what it is told, half a second long only once. */
 void queue_send_output(struct queue *queue, uint64_t now_ms)
 {
-	bool waits = raw_again(&queue->raw, now_ms);
+	bool waits = !queue->started || raw_again(&queue->raw, now_ms);
 	const uint8_t *packet;
 	uint32_t length;
 
@@ -76,5 +77,5 @@ void queue_send_output(struct queue *queue, uint64_t now_ms)
 		raw_send(&queue->raw, packet, length, now_ms);
 		waits = queue->raw.used != 0;
 	}
-	set_pace(queue, waits || nat_telling(queue->nat));
+	set_pace(queue, queue->raw.used || nat_telling(queue->nat));
 }
