@@ -24,7 +24,7 @@ import struct
 import sys
 import tempfile
 
-from daemon import Daemon, nfqueue_missing, remove_guard
+from daemon import COMMON, Daemon, nfqueue_missing, remove_guard
 from netns import Namespace, ip_batch, remove_namespaces
 
 E = "203.0.113.7"
@@ -220,6 +220,11 @@ class Lab:
                         f"add rule ip compare pre ip daddr {E} {proto} dport "
                         f"{forward['outside']} dnat to {forward['to']}")
         self.gw.run("nft", "-f", "-", input="\n".join(rules) + "\n")
+
+    def need_sandbox(self):
+        self.need_portico()
+        if COMMON.get("sandbox") == "off":
+            raise Skip("locked in, a daemon cannot write what it counts")
 
     def need_portico(self):
         if self.nat != "portico":

@@ -54,7 +54,7 @@ def strip(rules):
 
 
 def test_in_the_background_it_leaves_where_it_was_started(lab):
-    lab.need_portico()
+    lab.need_sandbox()
     lab.stop()
     daemon = lab.second_daemon()
     done = lab.gw.run(PORTICOD, "--config", os.path.basename(daemon.path),
@@ -174,7 +174,7 @@ PRIVATE = ('mount -t tmpfs none /run && { [ ! -d /etc/portico ] || '
 
 
 def test_without_a_configuration_it_finds_the_devices(lab):
-    lab.need_portico()
+    lab.need_sandbox()
     lab.stop()
     process = lab.gw.start("unshare", "--mount", "sh", "-c", PRIVATE, "sh",
                            PORTICOD, "--foreground")

@@ -36,7 +36,7 @@ def gone(pid):
 
 
 def started(lab, **config):
-    lab.need_portico()
+    lab.need_sandbox()
     daemon = lab.start(fresh=True, **config)
     return daemon, daemon.process.pid
 
@@ -248,7 +248,7 @@ def test_in_the_background_it_logs_by_the_helper(lab):
 
 
 def refused(lab, *wrap, **config):
-    lab.need_portico()
+    lab.need_sandbox()
     lab.stop()
     daemon = lab.second_daemon(**config)
     daemon.wrap = list(wrap)
