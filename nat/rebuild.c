@@ -25,10 +25,11 @@
 
 #define SCALE_MAX 14 /* RFC 7323 2.3 */
 
-/* Used after it was made, and not later than now? */
-static bool times_good(uint64_t created, uint64_t used, uint64_t now)
+/* Used after it was made, and not later than now? Seconds begin anew after 136
+ * years. */
+static bool times_good(uint32_t created_s, uint32_t used_s, uint32_t now_s)
 {
-	return created <= used && used <= now;
+	return now_s - used_s <= now_s - created_s;
 }
 
 /* --- hosts ---------------------------------------------------------------- */
@@ -180,7 +181,8 @@ static bool session_in_range(const struct nat_session *s, uint8_t proto,
 	       timer_fits(proto, s->timer) &&
 	       (nat_is_tagged(proto) ||
 		(end_in_range(&s->end[0]) && end_in_range(&s->end[1]))) &&
-	       times_good(s->created_s, s->used_ms / 1000, now_ms / 1000) &&
+	       times_good(s->created_s, (uint32_t)(s->used_ms / 1000),
+			  (uint32_t)(now_ms / 1000)) &&
 	       s->used_ms <= now_ms;
 }
 

@@ -38,7 +38,10 @@ static uint32_t shown_outside(const struct nat *nat)
 /* What is kept in whole seconds is shown as if it had been at their start. */
 static uint64_t since_s(uint32_t then_s, uint64_t now_ms)
 {
-	return since((uint64_t)then_s * 1000, now_ms);
+	uint32_t seconds = (uint32_t)(now_ms / 1000) - then_s;
+
+	return seconds < 1U << 31 ? (uint64_t)seconds * 1000 + now_ms % 1000 :
+				    0;
 }
 
 /* As long as that session which was used last. */
