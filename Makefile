@@ -172,12 +172,14 @@ $(BUILD)/flags: always
 
 # --- checking --------------------------------------------------------------
 
+# For check-openwrt, which is part of check.
+OPENWRT_PACKAGES := binutils busybox lua5.1 lua-cjson shellcheck
 # What building, testing and showing need on Debian.
 PACKAGES := gcc libc6-dev make pkg-config libmnl-dev libnetfilter-queue-dev \
 	libjson-c-dev libseccomp-dev libcap-ng-dev uthash-dev libcunit1-dev iptables nftables iproute2 \
 	procps util-linux curl iperf3 dnsmasq-base bind9-dnsutils \
 	iputils-ping traceroute coturn python3 python3-scapy ethtool tcpdump \
-	conntrack busybox systemd
+	conntrack systemd $(OPENWRT_PACKAGES)
 # For lint and format only.
 LINT_PACKAGES := binutils clang-format cppcheck
 # For check-vm only. VM_WORDS: only the tests whose "file.name" contains one.
@@ -202,7 +204,10 @@ deps: ## install the Debian packages that are missing (as root)
 
 check: deps ## build, run every test
 	+@$(MAKE) --no-print-directory all tests
-	@tests/run $(UNIT) $(FUZZ) tests/systemd
+	@tests/run $(UNIT) $(FUZZ) tests/systemd tests/openwrt/run
+
+check-openwrt: deps all ## test the OpenWrt package, its scripts and rules
+	@tests/openwrt/run
 
 check-vm: deps ## run the network tests on Debian's kernel in qemu (as root)
 	@tests/deps $(VM_PACKAGES)
@@ -319,6 +324,12 @@ uninstall: ## remove what install put there; your configuration stays
 		$(DESTDIR)$(SYSCONFDIR)/portico/portico.conf.example
 	-@rmdir $(DESTDIR)$(SYSCONFDIR)/portico 2>/dev/null || true
 
+# Of the last commit, the same bytes wherever it is made.
+dist: ## make BUILD/portico-VERSION.tar.xz, as the OpenWrt package wants it
+	@mkdir -p $(BUILD)
+	git archive --format=tar --prefix=portico-$(VERSION)/ HEAD | \
+		xz -9 >$(BUILD)/portico-$(VERSION).tar.xz
+
 clean: ## remove everything that was built
 	rm -rf $(BUILD)
 
@@ -326,8 +337,8 @@ help: ## list the targets
 	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/\1\t\2/p' Makefile | \
 		awk -F '\t' '{ printf "  make %-11s %s\n", $$1, $$2 }'
 
-.PHONY: all always bench bench-quick check check-cross check-long check-vm clean \
-	conformance coverage demo deps format fuzz fuzz-programs help install \
-	lint size tests uninstall unit
+.PHONY: all always bench bench-quick check check-cross check-long check-openwrt \
+	check-vm clean conformance coverage demo deps dist format fuzz \
+	fuzz-programs help install lint size tests uninstall unit
 .SECONDARY:
 .DELETE_ON_ERROR:

@@ -1,0 +1,76 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+// Collector of prometheus-node-exporter-ucode: the same metrics as portico.lua.
+
+const COMMAND = "portico --socket /run/portico/monitor.sock --json status 2>/dev/null";
+
+// metric, counter or gauge, keys that lead to the number
+const SINGLE = [
+	[ "portico_uptime_seconds", gauge, "uptime_s" ],
+	[ "portico_mappings", gauge, "mappings", "used" ],
+	[ "portico_mappings_limit", gauge, "mappings", "limit" ],
+	[ "portico_sessions", gauge, "sessions", "used" ],
+	[ "portico_sessions_limit", gauge, "sessions", "limit" ],
+	[ "portico_hosts", gauge, "hosts", "used" ],
+	[ "portico_hosts_limit", gauge, "hosts", "limit" ],
+	[ "portico_queue_waiting", gauge, "queue", "waiting" ],
+	[ "portico_queue_packets_total", counter, "queue", "packets" ],
+	[ "portico_held_overflow_total", counter, "held_overflow" ],
+	[ "portico_icmp_suppressed_total", counter, "icmp_suppressed" ],
+	[ "portico_moves_total", counter, "moves", "count" ],
+];
+
+// metric, label, key of the object whose members are labelled
+const LABELLED = [
+	[ "portico_packets_total", "direction", "packets" ],
+	[ "portico_bytes_total", "direction", "bytes" ],
+	[ "portico_drops_total", "reason", "drops" ],
+];
+
+const PORTS = [ "used", "held", "total" ];
+const QUEUE_LOSSES = { queue: "dropped", socket: "user_dropped" };
+
+let status = null;
+const pipe = fs.popen(COMMAND);
+
+if (pipe) {
+	const text = pipe.read("all");
+
+	pipe.close();
+	status = text ? json(text) : null;
+}
+
+gauge("portico_up")({}, status ? 1 : 0);
+if (!status)
+	return;
+
+for (let row in SINGLE) {
+	let value = status[row[2]];
+
+	if (row[3])
+		value = value[row[3]];
+	row[1](row[0])({}, value);
+}
+
+for (let row in LABELLED) {
+	const labelled = counter(row[0]);
+
+	for (let name in sort(keys(status[row[2]]))) {
+		let labels = {};
+
+		labels[row[1]] = name;
+		labelled(labels, status[row[2]][name]);
+	}
+}
+
+const ports = gauge("portico_ports");
+
+for (let proto in sort(keys(status.ports)))
+	for (let state in PORTS)
+		ports({ proto: proto, state: state }, status.ports[proto][state]);
+
+const losses = counter("portico_queue_dropped_total");
+
+for (let where in sort(keys(QUEUE_LOSSES)))
+	losses({ where: where }, status.queue[QUEUE_LOSSES[where]]);
+
+gauge("portico_warnings")({}, length(status.warnings));

@@ -1,0 +1,376 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
+# shellcheck shell=ash disable=SC3043,SC2317 # ash has local; callbacks
+#
+# Turns /etc/config/portico into the daemon's configuration: options keep their
+# names, logical interfaces become devices. Everything is checked here by type;
+# what the words mean is checked by the daemon (porticod --check-config).
+# Read by the init script; needs lib/functions/network.sh.
+
+PORTICO_NEWLINE='
+'
+
+# section, option, type of libvalidate, what it is in JSON (text, number, flag,
+# list, choice: text unless it is `none`, then ""; - for nothing), and restart
+# where a running daemon cannot take a change.
+PORTICO_OPTIONS='
+main enabled bool - -
+main fallback or("kernel","closed") text -
+main rules or("auto","nftables","iptables") text restart
+main forward_accept or("warn","insert") text -
+main mss or("auto","off") text -
+main sandbox or("auto","require","off") text restart
+main exempt list(cidr4) list -
+uplink interface network - -
+uplink address or("auto",ip4addr) text restart
+uplink ports string text -
+uplink low_ports string choice -
+uplink router_ports or("auto",portrange) text -
+inside interface list(network) - -
+filtering udp or("endpoint-independent","address-dependent","address-and-port-dependent") text -
+filtering tcp or("endpoint-independent","address-dependent","address-and-port-dependent") text -
+filtering icmp or("endpoint-independent","address-dependent","address-and-port-dependent") text -
+timeouts udp range(1,604800) number -
+timeouts tcp_opening range(1,604800) number -
+timeouts tcp_established range(1,604800) number -
+timeouts tcp_closing range(1,604800) number -
+timeouts icmp range(1,604800) number -
+timeouts other range(1,604800) number -
+timeouts port_hold range(0,604800) number -
+limits mappings min(1) number restart
+limits sessions min(1) number restart
+limits hosts min(1) number restart
+limits host_mappings min(1) number -
+limits host_sessions min(1) number -
+limits mapping_sessions range(1,1024) number -
+limits host_new_per_second min(1) number -
+limits host_guaranteed uinteger number -
+limits tagged_sessions uinteger number restart
+limits peer_tagged_sessions range(1,1024) number -
+limits icmp_per_second range(0,10000) number -
+limits host_icmp_per_second range(0,10000) number -
+limits held_ports min(1) number restart
+behaviour hairpin bool flag -
+behaviour inbound_refresh bool flag -
+behaviour icmp_after_6s bool flag -
+behaviour refuse_code or("13","1") number -
+behaviour parity bool flag -
+behaviour idle_probe bool flag -
+behaviour martians_extra list(cidr4) list -
+behaviour protocols list(or("dccp","esp","gre","sctp","udplite")) list -
+fragments entries min(1) number restart
+fragments bytes min(1) number restart
+fragments seconds range(2,120) number -
+queue number range(0,65534) number restart
+queue batch range(1,64) number restart
+queue gso or("auto","on","off") text restart
+queue mark string text restart
+forward enabled bool - -
+forward name maxlength(31) text -
+forward proto list(or("tcp","udp")) list -
+forward outside or(port,portrange) text -
+forward to string text -
+forward from list(cidr4) list -
+'
+
+# Sections of one kind each; `portico` is the type of the one called main.
+PORTICO_SECTIONS='main uplink inside filtering timeouts limits behaviour fragments queue'
+
+portico_log() {
+	logger -s -t portico -p "daemon.$1" "$2"
+}
+
+# --- what is known -----------------------------------------------------------
+
+portico_type() {
+	[ "$1" = main ] && echo portico || echo "$1"
+}
+
+# portico_known SECTION OPTION: whether it is in the table.
+portico_known() {
+	case "$PORTICO_NEWLINE$PORTICO_OPTIONS" in
+	*"$PORTICO_NEWLINE$1 $2 "*) return 0 ;;
+	esac
+	return 1
+}
+
+# portico_load: reads the file and takes note, in portico_unknown, of a word that
+# nobody would read. It is an error, as it is in the daemon's own file: a
+# misspelled `from` would open a forward to everyone.
+portico_load() {
+	local portico_section=''
+
+	portico_unknown=''
+	config_cb() { portico_meet_section "$@"; }
+	option_cb() { portico_meet_option "$@"; }
+	list_cb() { portico_meet_option "$@"; }
+	config_load portico
+	reset_cb
+}
+
+portico_meet_section() {
+	portico_section=''
+	case "$1:$2" in
+	:*) ;;
+	portico:main) portico_section=main ;;
+	portico:* | main:*) portico_unknown="config $1 '$2', expected 'main'" ;;
+	*)
+		case " $PORTICO_SECTIONS forward " in
+		*" $1 "*) portico_section=$1 ;;
+		*) portico_unknown="config $1 is not known" ;;
+		esac
+		;;
+	esac
+}
+
+portico_meet_option() {
+	[ -z "$portico_section" ] || portico_known "$portico_section" "$1" ||
+		portico_unknown="config $(portico_type "$portico_section"): option $1 is not known"
+}
+
+# --- validation --------------------------------------------------------------
+
+# portico_validate SECTION NAME FUNCTION: FUNCTION is called with NAME and 0 if
+# all is well, and with the options as variables. Without NAME it tells procd.
+portico_validate() {
+	local section="$1" name="$2" function="$3" row_section option type rest
+
+	set --
+	while read -r row_section option type rest; do
+		[ "$row_section" != "$section" ] || set -- "$@" "$option:$type"
+	done <<-ROWS
+		$PORTICO_OPTIONS
+	ROWS
+	uci_load_validate portico "$(portico_type "$section")" "$name" \
+		"$function" "$@"
+}
+
+# --- JSON --------------------------------------------------------------------
+
+# Text as it stands between the quotes of a JSON string.
+portico_quote() {
+	case "$1" in
+	*[\\\"]*) printf '%s' "$1" | sed 's/[\\"]/\\&/g' ;;
+	*) printf '%s' "$1" ;;
+	esac
+}
+
+# portico_value KIND TEXT
+portico_value() {
+	local word list=''
+
+	case "$1" in
+	number) printf '%s' "$2" ;;
+	flag)
+		case "$2" in
+		1 | on | true | yes) printf true ;;
+		*) printf false ;;
+		esac
+		;;
+	list)
+		for word in $2; do
+			list="$list${list:+, }\"$(portico_quote "$word")\""
+		done
+		printf '[%s]' "$list"
+		;;
+	choice) portico_value text "${2#none}" ;;
+	*) printf '"%s"' "$(portico_quote "$2")" ;;
+	esac
+}
+
+# portico_add LINE: to $members, one line each.
+portico_add() {
+	members="$members${members:+,$PORTICO_NEWLINE}$1"
+}
+
+# portico_members SECTION: adds the options that are set, as variables.
+portico_members() {
+	local row_section option type kind restart value
+
+	while read -r row_section option type kind restart; do
+		case "$row_section $kind" in
+		"$1 -") continue ;;
+		"$1 "*) ;;
+		*) continue ;;
+		esac
+		eval "value=\$$option"
+		[ -n "$value" ] || continue
+		value="\"$option\": $(portico_value "$kind" "$value")"
+		[ "$restart" != restart ] || value="/* restart */ $value"
+		portico_add "$value"
+	done <<-ROWS
+		$PORTICO_OPTIONS
+	ROWS
+}
+
+# portico_object NAME: puts $members into the document, unless there are none.
+portico_object() {
+	local object="$members"
+
+	members="$document"
+	[ -z "$object" ] ||
+		portico_add "\"$1\": {$PORTICO_NEWLINE$object$PORTICO_NEWLINE}"
+	document="$members"
+}
+
+# --- devices -----------------------------------------------------------------
+
+# portico_device INTERFACE: its device. An interface that is down keeps the one
+# it has in the configuration in force: the daemon waits for it. One that was
+# never up has none.
+portico_device() {
+	local device=''
+
+	network_get_device device "$1" && [ -n "$device" ] ||
+		device=$(sed -n \
+			"s|^/\* restart, interface $1 \*/.*\"\([^\"]*\)\",\{0,1\}\$|\1|p" \
+			"$portico_in_force" 2>/dev/null)
+	portico_quote "$device"
+}
+
+# portico_add_device INTERFACE PREFIX: adds its line to $members; none twice.
+portico_add_device() {
+	local device
+
+	device=$(portico_device "$1")
+	if [ -z "$device" ]; then
+		portico_missing="$portico_missing $1"
+	else
+		case "$members" in
+		*"\"$device\""*) ;;
+		*) portico_add "/* restart, interface $1 */ $2\"$device\"" ;;
+		esac
+	fi
+}
+
+# --- the document ------------------------------------------------------------
+
+portico_take_main() {
+	: "${fallback:=kernel}" "${rules:=nftables}" "${mss:=off}"
+	portico_members main
+	document="$members"
+}
+
+portico_take_uplink() {
+	[ -n "$interface" ] || portico_wrong="config uplink has no interface"
+	portico_add_device "$interface" '"device": '
+	portico_up=$members
+	portico_members uplink
+	portico_object uplink
+}
+
+portico_take_inside() {
+	local one
+
+	for one in $interface; do
+		portico_add_device "$one" ''
+	done
+	portico_up=$members
+	[ -z "$members" ] ||
+		members="\"devices\": [$PORTICO_NEWLINE$members$PORTICO_NEWLINE]"
+	portico_object inside
+}
+
+# portico_take NAME RESULT: one section, its options as variables.
+portico_take() {
+	local members=''
+
+	if [ "$2" != 0 ]; then
+		portico_wrong="section $1 holds what is not allowed there"
+		return
+	fi
+	case "$portico_section" in
+	main | uplink | inside) "portico_take_$portico_section" ;;
+	forward)
+		case "${enabled:-1}" in
+		1 | on | true | yes) portico_members forward ;;
+		esac
+		[ -z "$members" ] ||
+			forwards="$forwards${forwards:+,$PORTICO_NEWLINE}{ $members }"
+		;;
+	*)
+		portico_members "$portico_section"
+		portico_object "$portico_section"
+		;;
+	esac
+}
+
+portico_check() {
+	portico_count=$((portico_count + 1))
+	portico_validate "$portico_section" "$1" portico_take
+}
+
+# portico_sections SECTION: takes those of a kind; how many is in portico_count.
+portico_sections() {
+	portico_section=$1
+	portico_count=0
+	portico_up=''
+	config_foreach portico_check "$(portico_type "$1")"
+	[ "$1" = forward ] || [ "$portico_count" -le 1 ] ||
+		portico_wrong="config $(portico_type "$1") stands there twice"
+}
+
+# portico_render [CONFIGURATION-IN-FORCE]: prints the daemon's configuration.
+# 1: /etc/config/portico is wrong, the log says how; 2: an interface that is
+# needed was not up yet.
+portico_render() {
+	local document='' forwards='' section
+	local portico_wrong="$portico_unknown" portico_missing='' portico_up
+	local portico_section portico_count portico_waits=''
+	local portico_in_force="${1:-/dev/null}"
+
+	for section in $PORTICO_SECTIONS forward; do
+		portico_sections "$section"
+		case "$section:$portico_count:$portico_up" in
+		uplink:0:* | inside:0:*) portico_wrong="there is no config $section" ;;
+		uplink:*: | inside:*:) portico_waits=1 ;;
+		esac
+	done
+	if [ -n "$portico_wrong" ]; then
+		portico_log err "/etc/config/portico: $portico_wrong"
+		return 1
+	fi
+	[ -z "$portico_missing" ] ||
+		portico_log notice "not up yet:$portico_missing"
+	[ -z "$portico_waits" ] || return 2
+	printf '{\n%s%s\n}\n' "$document" "${forwards:+,$PORTICO_NEWLINE\"forwards\": [
+$forwards
+]}"
+}
+
+# portico_interfaces: the logical interfaces that the configuration names.
+portico_interfaces() {
+	local section list
+
+	for section in uplink inside; do
+		config_foreach portico_interfaces_of "$section"
+	done
+}
+
+portico_interfaces_of() {
+	local list
+
+	config_get list "$1" interface
+	echo "$list"
+}
+
+# portico_restart_part FILE: the lines that a running daemon cannot take over.
+portico_restart_part() {
+	grep '^/\* restart' "$1" 2>/dev/null
+}
+
+# --- fw4 ---------------------------------------------------------------------
+
+# fw4 refuses what conntrack does not know, so translated packets need an accept
+# before its own rules. Written only where the mark is not the package's.
+# portico_accept CONFIGURATION FILE
+portico_accept() {
+	local mark line
+
+	mark=$(sed -n 's|.*"mark": "\([0-9a-fA-Fx]*\)".*|\1|p' "$1")
+	line="meta mark & ${mark:-0x03000000} != 0 accept"
+	line="$line comment \"portico: translated, unknown to conntrack\""
+	[ "$(cat "$2" 2>/dev/null)" != "$line" ] || return 0
+	mkdir -p "${2%/*}"
+	echo "$line" >"$2"
+	fw4 -q reload || true
+}

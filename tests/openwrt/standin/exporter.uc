@@ -1,0 +1,23 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+// In the place of prometheus-node-exporter-ucode: runs one collector and prints
+// its metrics.
+//   ucode exporter.uc COLLECTOR
+
+import * as fs from "fs";
+
+function metric(name, kind) {
+	print(`# TYPE ${name} ${kind}\n`);
+	return function(labels, value) {
+		let words = [];
+
+		for (let label in sort(keys(labels)))
+			push(words, `${label}="${labels[label]}"`);
+		print(name, length(words) ? `{${join(",", words)}}` : "", ` ${value}\n`);
+	};
+}
+
+call(loadfile(ARGV[0], { strict_declarations: true, raw_mode: true }), null, {
+	fs,
+	gauge: (name) => metric(name, "gauge"),
+	counter: (name) => metric(name, "counter"),
+});

@@ -1,0 +1,52 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
+# shellcheck shell=ash disable=SC3043
+# In the place of OpenWrt's /lib/functions/procd.sh: what a script says to procd
+# becomes lines for bin/ubus, words separated by tabs.
+
+procd_message=''
+
+procd_say() {
+	local IFS='	'
+
+	procd_message="$procd_message$*
+"
+}
+
+procd_open_service() { procd_message=''; }
+procd_open_instance() { procd_say instance "$1"; }
+procd_close_instance() { procd_say end; }
+procd_set_param() { procd_say "$@"; }
+procd_add_jail() { procd_say jail "$@"; }
+procd_add_reload_trigger() { procd_say trigger "config.change" "$@"; }
+procd_add_reload_interface_trigger() { procd_say trigger "interface.*" "$1"; }
+procd_send_signal() {
+	printf '%s\t%s\n' "$2" "$3" | ubus call service signal
+}
+
+procd_close_service() {
+	service_triggers
+	printf '%s' "$procd_message" | ubus call service set
+}
+
+# Without a section's name validate_data describes the options to procd.
+procd_add_validation() {
+	procd_say validate "$("$@")"
+}
+
+uci_load_validate() {
+	local _package="$1" _type="$2" _name="$3" _function="$4" _option _values
+	local _result
+
+	shift 4
+	if [ -z "$_name" ]; then
+		validate_data "$_package" "$_type" "" "$@"
+		return
+	fi
+	for _option in "$@"; do
+		eval "local ${_option%%:*}"
+	done
+	_values=$(validate_data "$_package" "$_type" "$_name" "$@")
+	_result=$?
+	eval "$_values"
+	"$_function" "$_name" "$_result"
+}

@@ -1,0 +1,143 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
+"""From /etc/config/portico to the daemon's configuration, whose keys are the
+same ones. What is expected lies in golden/; `WRITE_GOLDEN=1 run config` writes
+it anew, to be read before it is committed."""
+import json
+import os
+import re
+
+from router import (BUILD, FEED, HERE, TREE, Router, read, run, shipped,
+                    uncomment, write)
+
+DEVICES = [("wan", "pppoe-wan"), ("lan", "br-lan"), ("lan_alias", "br-lan"),
+           ("guest", "br-guest")]
+# Named by logical interface, or a fixed place on OpenWrt.
+NOT_OPTIONS = {"uplink.device", "inside.devices", "main.control",
+               "main.control_read", "main.state", "main.forwards"}
+NOT_KEYS = {"main.enabled", "uplink.interface", "inside.interface"}
+
+
+def options():
+    """{section.option: [type, JSON, restart]} of the package's table."""
+    table = re.search(r"PORTICO_OPTIONS='\n(.*?)'", shipped(
+        "usr/share/portico/uci.sh"), re.S)[1]
+    rows = [line.split() for line in table.splitlines()]
+    found = {f"{row[0]}.{row[1]}": row[2:] for row in rows}
+    assert len(found) == len(rows)
+    return found
+
+
+def rendered(name):
+    router = Router(config=read(HERE, "golden", name + ".uci"),
+                    devices=DEVICES)
+    assert router.service("start")[-1] == "start", router.log()
+    return router.rendered()
+
+
+def is_golden(name):
+    text = rendered(name)
+    if os.environ.get("WRITE_GOLDEN"):
+        write(text, HERE, "golden", name + ".json")
+    assert text == read(HERE, "golden", name + ".json"), text
+    done = run(os.path.join(BUILD, "porticod"), "--check-config", "--config",
+               os.path.join(HERE, "golden", name + ".json"))
+    assert done.returncode == 0, done.stderr
+    return uncomment(text)
+
+
+def test_the_least_that_works_is_rendered_as_expected():
+    config = is_golden("least")
+    assert config["fallback"] == "kernel" and config["mss"] == "off"
+
+
+def test_every_option_is_rendered_as_expected():
+    config = is_golden("every")
+    present = set()
+    for key, value in config.items():
+        if isinstance(value, dict):
+            present |= {f"{key}.{name}" for name in value}
+        elif key == "forwards":
+            present |= {f"forward.{name}" for one in value for name in one}
+        else:
+            present.add("main." + key)
+    assert set(options()) - present == NOT_KEYS | {"forward.enabled"}
+    assert len(config["forwards"]) == 2
+
+
+def keys_of_the_daemon():
+    """Of the example, which a unit test holds to the daemon's table."""
+    example = uncomment(read(TREE, "platform", "portico.conf.example"))
+    found = set()
+    for key, value in example.items():
+        found |= {f"{key}.{name}" for name in value} if isinstance(
+            value, dict) else {"main." + key}
+    return found
+
+
+def test_options_are_the_keys_of_the_daemon_one_to_one():
+    ours = {name for name in options() if not name.startswith("forward.")}
+    assert ours - NOT_KEYS == keys_of_the_daemon() - NOT_OPTIONS
+
+
+def test_what_needs_a_new_daemon_is_what_the_daemon_refuses_to_change():
+    source = read(TREE, "platform", "gateway_reload.c")
+    fixed = {key if "." in key else "main." + key
+             for key in re.findall(r'FIXED\("([a-z_.]+)"', source)}
+    fixed |= set(re.findall(r'(?:key = |return )"([a-z_]+\.[a-z_]+)"',
+                            source))
+    ours = {name for name, row in options().items() if row[2] == "restart"}
+    assert ours == fixed - NOT_OPTIONS, ours ^ (fixed - NOT_OPTIONS)
+
+
+def test_interfaces_carry_their_name_as_what_needs_a_new_daemon():
+    text = read(HERE, "golden", "every.json")
+    for interface, device in (("wan", '"device": "pppoe-wan"'),
+                              ("lan", '"br-lan"'), ("guest", '"br-guest"')):
+        assert f"/* restart, interface {interface} */ {device}" in text
+
+
+def test_the_shipped_file_shows_every_option_with_its_default():
+    text = shipped("etc/config/portico")
+    section, shown = None, {}
+    for line in text.splitlines():
+        words = line.lstrip("#\t ").split(None, 2)
+        if line.startswith("config") or line.startswith("#config"):
+            section = words[1]
+        elif len(words) == 3 and re.match(r"#?\t#?(option|list) ", line):
+            name = "main" if section == "portico" else section
+            shown.setdefault(f"{name}.{words[1]}", words[2].strip("'"))
+    assert set(shown) == set(options()), set(shown) ^ set(options())
+    example = uncomment(read(TREE, "platform", "portico.conf.example"))
+    for name, value in shown.items():
+        part, key = name.split(".")
+        default = example.get(part, example).get(key)
+        row = options()[name]
+        if row[1] == "number":
+            assert int(value) == default, name
+        elif row[1] == "flag":
+            assert value == "01"[default], name
+        elif row[1] == "text" and part not in ("main", "forward"):
+            assert value == default, name
+
+
+def test_the_readme_says_of_every_option_what_it_is_once():
+    text = read(FEED, "README.md")
+    for name in options():
+        rows = re.findall(rf"^\| `{re.escape(name)}` \|", text, re.M)
+        assert len(rows) == 1, (name, len(rows))
+
+
+def test_text_cannot_leave_its_quotes():
+    hostile = '''x", "from": ["0/0"], "y": "'''
+    router = Router(config=read(HERE, "golden", "least.uci") + f"""
+config forward
+	option name '{hostile}'
+	option proto 'tcp'
+	option outside '80'
+	option to '192.168.1.1:80'
+""", devices=DEVICES)
+    router.service("start")
+    assert router.json()["forwards"][0] == {
+        "name": hostile, "proto": ["tcp"], "outside": "80",
+        "to": "192.168.1.1:80"}, router.rendered()
+    json.dumps(router.json())

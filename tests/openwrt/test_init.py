@@ -1,0 +1,281 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
+"""The init script under busybox ash: what procd is told and what it does then
+(standin/bin/ubus holds instances as procd does)."""
+import os
+
+from router import UCI, Router, read, shipped, write
+
+FORWARD = """
+config forward
+	option name 'web'
+	list proto 'tcp'
+	option outside '8080'
+	option to '192.168.1.10:80'
+"""
+DISABLED = UCI.replace("enabled '1'", "enabled '0'")
+LIMITS = "\nconfig limits 'limits'\n\toption mappings '4096'\n"
+
+
+def test_it_ships_disabled_and_installing_it_starts_nothing():
+    router = Router(config=shipped("etc/config/portico"))
+    assert router.service("enable") == []
+    assert router.service("start") == []
+    assert not os.path.exists(router.path("var/etc/portico.conf"))
+
+
+def test_disabled_it_still_follows_its_configuration():
+    router = Router(config=DISABLED)
+    router.service("start")
+    router.configure(UCI)
+    assert ["config.change", "portico", "network", "firewall"] in \
+        router.rest()["trigger"]
+    assert router.service("reload") == ["start"]
+
+
+def test_start_runs_one_daemon_with_a_constant_command_line():
+    router = Router()
+    assert router.service("start") == ["start"]
+    conf = router.path("var/etc/portico.conf")
+    told = router.instance()
+    assert told["command"] == ["/usr/sbin/porticod", "--foreground",
+                               "--config", conf]
+    assert told["file"] == [conf]
+    assert told["stderr"] == ["1"]
+
+
+def test_it_is_started_again_for_ever():
+    router = Router()
+    router.service("start")
+    threshold, timeout, retry = router.instance()["respawn"]
+    assert retry == "0" and int(timeout) <= 2, router.instance()
+
+
+def test_enable_and_disable():
+    router = Router()
+    router.service("enable")
+    router.service("enabled")
+    assert sorted(os.listdir(router.path("etc/rc.d"))) == \
+        ["K86portico", "S25portico"]
+    router.service("disable")
+    assert os.listdir(router.path("etc/rc.d")) == []
+    router.service("enabled", code=1)
+
+
+def test_a_jail_takes_away_only_where_there_is_ujail():
+    router = Router()
+    router.service("start")
+    assert "jail" not in router.instance()
+    router = Router(ujail=True)
+    router.service("start")
+    told = router.instance()
+    assert told["jail"] == ["portico"], told
+    assert told["no_new_privs"] == ["1"]
+    assert told["capabilities"] == [router.path(
+        "etc/capabilities/portico.json")]
+    # It becomes another user by itself, and needs root for that.
+    assert "user" not in told
+
+
+def test_nothing_happens_on_reload_when_nothing_changed():
+    router = Router()
+    router.service("start")
+    assert router.service("reload") == []
+
+
+def test_a_change_is_applied_by_signal():
+    router = Router()
+    router.service("start")
+    router.configure(UCI + FORWARD)
+    assert router.service("reload") == ["signal HUP"]
+    assert router.json()["forwards"][0]["outside"] == "8080"
+
+
+def test_what_a_running_daemon_cannot_take_is_handed_over():
+    router = Router()
+    router.service("start")
+    router.configure(UCI + LIMITS)
+    assert router.service("reload") == ["signal USR1", "start"]
+    # By a daemon that finds the table of the one before.
+    assert not any("remove-guard" in event for event in router.events())
+
+
+def test_restart_hands_over_and_loses_no_connection():
+    router = Router()
+    router.service("start")
+    write("", router.root, "table")
+    write("state", router.root, "var/run/portico/state")
+    assert router.service("restart") == ["signal USR1", "start"]
+    assert os.path.exists(router.path("table"))
+    assert os.path.exists(router.path("var/run/portico/state"))
+
+
+def test_a_bad_configuration_changes_nothing():
+    router = Router()
+    router.service("start")
+    before = router.rendered()
+    for bad, said in (
+            ("\nconfig timeouts 'timeouts'\n\toption udp '0'\n", "timeouts"),
+            ("\nconfig queue 'queue'\n\toption mark '0x5'\n", "queue.mark"),
+            (FORWARD.replace("to '", "tto '"), "tto"),
+            (FORWARD.replace("10:80'", "10'"), "forwards[0].to"),
+            ("\nconfig forwards\n", "forwards"),
+            (UCI, "twice")):
+        router.configure(UCI + bad)
+        assert router.service("reload") == [], bad
+        assert router.rendered() == before
+        assert said in router.said, (said, router.said)
+
+
+def test_a_bad_configuration_does_not_start():
+    router = Router(config=UCI + FORWARD.replace("tcp", "icmp"))
+    assert router.service("start") == []
+    assert "/etc/config/portico" in router.log(), router.log()
+
+
+def test_check_says_what_is_wrong_and_changes_nothing():
+    router = Router()
+    assert router.service("check") == []
+    router.configure(UCI + FORWARD.replace("to '", "too '"))
+    router.service("check", code=1)
+    assert "too" in router.said
+    router.configure(UCI + FORWARD.replace("8080", "0"))
+    router.service("check", code=1)
+    assert "forwards[0].outside" in router.said, router.said
+    assert not os.path.exists(router.path("var/etc/portico.conf"))
+
+
+def test_it_waits_for_the_uplink_at_boot():
+    router = Router(devices=[("lan", "br-lan")])
+    assert router.service("boot") == []
+    assert ["interface.*", "wan"] in router.rest()["trigger"]
+    router.up("wan", "pppoe-wan")
+    assert router.service("reload") == ["start"]
+    assert router.json()["uplink"]["device"] == "pppoe-wan"
+
+
+def test_an_interface_that_goes_down_changes_nothing():
+    router = Router(config=UCI.replace("'lan'\n", "'lan'\n\tlist interface "
+                                       "'guest'\n"),
+                    devices=[("wan", "pppoe-wan"), ("lan", "br-lan"),
+                             ("guest", "br-guest")])
+    router.service("start")
+    for interface in ("wan", "guest", "lan"):
+        router.down(interface)
+        assert router.service("reload") == [], interface
+    assert router.json()["inside"]["devices"] == ["br-lan", "br-guest"]
+    router.up("wan", "pppoe-wan")
+    assert router.service("reload") == []
+
+
+def test_an_interface_of_another_device_is_handed_over():
+    router = Router()
+    router.service("start")
+    router.up("wan", "wwan0")
+    assert router.service("reload") == ["signal USR1", "start"]
+    assert router.json()["uplink"]["device"] == "wwan0"
+
+
+def test_another_uplink_that_is_down_does_not_get_the_device_of_the_first():
+    router = Router()
+    router.service("start")
+    router.configure(UCI.replace("'wan'", "'wwan'"))
+    assert router.service("reload") == []
+    assert router.json()["uplink"]["device"] == "eth1"
+    router.up("wwan", "wwan0")
+    assert router.service("reload") == ["signal USR1", "start"]
+    assert router.json()["uplink"]["device"] == "wwan0"
+
+
+def test_a_second_inside_interface_joins_when_it_comes_up():
+    router = Router(config=UCI.replace("'lan'\n", "'lan'\n\tlist interface "
+                                       "'guest'\n"))
+    assert router.service("start") == ["start"]
+    assert router.json()["inside"]["devices"] == ["br-lan"]
+    assert "guest" in router.log()
+    router.up("guest", "br-guest")
+    assert router.service("reload") == ["signal USR1", "start"]
+    assert router.json()["inside"]["devices"] == ["br-lan", "br-guest"]
+
+
+def stopped(router, action):
+    """Rules are there, and the daemon takes two seconds to end."""
+    write("", router.root, "table")
+    write("2", router.root, "alive")
+    write("state", router.root, "var/run/portico/state")
+    return router.service(action)
+
+
+def nothing_is_left(router):
+    for name in ("table", "var/etc/portico.conf", "var/run/portico/state"):
+        assert not os.path.exists(router.path(name)), name
+
+
+def test_stop_leaves_nothing_behind():
+    for _ in range(3):
+        router = Router()
+        router.service("start")
+        assert stopped(router, "stop") == ["stop", "remove-guard"]
+        nothing_is_left(router)
+
+
+def test_switching_it_off_leaves_nothing_behind():
+    router = Router()
+    router.service("start")
+    router.configure(DISABLED)
+    assert stopped(router, "reload") == ["stop", "remove-guard"]
+    nothing_is_left(router)
+
+
+def test_an_upgrade_of_the_package_keeps_the_table():
+    router = Router()
+    router.service("start")
+    write("state", router.root, "var/run/portico/state")
+    router.service("stop", PKG_UPGRADE="1")
+    assert os.path.exists(router.path("var/run/portico/state"))
+
+
+def test_rules_that_cannot_be_removed_are_told_and_not_waited_for():
+    router = Router()
+    router.service("start")
+    write("", router.root, "table")
+    write("1000", router.root, "alive")
+    router.service("stop")
+    assert "could not be removed" in router.log()
+
+
+def test_a_reload_of_the_firewall_disturbs_nothing():
+    router = Router()
+    router.service("start")
+    assert router.service("reload") == []
+
+
+def test_the_accept_rule_follows_the_mark():
+    accept = "usr/share/nftables.d/chain-pre/forward/20-portico.nft"
+    router = Router()
+    router.service("start")
+    assert read(router.root, accept) == shipped(accept)
+    assert "fw4 -q reload" not in router.events()
+    router.configure(UCI + "\nconfig queue\n\toption mark '0x30000000'\n")
+    assert router.service("reload") == ["signal USR1", "fw4 -q reload",
+                                        "start"]
+    assert "meta mark & 0x30000000 != 0 accept" in read(router.root, accept)
+    router.configure(UCI)
+    router.service("reload")
+    assert read(router.root, accept) == shipped(accept)
+
+
+def test_miniupnpd_is_warned_of():
+    router = Router()
+    router.service("start")
+    assert "miniupnpd" not in router.log()
+    write("#!/bin/sh\n[ $1 = enabled ]\n", router.root,
+          "etc/init.d/miniupnpd")
+    os.chmod(router.path("etc/init.d/miniupnpd"), 0o755)
+    router.service("reload")
+    assert "miniupnpd" in router.log()
+
+
+def test_procd_gets_every_option_for_validation():
+    router = Router()
+    router.service("start")
+    assert len(router.rest()["validate"]) == 10
