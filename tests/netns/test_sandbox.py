@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
 """The daemon's two processes: what they may do, and that one does not outlive
 the other."""
+import json
 import os
 import signal
 import time
@@ -281,6 +282,30 @@ def test_auto_goes_on_with_what_there_is(lab):
 def test_require_starts_where_all_can_be_had(lab):
     daemon, pid = started(lab, sandbox="require")
     assert status(pid)["Seccomp"] == "2"
+
+
+def jail():
+    """What ujail does with the OpenWrt package's file."""
+    path = os.path.join(os.path.dirname(os.path.abspath(__file__)),
+                        "../../openwrt/portico/files/capabilities.json")
+    with open(path) as file:
+        names = json.load(file)["bounding"]
+    kept = ",".join("+" + name.lower().removeprefix("cap_")
+                    for name in names)
+    return ["setpriv", "--bounding-set", "-all," + kept, "--no-new-privs"]
+
+
+def test_the_jail_of_the_openwrt_package_leaves_enough(lab):
+    lab.need_portico()
+    daemon = lab.start(fresh=True, wrap=jail(), sandbox="require")
+    with Who(lab.wan, udp=[(R1, 7353)]):
+        sock = lab.lan1.udp(L1, 5353)
+        assert ask(sock, (R1, 7353)).startswith(E + ":")
+        sock.close()
+    daemon.run("reload")
+    assert lab.gw.sysctl("net.ipv4.ip_forward") == "1"
+    lab.daemon = None
+    assert daemon.stop() == 0, daemon.log()
 
 
 def test_off_leaves_both_as_they_were(lab):
