@@ -281,6 +281,35 @@ static void examine_ours(const struct doctor_context *context,
 			   rules_backend_name(context->backend));
 }
 
+/* miniupnpd's chains of redirections: nftables, OpenWrt's and its own; of
+ * iptables, one in the table nat. */
+static bool is_upnp(const struct firewall_chain *chain)
+{
+	if (chain->backend != RULES_NFTABLES)
+		return !strcmp(chain->name, "MINIUPNPD") &&
+		       !strcmp(chain->table, "nat");
+	return !strcmp(chain->name, "upnp_prerouting") ||
+	       !strcmp(chain->name, "prerouting_miniupnpd");
+}
+
+static void examine_upnp(const struct firewall *firewall,
+			 struct doctor_report *report)
+{
+	size_t count = 0;
+
+	for (size_t i = 0; i < firewall->chain_count; i++)
+		if (is_upnp(&firewall->chains[i]))
+			count += firewall->chains[i].rule_count;
+	if (count)
+		doctor_add(report, DOCTOR_WARN,
+			   "stop miniupnpd and list them under forwards in the "
+			   "configuration",
+			   "miniupnpd has opened %zu port%s in the kernel's "
+			   "NAT, which translated packets do not pass: nobody "
+			   "gets in there",
+			   count, count == 1 ? "" : "s");
+}
+
 void doctor_firewall(const struct doctor_context *context,
 		     const struct firewall *firewall,
 		     struct doctor_report *report)
@@ -294,6 +323,7 @@ void doctor_firewall(const struct doctor_context *context,
 			   "or take the flowtable out of the ruleset",
 			   "flow offload is on: flows that began before the "
 			   "daemon bypass every rule, and the guard");
+	examine_upnp(firewall, report);
 	if (firewall->masquerade)
 		doctor_add(report, DOCTOR_OK, NULL,
 			   "the kernel has masquerade rules, too: harmless, "

@@ -89,6 +89,21 @@ static void test_fw4(void)
 	       DOCTOR_OK, NULL);
 }
 
+/* Ports in the kernel's NAT, which translated packets do not pass. */
+static void test_upnp(void)
+{
+	struct doctor_context context = context_for("wan", 1);
+	struct firewall *firewall = read_capture("fw4.json", RULES_NFTABLES);
+	struct doctor_report report = { 0 };
+
+	expect(&context, "upnp.json", RULES_NFTABLES, "miniupnpd", "1 port",
+	       DOCTOR_WARN, "forwards");
+	doctor_firewall(&context, firewall, &report);
+	CU_ASSERT_PTR_NULL(find(&report, "miniupnpd", ""));
+	doctor_report_free(&report);
+	firewall_free(firewall);
+}
+
 static void test_firewalld(void)
 {
 	struct doctor_context context = context_for("eth0", 0);
@@ -398,6 +413,7 @@ static void test_child_dies(void)
 
 static const struct test tests[] = {
 	{ "OpenWrt: the line for fw4, and flow offload", test_fw4 },
+	{ "ports that miniupnpd opened are told of", test_upnp },
 	{ "firewalld: the rule for its table", test_firewalld },
 	{ "docker: the rule for DOCKER-USER", test_docker },
 	{ "ufw: the line for before.rules", test_ufw },
