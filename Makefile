@@ -58,6 +58,9 @@ PKG_LIBS = $(call once,PKG_LIBS,--libs)
 WIDE := -D_FILE_OFFSET_BITS=64 -D_TIME_BITS=64
 COMPILE = $(CC) $(CPPFLAGS) $(CFLAGS) -std=c11 -D_GNU_SOURCE $(WIDE) -Iinclude \
 	-DPORTICO_VERSION='"$(VERSION)"' $(WARNINGS) $(HARDENING) -MMD -MP
+# What one of our objects defines is seen by the others alone: no entry in the
+# table of dynamic symbols, of which MIPS makes one for each function.
+HIDDEN := -fvisibility=hidden
 LINK = $(CC) $(CFLAGS) $(LDFLAGS) -pie -Wl,-z,relro,-z,now,-z,noexecstack \
 	-Wl,--as-needed
 
@@ -148,12 +151,12 @@ $(TOOLS): %: %.o $(SUITE) $(ARCHIVES)
 $(BUILD)/nat/%.o: nat/%.c $(BUILD)/flags
 	@mkdir -p $(@D)
 	$(call say,CC)
-	$(Q)$(COMPILE) -c -o $@ $<
+	$(Q)$(COMPILE) $(HIDDEN) -c -o $@ $<
 
 $(BUILD)/platform/%.o: platform/%.c $(BUILD)/flags
 	@mkdir -p $(@D)
 	$(call say,CC)
-	$(Q)$(COMPILE) $(PKG_CFLAGS) -c -o $@ $<
+	$(Q)$(COMPILE) $(HIDDEN) $(PKG_CFLAGS) -c -o $@ $<
 
 $(BUILD)/tests/%.o: tests/%.c $(BUILD)/flags
 	@mkdir -p $(@D)
@@ -161,7 +164,8 @@ $(BUILD)/tests/%.o: tests/%.c $(BUILD)/flags
 	$(Q)$(COMPILE) $(PKG_CFLAGS) -I. -c -o $@ $<
 
 # Other flags mean another build.
-FLAGS = $(CC) $(CPPFLAGS) $(CFLAGS) $(WIDE) $(WARNINGS) $(HARDENING) $(VERSION)
+FLAGS = $(CC) $(CPPFLAGS) $(CFLAGS) $(WIDE) $(WARNINGS) $(HARDENING) $(HIDDEN) \
+	$(VERSION)
 $(BUILD)/flags: always
 	@mkdir -p $(@D)
 	@echo '$(FLAGS)' | cmp -s - $@ || echo '$(FLAGS)' >$@

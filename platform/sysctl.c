@@ -358,7 +358,8 @@ int sysctl_reserve_ports(struct sysctl_saved *saved,
 static int restore_ports(struct sysctl_saved *saved,
 			 struct sysctl_setting *setting)
 {
-	static const struct nat_portset none;
+	/* Not const: zeros that need no place in the program. */
+	static struct nat_portset none;
 	char *text = malloc(SYSCTL_LIST_MAX);
 	int result = -ENOMEM;
 

@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
-# shellcheck shell=ash disable=SC3043,SC2317 # ash has local; callbacks
+# shellcheck shell=ash disable=SC3043,SC2317,SC2089,SC2090
+# (ash has local; callbacks; the quotes are for validate_data)
 #
 # Turns /etc/config/portico into the daemon's configuration: options keep their
 # names, logical interfaces become devices. Everything is checked here by type;
@@ -129,19 +130,34 @@ portico_meet_option() {
 
 # --- validation --------------------------------------------------------------
 
+# portico_rows SECTION FUNCTION: calls FUNCTION OPTION TYPE KIND RESTART for each
+# line of the table. (`read` would take it byte by byte, each a system call.)
+portico_rows() {
+	local row IFS="$PORTICO_NEWLINE"
+
+	for row in $PORTICO_OPTIONS; do
+		case "$row" in
+		"$1 "*)
+			IFS=' '
+			# shellcheck disable=SC2086 # four words
+			"$2" ${row#* }
+			;;
+		esac
+	done
+}
+
+portico_spec() {
+	portico_specs="$portico_specs '$1:$2'"
+}
+
 # portico_validate SECTION NAME FUNCTION: FUNCTION is called with NAME and 0 if
 # all is well, and with the options as variables. Without NAME it tells procd.
 portico_validate() {
-	local section="$1" name="$2" function="$3" row_section option type rest
+	local portico_specs=''
 
-	set --
-	while read -r row_section option type rest; do
-		[ "$row_section" != "$section" ] || set -- "$@" "$option:$type"
-	done <<-ROWS
-		$PORTICO_OPTIONS
-	ROWS
-	uci_load_validate portico "$(portico_type "$section")" "$name" \
-		"$function" "$@"
+	portico_rows "$1" portico_spec
+	eval "uci_load_validate portico $(portico_type "$1") \"\$2\" \"\$3\" \
+		$portico_specs"
 }
 
 # --- JSON --------------------------------------------------------------------
@@ -182,24 +198,16 @@ portico_add() {
 	members="$members${members:+,$PORTICO_NEWLINE}$1"
 }
 
-# portico_members SECTION: adds the options that are set, as variables.
-portico_members() {
-	local row_section option type kind restart value
+# portico_member OPTION TYPE KIND RESTART: adds the option, a variable, if set.
+portico_member() {
+	local value
 
-	while read -r row_section option type kind restart; do
-		case "$row_section $kind" in
-		"$1 -") continue ;;
-		"$1 "*) ;;
-		*) continue ;;
-		esac
-		eval "value=\$$option"
-		[ -n "$value" ] || continue
-		value="\"$option\": $(portico_value "$kind" "$value")"
-		[ "$restart" != restart ] || value="/* restart */ $value"
-		portico_add "$value"
-	done <<-ROWS
-		$PORTICO_OPTIONS
-	ROWS
+	[ "$3" != - ] || return 0
+	eval "value=\$$1"
+	[ -n "$value" ] || return 0
+	value="\"$1\": $(portico_value "$3" "$value")"
+	[ "$4" != restart ] || value="/* restart */ $value"
+	portico_add "$value"
 }
 
 # portico_object NAME: puts $members into the document, unless there are none.
@@ -246,7 +254,7 @@ portico_add_device() {
 
 portico_take_main() {
 	: "${fallback:=kernel}" "${rules:=nftables}" "${mss:=off}"
-	portico_members main
+	portico_rows main portico_member
 	document="$members"
 }
 
@@ -254,7 +262,7 @@ portico_take_uplink() {
 	[ -n "$interface" ] || portico_wrong="config uplink has no interface"
 	portico_add_device "$interface" '"device": '
 	portico_up=$members
-	portico_members uplink
+	portico_rows uplink portico_member
 	portico_object uplink
 }
 
@@ -282,13 +290,13 @@ portico_take() {
 	main | uplink | inside) "portico_take_$portico_section" ;;
 	forward)
 		case "${enabled:-1}" in
-		1 | on | true | yes) portico_members forward ;;
+		1 | on | true | yes) portico_rows forward portico_member ;;
 		esac
 		[ -z "$members" ] ||
 			forwards="$forwards${forwards:+,$PORTICO_NEWLINE}{ $members }"
 		;;
 	*)
-		portico_members "$portico_section"
+		portico_rows "$portico_section" portico_member
 		portico_object "$portico_section"
 		;;
 	esac

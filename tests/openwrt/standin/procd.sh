@@ -28,9 +28,10 @@ procd_close_service() {
 	printf '%s' "$procd_message" | ubus call service set
 }
 
-# Without a section's name validate_data describes the options to procd.
+# Without a section's name validate_data describes the options to procd. Only
+# where it is asked for, as it takes its time.
 procd_add_validation() {
-	procd_say validate "$("$@")"
+	[ -z "${DESCRIBE:-}" ] || procd_say validate "$("$@")"
 }
 
 uci_load_validate() {
