@@ -130,7 +130,8 @@ class Router:
         if ujail:
             write("", self.root, "sbin/ujail")
             os.chmod(self.path("sbin/ujail"), 0o755)
-        self.taken = 0
+        self.run("fw4", "reload")
+        self.taken = len(read(self.root, "events").splitlines())
 
     def path(self, *names):
         return os.path.join(self.root, *names)
@@ -152,6 +153,9 @@ class Router:
         path = os.path.join(STANDIN, "bin") + ":" + os.environ["PATH"]
         return {**os.environ, "IPKG_INSTROOT": self.root, "PATH": path,
                 "PORTICO_BUILD": BUILD, **more}
+
+    def run(self, *argv):
+        return run(*argv, env=self.environment())
 
     def service(self, action, code=0, **environment):
         """`service portico ACTION`; what procd does about it, as words."""

@@ -3,7 +3,7 @@
 (standin/bin/ubus holds instances as procd does)."""
 import os
 
-from router import UCI, Router, read, shipped, write
+from router import UCI, Router, need, read, shipped, write
 
 FORWARD = """
 config forward
@@ -59,6 +59,16 @@ def test_enable_and_disable():
     router.service("disable")
     assert os.listdir(router.path("etc/rc.d")) == []
     router.service("enabled", code=1)
+
+
+def test_it_can_be_enabled_while_an_image_is_built():
+    for shell in ("bash", "dash"):
+        need(shell)
+        router = Router()
+        done = router.run(shell, router.path("lib/rc.common"),
+                          router.path("etc/init.d/portico"), "enable")
+        assert done.returncode == 0 and not done.stderr, done.stderr
+        assert os.path.islink(router.path("etc/rc.d/S25portico"))
 
 
 def test_a_jail_takes_away_only_where_there_is_ujail():
@@ -262,6 +272,28 @@ def test_the_accept_rule_follows_the_mark():
     router.configure(UCI)
     router.service("reload")
     assert read(router.root, accept) == shipped(accept)
+
+
+def test_fw4_takes_in_the_accept_rule_of_a_package_just_installed():
+    router = Router()
+    write("chain forward {\n}\n", router.root, "fw4")
+    assert router.service("start") == ["fw4 -q reload", "start"]
+    assert router.service("reload") == []
+
+
+def test_without_fw4_there_is_nothing_to_take_in():
+    router = Router()
+    os.unlink(router.path("fw4"))
+    assert router.service("start") == ["start"]
+
+
+def test_fw4_that_leaves_the_accept_rule_out_is_told_of():
+    router = Router()
+    write("0\n", router.root, "uci/firewall.@defaults[0].auto_includes")
+    router.run("fw4", "reload")
+    router.events()
+    assert router.service("start") == ["start"]
+    assert "auto_includes" in router.log()
 
 
 def test_miniupnpd_is_warned_of():

@@ -369,16 +369,27 @@ portico_restart_part() {
 # --- fw4 ---------------------------------------------------------------------
 
 # fw4 refuses what conntrack does not know, so translated packets need an accept
-# before its own rules. Written only where the mark is not the package's.
+# before its own rules. The file is written only where the mark is not the
+# package's; fw4 has not read it yet when the package was installed just now.
 # portico_accept CONFIGURATION FILE
 portico_accept() {
-	local mark line
+	local mark line chain
+	local comment="portico: translated, unknown to conntrack"
 
 	mark=$(sed -n 's|.*"mark": "\([0-9a-fA-Fx]*\)".*|\1|p' "$1")
-	line="meta mark & ${mark:-0x03000000} != 0 accept"
-	line="$line comment \"portico: translated, unknown to conntrack\""
-	[ "$(cat "$2" 2>/dev/null)" != "$line" ] || return 0
-	mkdir -p "${2%/*}"
-	echo "$line" >"$2"
-	fw4 -q reload || true
+	line="meta mark & ${mark:-0x03000000} != 0 accept comment \"$comment\""
+	chain=$(nft list chain inet fw4 forward 2>/dev/null)
+	if [ "$(cat "$2" 2>/dev/null)" = "$line" ]; then
+		case "$chain" in
+		'' | *"$comment"*) return 0 ;;
+		esac
+		if [ "$(uci -q get firewall.@defaults[0].auto_includes)" = 0 ]; then
+			portico_log warn "fw4 leaves out $2 (auto_includes is 0) and refuses translated packets from outside"
+			return 0
+		fi
+	else
+		mkdir -p "${2%/*}"
+		echo "$line" >"$2"
+	fi
+	[ -z "$chain" ] || fw4 -q reload || true
 }
