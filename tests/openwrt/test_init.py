@@ -113,10 +113,10 @@ def test_restart_hands_over_and_loses_no_connection():
     router = Router()
     router.service("start")
     write("", router.root, "table")
-    write("state", router.root, "var/run/portico/state")
+    write("state", router.root, "run/portico/state")
     assert router.service("restart") == ["signal USR1", "start"]
     assert os.path.exists(router.path("table"))
-    assert os.path.exists(router.path("var/run/portico/state"))
+    assert os.path.exists(router.path("run/portico/state"))
 
 
 def test_a_bad_configuration_changes_nothing():
@@ -211,12 +211,12 @@ def stopped(router, action):
     """Rules are there, and the daemon takes two seconds to end."""
     write("", router.root, "table")
     write("2", router.root, "alive")
-    write("state", router.root, "var/run/portico/state")
+    write("state", router.root, "run/portico/state")
     return router.service(action)
 
 
 def nothing_is_left(router):
-    for name in ("table", "var/etc/portico.conf", "var/run/portico/state"):
+    for name in ("table", "var/etc/portico.conf", "run/portico/state"):
         assert not os.path.exists(router.path(name)), name
 
 
@@ -239,9 +239,9 @@ def test_switching_it_off_leaves_nothing_behind():
 def test_an_upgrade_of_the_package_keeps_the_table():
     router = Router()
     router.service("start")
-    write("state", router.root, "var/run/portico/state")
+    write("state", router.root, "run/portico/state")
     router.service("stop", PKG_UPGRADE="1")
-    assert os.path.exists(router.path("var/run/portico/state"))
+    assert os.path.exists(router.path("run/portico/state"))
 
 
 def test_rules_that_cannot_be_removed_are_told_and_not_waited_for():
