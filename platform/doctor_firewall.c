@@ -92,13 +92,16 @@ static void say_firewalld(const struct place *place, char *text)
 		REMEDY_MAX - strlen(text) - 1);
 }
 
+/* Only for what comes in and for hairpin: what leaves is for the zones and
+ * their rules to decide, before which the line stands. */
 static void say_fw4(const struct place *place, char *text)
 {
 	snprintf(text, REMEDY_MAX,
 		 "put the line \"meta mark & 0x%08" PRIx32
 		 " != 0 accept\" into /usr/share/nftables.d/chain-pre/forward/"
-		 "20-portico.nft; then: fw4 reload",
-		 place->mark);
+		 "20-portico.nft; then: fw4 reload; the zone inside must have "
+		 "a forwarding to that of the uplink",
+		 place->mark & ~rules_marks(place->mark).outbound);
 }
 
 /* Who wrote the chain is known by names; the first that fits. */
@@ -151,6 +154,24 @@ static enum firewall_judgement worse(enum firewall_judgement a,
 	return a > b ? a : b;
 }
 
+static bool is_fw4(const struct firewall_chain *chain)
+{
+	return chain->backend == RULES_NFTABLES && !strcmp(chain->table, "fw4");
+}
+
+/* fw4's rules about single hosts or ports are there to be kept. */
+static enum firewall_judgement
+judge_packet(const struct place *place, const struct firewall_packet *packet)
+{
+	enum firewall_judgement judgement =
+		firewall_judge(place->firewall, place->chain, packet);
+	bool leaves = packet->mark == rules_marks(place->mark).outbound;
+
+	if (judgement == FIREWALL_DOUBTFUL && leaves && is_fw4(place->chain))
+		return FIREWALL_OPEN;
+	return judgement;
+}
+
 /* In, out and hairpin for one inside device. */
 static enum firewall_judgement
 judge_device(const struct place *place, const char *uplink, const char *inside)
@@ -164,8 +185,7 @@ judge_device(const struct place *place, const char *uplink, const char *inside)
 	enum firewall_judgement worst = FIREWALL_OPEN;
 
 	for (size_t i = 0; i < sizeof(packets) / sizeof(packets[0]); i++)
-		worst = worse(worst, firewall_judge(place->firewall,
-						    place->chain, &packets[i]));
+		worst = worse(worst, judge_packet(place, &packets[i]));
 	return worst;
 }
 

@@ -6,7 +6,7 @@ import os
 import re
 import shutil
 
-from lab import E, L1, R1
+from lab import E, L1, L2, R1
 from netns import wait_for
 from tools import Who, all_rules, ask, ask_tcp, limit, quiet
 
@@ -33,6 +33,28 @@ table inet firewall {
     reject with icmpx admin-prohibited
   }
 }"""
+
+# The heart of OpenWrt's fw4, with a user's rule.
+FW4 = """
+table inet fw4 {
+  chain forward {
+    type filter hook forward priority filter; policy drop;
+    ACCEPT
+    ct state vmap { established : accept, related : accept }
+    iifname "lan0" jump forward_lan
+    iifname "wan0" jump handle_reject
+  }
+  chain handle_reject {
+    meta l4proto tcp reject with tcp reset
+    reject with icmpx type port-unreachable
+  }
+  chain forward_lan {
+    ip saddr %s counter drop comment "!fw4: no Internet for him"
+    meta nfproto ipv4 oifname "wan0" ct state invalid counter drop
+    oifname "wan0" counter accept
+  }
+}""" % L2
+SNIPPET = "../../openwrt/portico/files/20-portico.nft"
 
 DOCKER = """*filter
 :FORWARD DROP [0:0]
@@ -166,6 +188,21 @@ def test_a_native_chain_with_drop_policy(lab):
 
 def test_a_chain_that_rejects_at_its_end(lab):
     check_firewall(lab, ("nft", "-f", "-"), REJECT, "inet firewall")
+
+
+def test_the_openwrt_package_lets_replies_in_and_what_fw4_forbids_not_out(lab):
+    with open(os.path.join(os.path.dirname(__file__), SNIPPET)) as file:
+        rules = FW4.replace("ACCEPT", file.read().strip())
+    with firewall(lab, ("nft", "-f", "-"), rules):
+        lab.start(forwards=FORWARDS, fresh=True)
+        works(lab)
+        with Who(lab.wan, udp=[(R1, 7398)]) as who:
+            sock = lab.lan2.udp(L2, 5398)
+            sock.sendto(b"forbidden", (R1, 7398))
+            quiet(sock, 0.5)
+            sock.close()
+            assert not who.seen, who.seen
+        assert lab.daemon.run("doctor", check=False).returncode == 0
 
 
 def test_docker_style_iptables_nft(lab):

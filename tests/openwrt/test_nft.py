@@ -71,11 +71,17 @@ def test_fw4_takes_the_accept_rule():
 
 
 def test_the_accept_rule_is_the_one_that_the_doctor_asks_for():
-    source = read(HERE, "../../platform/doctor_firewall.c")
-    asked = re.search(r'put the line \\"meta mark & 0x%08" PRIx32\s*'
-                      r'" (.*?)\\"', source)[1]
-    assert shipped(SNIPPET).startswith(
-        f"meta mark & 0x03000000 {asked}"), asked
+    source = read(HERE, "../unit/test_doctor.c")
+    asked = re.search(r'"fw4.json".*?"(meta mark [^"]*)"', source, re.S)[1]
+    assert shipped(SNIPPET).startswith(asked + " comment"), asked
+
+
+def test_the_accept_rule_lets_nothing_out():
+    """The outbound mark is set on whatever comes from inside, so that the
+    rule would open every zone's way to the Internet."""
+    outbound = re.search(r"mark set meta mark \| (0x\w+) notrack", rules())[1]
+    accepted = re.search(r"meta mark & (0x\w+)", shipped(SNIPPET))[1]
+    assert int(outbound, 16) & int(accepted, 16) == 0
 
 
 def test_a_broken_rule_is_noticed():

@@ -82,11 +82,28 @@ static void test_fw4(void)
 	struct doctor_context context = context_for("wan", 1);
 
 	expect(&context, "fw4.json", RULES_NFTABLES, "inet fw4", "\"forward\"",
-	       DOCTOR_FAIL, "meta mark & 0x03000000 != 0 accept");
+	       DOCTOR_FAIL, "meta mark & 0x01000000 != 0 accept");
 	expect(&context, "fw4.json", RULES_NFTABLES, "flow offload", "",
 	       DOCTOR_WARN, "flow_offloading=0");
 	expect(&context, "fw4.json", RULES_NFTABLES, "masquerade", "harmless",
 	       DOCTOR_OK, NULL);
+}
+
+/* What leaves is for its zones and rules to decide, such as one that keeps a
+ * host from the Internet; nothing leaves at all is told. */
+static void test_fw4_decides(void)
+{
+	struct doctor_context context = context_for("pppoe-wan", 1);
+	struct firewall *firewall =
+		read_capture("fw4_taken.json", RULES_NFTABLES);
+	struct doctor_report report = { 0 };
+
+	doctor_firewall(&context, firewall, &report);
+	CU_ASSERT_PTR_NULL(find(&report, "inet fw4", ""));
+	doctor_report_free(&report);
+	firewall_free(firewall);
+	expect(&context, "fw4_closed.json", RULES_NFTABLES, "inet fw4",
+	       "refuses", DOCTOR_FAIL, NULL);
 }
 
 /* Ports in the kernel's NAT, which translated packets do not pass. */
@@ -413,6 +430,8 @@ static void test_child_dies(void)
 
 static const struct test tests[] = {
 	{ "OpenWrt: the line for fw4, and flow offload", test_fw4 },
+	{ "OpenWrt: what leaves is left to the rules of fw4",
+	  test_fw4_decides },
 	{ "ports that miniupnpd opened are told of", test_upnp },
 	{ "firewalld: the rule for its table", test_firewalld },
 	{ "docker: the rule for DOCKER-USER", test_docker },

@@ -368,16 +368,19 @@ portico_restart_part() {
 
 # --- fw4 ---------------------------------------------------------------------
 
-# fw4 refuses what conntrack does not know, so translated packets need an accept
-# before its own rules. The file is written only where the mark is not the
+# fw4 refuses what conntrack does not know, so translated packets from outside
+# need an accept before its own rules: the lower bit of the mark says that they
+# are. What leaves stays for the zones and their rules to decide. The file is written only where the mark is not the
 # package's; fw4 has not read it yet when the package was installed just now.
 # portico_accept CONFIGURATION FILE
 portico_accept() {
-	local mark line chain
-	local comment="portico: translated, unknown to conntrack"
+	local mark bit line chain
+	local comment="portico: translated, from outside"
 
 	mark=$(sed -n 's|.*"mark": "\([0-9a-fA-Fx]*\)".*|\1|p' "$1")
-	line="meta mark & ${mark:-0x03000000} != 0 accept comment \"$comment\""
+	mark=$((${mark:-0x03000000}))
+	bit=$(printf '0x%08x' $((mark & -mark)))
+	line="meta mark & $bit != 0 accept comment \"$comment\""
 	chain=$(nft list chain inet fw4 forward 2>/dev/null)
 	if [ "$(cat "$2" 2>/dev/null)" = "$line" ]; then
 		case "$chain" in
