@@ -62,33 +62,31 @@ bool nat_session_check(struct nat *nat, uint32_t slot, uint64_t now_ms)
 
 /* Looks at the oldest session of a class. True: it was due (ended or moved). */
 static bool expire_oldest(struct nat *nat, enum nat_timer timer,
-			  uint64_t now_ms, uint32_t *ended)
+			  uint64_t now_ms)
 {
 	uint32_t slot = nat->timers[timer].head;
 
 	if (!slot ||
 	    nat->sessions[slot].used_ms + nat_timer_ms(nat, timer) > now_ms)
 		return false;
-	if (!nat_session_check(nat, slot, now_ms))
-		(*ended)++;
+	nat_session_check(nat, slot, now_ms);
 	return true;
 }
 
 uint32_t nat_expire(struct nat *nat, uint64_t now_ms, uint32_t max)
 {
-	uint32_t ended = 0;
+	uint32_t due = 0;
 
 	if (!nat->config)
 		return 0;
 	now_ms = nat_clock(nat, now_ms);
 	for (int timer = 0; timer < NAT_LISTS; timer++)
-		for (uint32_t looked = 0; looked < max && ended < max; looked++)
-			if (!expire_oldest(nat, (enum nat_timer)timer, now_ms,
-					   &ended))
-				break;
+		while (due < max &&
+		       expire_oldest(nat, (enum nat_timer)timer, now_ms))
+			due++;
 	nat_hold_expire(nat, now_ms);
 	nat_fragment_expire(nat, now_ms);
-	return ended;
+	return due;
 }
 
 /* --- the ring of held ports ----------------------------------------------- */

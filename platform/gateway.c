@@ -20,7 +20,6 @@
 #include "log.h"
 #include "notify.h"
 
-#define EXPIRE_PER_TICK 65536U
 #define BOUND_EVERY_S 5U
 #define EXAMINE_EVERY_S 60U
 #define NAMES_EVERY_S 5U
@@ -141,7 +140,7 @@ static void tick(struct watch *watch, uint32_t events)
 	if (read(watch->fd, &times, sizeof(times)) != sizeof(times))
 		return;
 	g->ticks++;
-	nat_expire(g->nat, loop_now_ms(g->loop), EXPIRE_PER_TICK);
+	gateway_expire(g);
 	if (g->forwards_missing)
 		g->forwards_missing =
 			nat_add_forwards(g->nat, loop_now_ms(g->loop));
@@ -263,6 +262,8 @@ static int start(struct gateway *g, char *error, size_t size)
 	if (err)
 		return err;
 	err = open_tick(g);
+	if (!err)
+		err = gateway_expire_open(g);
 	if (err)
 		return gateway_say(error, size, err, "timer: %s",
 				   strerror(-err));
@@ -356,6 +357,7 @@ static void free_all(struct gateway *g)
 		loop_remove(g->loop, &g->tick);
 		close(g->tick.fd);
 	}
+	gateway_expire_close(g);
 	if (g->queue)
 		queue_close(g->queue);
 	if (g->network)
@@ -388,7 +390,7 @@ struct gateway *gateway_open(struct loop *loop, struct config *config,
 	g->lock_in = lock_in;
 	g->lock_context = context;
 	g->config = config;
-	g->tick.fd = -1;
+	g->tick.fd = g->crowd.fd = -1;
 	g->state.fd = -1;
 	g->doctor.fd = -1;
 	g->started_ms = loop_clock_ms();

@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later
  *
  * What the files of the gateway share: gateway.c (life), gateway_apply.c (from
- * configuration and network to engine and rules), gateway_move.c (the uplink's
+ * configuration and network to engine and rules), gateway_expire.c (the end of
+ * what is over), gateway_move.c (the uplink's
  * address), gateway_reload.c, gateway_rules.c (the rules in force),
  * gateway_handover.c (the queue across a restart), gateway_settings.c (the
  * kernel's), gateway_warnings.c.
@@ -54,6 +55,7 @@ struct gateway {
 	bool settings; /* the helper notes what it changes of them */
 	struct nat_portset bound[2]; /* UDP, TCP: for warnings */
 	struct watch tick;
+	struct watch crowd; /* while more is over than ends at once */
 	uint32_t uplink_shown; /* the address that was last logged */
 	uint64_t started_ms;
 	uint64_t ticks;
@@ -106,6 +108,13 @@ void gateway_read_bound(struct gateway *gateway);
 /* Writes a sentence into error and returns err. */
 int gateway_say(char *error, size_t size, int err, const char *format, ...)
 	__attribute__((format(printf, 4, 5)));
+
+/* --- gateway_expire.c --- */
+
+int gateway_expire_open(struct gateway *gateway); /* 0 or -errno */
+void gateway_expire_close(struct gateway *gateway);
+/* Ends what is over; if that is much, little by little. */
+void gateway_expire(struct gateway *gateway);
 
 /* --- gateway_move.c --- */
 

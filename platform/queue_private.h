@@ -31,6 +31,14 @@ struct queue_out {
 	uint32_t last_id; /* of the packets in verdict[] */
 };
 
+/* The packets of a batch, each as the kernel's and as the engine's. */
+struct queue_batch {
+	void *message[QUEUE_BATCH_MAX];
+	struct queue_packet packet[QUEUE_BATCH_MAX];
+	struct nat_packet nat[QUEUE_BATCH_MAX];
+	uint32_t count;
+};
+
 /* One queue of the kernel. */
 struct queue_way {
 	struct watch watch; /* first: the handler finds the way by it */
@@ -66,7 +74,8 @@ struct queue {
 	uint8_t *slots; /* QUEUE_BATCH_MAX x QUEUE_SLOT_BYTES, mmap'ed */
 	struct iovec in_bytes[QUEUE_BATCH_MAX];
 	struct mmsghdr in[QUEUE_BATCH_MAX];
-	struct queue_out out; /* of one lane at a time */
+	struct queue_batch batch; /* of one lane at a time */
+	struct queue_out out;
 	size_t out_limit; /* bytes of one sendmsg */
 
 	struct queue_stats stats; /* but for what each lane counts */

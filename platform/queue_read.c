@@ -158,47 +158,55 @@ static struct iovec judge(const struct queue_way *way, void *message,
 	return queue_verdict(message, number, packet->id, NF_DROP);
 }
 
-static void translate(struct queue_way *way, void *message,
-		      const struct queue_packet *packet, uint64_t now_ms)
+static void translate(struct queue_way *way, uint32_t i, uint64_t now_ms)
 {
 	struct queue *queue = way->queue;
-	enum nat_path path = queue_packet_path(packet, &queue->roles);
-	enum nat_drop drop = refuse(queue, packet, path);
+	const struct queue_packet *packet = &queue->batch.packet[i];
+	struct nat_packet *nat = &queue->batch.nat[i];
+	enum nat_drop drop = refuse(queue, packet, nat->path);
 	struct nat_result result = { .verdict = NAT_DROPPED, .drop = drop };
 
-	if (drop != NAT_DROP_NONE) {
+	if (drop != NAT_DROP_NONE)
 		nat_count_drop(queue->nat, drop);
-	} else {
-		struct nat_packet nat = {
-			.data = packet->data,
-			.length = packet->length,
-			.path = path,
-			.checksum = queue_packet_checksum(packet),
-			.bridged = packet->bridged,
-		};
-
-		result = nat_translate(queue->nat, &nat, now_ms);
-	}
+	else
+		result = nat_translate(queue->nat, nat, now_ms);
 	if (result.answer_length)
 		queue_answer(queue, &result, now_ms);
-	answer(way, packet->id, judge(way, message, packet, &result));
+	answer(way, packet->id,
+	       judge(way, queue->batch.message[i], packet, &result));
 	if (result.output)
 		queue_send_output(queue, now_ms);
 }
 
-static void handle(struct queue_way *way, void *message, size_t received,
-		   uint64_t now_ms)
+static void take_packet(struct queue_way *way, void *message)
 {
 	struct queue *queue = way->queue;
-	struct queue_packet packet;
-	int error = queue_packet_parse(message, received, &packet);
+	struct queue_batch *batch = &queue->batch;
+	const struct queue_packet *packet = &batch->packet[batch->count];
+
+	way->stats.packets++;
+	if (way->resumed)
+		queue_drop_orphans(way, packet->id);
+	count_kind(&queue->stats, packet);
+	batch->nat[batch->count] = (struct nat_packet){
+		.data = packet->data,
+		.length = packet->length,
+		.path = queue_packet_path(packet, &queue->roles),
+		.checksum = queue_packet_checksum(packet),
+		.bridged = packet->bridged,
+	};
+	batch->message[batch->count++] = message;
+}
+
+static void take_message(struct queue_way *way, void *message, size_t received)
+{
+	struct queue *queue = way->queue;
+	struct queue_batch *batch = &queue->batch;
+	int error = queue_packet_parse(message, received,
+				       &batch->packet[batch->count]);
 
 	if (!error) {
-		way->stats.packets++;
-		if (way->resumed)
-			queue_drop_orphans(way, packet.id);
-		count_kind(&queue->stats, &packet);
-		translate(way, message, &packet, now_ms);
+		take_packet(way, message);
 	} else if (error == -ENOENT) {
 		/* Flushed while we judged it: its device went down. */
 		queue->stats.gone++;
@@ -252,9 +260,13 @@ static bool read_batch(struct queue_way *way, uint64_t now_ms)
 	if (count <= 0)
 		return false;
 	queue->stats.batches++;
+	queue->batch.count = 0;
 	for (int i = 0; i < count; i++)
-		handle(way, queue->in_bytes[i].iov_base, queue->in[i].msg_len,
-		       now_ms);
+		take_message(way, queue->in_bytes[i].iov_base,
+			     queue->in[i].msg_len);
+	nat_foresee(queue->nat, queue->batch.nat, queue->batch.count);
+	for (uint32_t i = 0; i < queue->batch.count; i++)
+		translate(way, i, now_ms);
 	flush(way);
 	choose_batch(way, count);
 	return (uint32_t)count == want;

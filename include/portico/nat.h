@@ -316,9 +316,10 @@ bool nat_telling(const struct nat *nat);
 /* Counts a packet that the platform had to refuse itself (truncated). */
 void nat_count_drop(struct nat *nat, enum nat_drop drop);
 
-/* Ends what has expired, at most max sessions, and frees ports whose hold time
- * is over. Called at least once a second; also done on demand.
- * Returns the number of sessions ended (max: there may be more). */
+/* Ends what has expired and frees ports whose hold time is over. Called at least
+ * once a second; also done on demand.
+ * Returns the number of sessions that were due, at most max (then there may be
+ * more): ended, or idle for so long that they go on in TRANS. */
 uint32_t nat_expire(struct nat *nat, uint64_t now_ms, uint32_t max);
 
 /* --- looking ------------------------------------------------------------ */
