@@ -182,6 +182,8 @@ def test_without_an_address_packets_are_counted(lab):
                 chatter(own, 5314):
             udp, tcp = own.lan1.udp(L1, 5304), own.lan1.tcp((R1, 7304))
             seen = [ask(udp, (R1, 7304)), ask_tcp(tcp)]
+            wait_for("the chatter's mapping", lambda: len(
+                own.portico("mappings")["mappings"]) == 3)
             own.gw.ip(f"addr del {E}/24 dev wan0")
             # There is a way out all the same.
             own.gw.ip("addr add 203.0.113.99/32 dev lo")
