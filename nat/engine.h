@@ -170,13 +170,19 @@ struct nat {
 	uint8_t answer[NAT_ANSWER_MAX];
 };
 
+/* Whole seconds; they stop after 136 years. */
+static inline uint32_t nat_seconds(uint64_t ms)
+{
+	return ms / 1000 < UINT32_MAX ? (uint32_t)(ms / 1000) : UINT32_MAX;
+}
+
 /* Time never goes back: lists and buckets rely on it. An earlier one than has
  * been heard of counts as that one, until it has caught up. */
 static inline uint64_t nat_clock(struct nat *nat, uint64_t now_ms)
 {
 	if (now_ms > nat->clock_ms) {
 		nat->clock_ms = now_ms;
-		nat->clock_s = (uint32_t)(now_ms / 1000);
+		nat->clock_s = nat_seconds(now_ms);
 	}
 	return nat->clock_ms;
 }

@@ -25,11 +25,10 @@
 
 #define SCALE_MAX 14 /* RFC 7323 2.3 */
 
-/* Used after it was made, and not later than now? Seconds begin anew after 136
- * years. */
+/* Used after it was made, and not later than now? */
 static bool times_good(uint32_t created_s, uint32_t used_s, uint32_t now_s)
 {
-	return now_s - used_s <= now_s - created_s;
+	return created_s <= used_s && used_s <= now_s;
 }
 
 /* --- hosts ---------------------------------------------------------------- */
@@ -181,8 +180,8 @@ static bool session_in_range(const struct nat_session *s, uint8_t proto,
 	       timer_fits(proto, s->timer) &&
 	       (nat_is_tagged(proto) ||
 		(end_in_range(&s->end[0]) && end_in_range(&s->end[1]))) &&
-	       times_good(s->created_s, (uint32_t)(s->used_ms / 1000),
-			  (uint32_t)(now_ms / 1000)) &&
+	       times_good(s->created_s, nat_seconds(s->used_ms),
+			  nat_seconds(now_ms)) &&
 	       s->used_ms <= now_ms;
 }
 

@@ -38,10 +38,11 @@ static uint32_t shown_outside(const struct nat *nat)
 /* What is kept in whole seconds is shown as if it had been at their start. */
 static uint64_t since_s(uint32_t then_s, uint64_t now_ms)
 {
-	uint32_t seconds = (uint32_t)(now_ms / 1000) - then_s;
+	uint32_t now_s = nat_seconds(now_ms);
 
-	return seconds < 1U << 31 ? (uint64_t)seconds * 1000 + now_ms % 1000 :
-				    0;
+	return now_s < then_s ?
+		       0 :
+		       (uint64_t)(now_s - then_s) * 1000 + now_ms % 1000;
 }
 
 /* As long as that session which was used last. */

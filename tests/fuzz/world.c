@@ -39,15 +39,19 @@ static void set_ttl(struct packet *packet, uint8_t way)
 	packet_fix_ip(packet);
 }
 
-/* Only where a checksum is that the kernel would leave to a device. */
+/* Only where a checksum is that the kernel would leave to a device: never of a
+ * UDP datagram that is shorter than what carries it. */
 static bool can_be_partial(const struct packet *packet)
 {
 	const uint8_t *ip = packet->data;
+	const uint32_t l4 = (ip[0] & 15U) * 4;
 
 	return !packet_wrong(ip, packet->length) &&
 	       packet_get16(ip + 2) == packet->length &&
 	       !(packet_get16(ip + 6) & 0x3fff) &&
-	       (ip[9] == NAT_PROTO_TCP || ip[9] == NAT_PROTO_UDP);
+	       (ip[9] == NAT_PROTO_TCP ||
+		(ip[9] == NAT_PROTO_UDP &&
+		 packet_get16(ip + l4 + 4) == packet->length - l4));
 }
 
 static void set_checksum(struct world *world, uint8_t way)
