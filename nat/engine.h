@@ -156,6 +156,8 @@ struct nat {
 	uint32_t held_ports[NAT_POOLS];
 	struct nat_host_ports *host_ports; /* by host */
 	struct nat_share shares[NAT_SHARES];
+	uint32_t forwards_missing; /* ports there was no room for */
+	uint32_t forward_next, forward_step; /* the port that is tried next */
 
 	struct nat_fragments fragments;
 	struct nat_late late[NAT_LATE_MAX]; /* ring */

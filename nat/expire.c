@@ -62,31 +62,39 @@ bool nat_session_check(struct nat *nat, uint32_t slot, uint64_t now_ms)
 
 /* Looks at the oldest session of a class. True: it was due (ended or moved). */
 static bool expire_oldest(struct nat *nat, enum nat_timer timer,
-			  uint64_t now_ms)
+			  uint64_t now_ms, uint32_t *ended)
 {
 	uint32_t slot = nat->timers[timer].head;
 
 	if (!slot ||
 	    nat->sessions[slot].used_ms + nat_timer_ms(nat, timer) > now_ms)
 		return false;
-	nat_session_check(nat, slot, now_ms);
+	if (!nat_session_check(nat, slot, now_ms))
+		(*ended)++;
 	return true;
 }
 
 uint32_t nat_expire(struct nat *nat, uint64_t now_ms, uint32_t max)
 {
-	uint32_t due = 0;
+	uint32_t ended = 0, most = 0;
 
 	if (!nat->config)
 		return 0;
 	now_ms = nat_clock(nat, now_ms);
-	for (int timer = 0; timer < NAT_LISTS; timer++)
-		while (due < max &&
-		       expire_oldest(nat, (enum nat_timer)timer, now_ms))
+	for (int timer = 0; timer < NAT_LISTS; timer++) {
+		uint32_t due = 0;
+
+		/* What retires makes no room: it must not keep the others from
+		 * ending. */
+		while (due < max && ended < max &&
+		       expire_oldest(nat, (enum nat_timer)timer, now_ms,
+				     &ended))
 			due++;
+		most = due > most ? due : most;
+	}
 	nat_hold_expire(nat, now_ms);
 	nat_fragment_expire(nat, now_ms);
-	return due;
+	return ended > most ? ended : most;
 }
 
 /* --- the ring of held ports ----------------------------------------------- */

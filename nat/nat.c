@@ -86,6 +86,7 @@
 #include "internal.h"
 
 #define SWEEP 32U /* sessions ended at most before a packet */
+#define FORWARDS_AT_ONCE 1024U /* ports tried again */
 
 /* --- configuration ------------------------------------------------------ */
 
@@ -140,6 +141,19 @@ static void end_outdated(struct nat *nat, const struct nat_config *config,
 	}
 }
 
+/* Is there a place for one more mapping of this host when `old` has ended (0:
+ * nobody)? A host table that is full has one if it was its host's only one. */
+static bool has_room(const struct nat *nat, uint32_t addr, uint32_t old)
+{
+	const struct nat_slots *hosts = &nat->host_slots;
+	const struct nat_host *loser = &nat->hosts[nat->mappings[old].host];
+
+	if (!old && !nat_slots_left(&nat->mapping_slots))
+		return false;
+	return nat_find_host(nat, addr) || nat_slots_left(hosts) ||
+	       nat->host_idle.head || (old && loser->mappings == 1);
+}
+
 /* Adds one port of a forward; it takes the port from a dynamic mapping, or out
  * of its hold time (design 6). False: no room. */
 static bool add_forward_port(struct nat *nat, uint32_t rule, uint16_t port,
@@ -148,15 +162,14 @@ static bool add_forward_port(struct nat *nat, uint32_t rule, uint16_t port,
 	const struct nat_forward *f = &nat->config->forwards[rule];
 	enum nat_pool pool = (enum nat_pool)nat_pool_of(f->proto);
 	uint32_t old = nat_find_port(nat, pool, port);
-	uint32_t host, slot;
+	uint32_t slot;
 
 	if (old && nat->mappings[old].kind == NAT_KIND_FORWARD)
 		return true;
+	if (!has_room(nat, f->inside_addr, old))
+		return false;
 	if (old)
 		nat_mapping_end(nat, old, now_ms, false);
-	host = nat_host_get(nat, f->inside_addr, now_ms);
-	if (!host || !nat_slots_left(&nat->mapping_slots))
-		return false;
 	if (nat_ports_taken(&nat->ports[pool], port))
 		nat_hold_cancel(nat, pool, port);
 	slot = nat_mapping_add(
@@ -164,25 +177,56 @@ static bool add_forward_port(struct nat *nat, uint32_t rule, uint16_t port,
 		nat_socket(f->proto, f->inside_addr,
 			   (uint16_t)(f->inside_first +
 				      (port - f->outside_first))),
-		port, NAT_KIND_FORWARD, host);
+		port, NAT_KIND_FORWARD,
+		nat_host_get(nat, f->inside_addr, now_ms));
 	nat->mappings[slot].forward = rule;
 	return true;
 }
 
-uint32_t nat_add_forwards(struct nat *nat, uint64_t now_ms)
+static void add_forwards(struct nat *nat, uint64_t now_ms)
 {
-	uint32_t missing = 0;
-
-	now_ms = nat_clock(nat, now_ms);
+	nat->forwards_missing = 0;
 	for (uint32_t i = 0; i < nat->config->forward_count; i++) {
 		const struct nat_forward *f = &nat->config->forwards[i];
 
 		for (uint32_t port = f->outside_first; port <= f->outside_last;
 		     port++)
 			if (!add_forward_port(nat, i, (uint16_t)port, now_ms))
-				missing++;
+				nat->forwards_missing++;
 	}
-	return missing;
+	nat->forward_next = nat->forward_step = 0;
+}
+
+/* The next port in turn of all that are forwarded. */
+static uint16_t next_forward(struct nat *nat, uint32_t *rule)
+{
+	const struct nat_forward *f = &nat->config->forwards[nat->forward_next];
+	uint32_t port = f->outside_first + nat->forward_step++;
+
+	*rule = nat->forward_next;
+	if (port == f->outside_last) {
+		nat->forward_step = 0;
+		nat->forward_next =
+			(*rule + 1) % (uint32_t)nat->config->forward_count;
+	}
+	return (uint16_t)port;
+}
+
+uint32_t nat_add_forwards(struct nat *nat, uint64_t now_ms)
+{
+	now_ms = nat_clock(nat, now_ms);
+	for (uint32_t i = 0; i < FORWARDS_AT_ONCE && nat->forwards_missing;
+	     i++) {
+		uint32_t rule, port = next_forward(nat, &rule);
+		uint8_t proto = nat->config->forwards[rule].proto;
+		uint32_t old = nat_find_port(
+			nat, (enum nat_pool)nat_pool_of(proto), (uint16_t)port);
+
+		if ((!old || nat->mappings[old].kind != NAT_KIND_FORWARD) &&
+		    add_forward_port(nat, rule, (uint16_t)port, now_ms))
+			nat->forwards_missing--;
+	}
+	return nat->forwards_missing;
 }
 
 uint32_t nat_configure(struct nat *nat, const struct nat_config *config,
@@ -197,7 +241,8 @@ uint32_t nat_configure(struct nat *nat, const struct nat_config *config,
 	nat_martians_set(nat);
 	nat_timers_set(nat);
 	nat_shares_set(nat);
-	return nat_add_forwards(nat, now_ms);
+	add_forwards(nat, now_ms);
+	return nat->forwards_missing;
 }
 
 uint32_t nat_flush_host(struct nat *nat, uint32_t addr, uint64_t now_ms)

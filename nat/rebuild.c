@@ -391,6 +391,9 @@ static void rest_lost(struct nat *nat, uint64_t now_ms)
 
 void nat_rebuild(struct nat *nat, uint64_t now_ms, struct nat_restored *report)
 {
+	/* Nobody's slots: what looks for a record may look there. */
+	memset(&nat->mappings[0], 0, sizeof(nat->mappings[0]));
+	memset(&nat->sessions[0], 0, sizeof(nat->sessions[0]));
 	rebuild_hosts(nat, now_ms, report);
 	rebuild_mappings(nat, now_ms, report);
 	rebuild_sessions(nat, now_ms, report);

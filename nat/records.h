@@ -2,7 +2,7 @@
  *
  * The engine's records: what is remembered of mappings, sessions, hosts and
  * held ports. They hold no pointer and may lie in a file that outlives the
- * process; the next one's indices (struct nat in internal.h) are rebuilt from
+ * process; the next one's indices (struct nat in engine.h) are rebuilt from
  * them (restore.c).
  *
  * `check` is a keyed hash of what a record is (seal.h), never of what changes

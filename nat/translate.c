@@ -230,7 +230,8 @@ static struct nat_result not_turned(struct nat_work *work)
 	uint32_t session = nat_find_session_alias(nat, &mapping, p->dst,
 						  p->dport, work->now_ms);
 
-	return session && nat_is_cut(&nat->sessions[session]) ?
+	return session && nat_is_cut(&nat->sessions[session]) &&
+			       !nat_tcp_is_first(p) ?
 		       nat_cut_answer(work, session) :
 		       not_mapped(work);
 }

@@ -45,15 +45,30 @@ static uint64_t since_s(uint32_t then_s, uint64_t now_ms)
 		       (uint64_t)(now_s - then_s) * 1000 + now_ms % 1000;
 }
 
-/* As long as that session which was used last. */
+/* A session that was idle until it retired is dated from its retirement. */
+static uint64_t session_idle(const struct nat *nat, const struct nat_session *s,
+			     uint64_t now_ms)
+{
+	uint64_t idle = since(s->used_ms, now_ms);
+
+	if (s->flags & NAT_SESSION_RETIRED)
+		idle += nat_timer_ms(nat, NAT_TIMER_TCP_ESTABLISHED);
+	return idle;
+}
+
+/* As long as that session which was used last; one that was cut is dated from
+ * then. */
 static uint64_t mapping_idle(const struct nat *nat, const struct nat_mapping *m,
 			     uint64_t now_ms)
 {
 	uint64_t idle = since_s(m->used_s, now_ms);
 
-	for (uint32_t at = m->first; at; at = nat_sibling(nat, at))
-		if (since(nat->sessions[at].used_ms, now_ms) < idle)
-			idle = since(nat->sessions[at].used_ms, now_ms);
+	for (uint32_t at = m->first; at; at = nat_sibling(nat, at)) {
+		const struct nat_session *s = &nat->sessions[at];
+
+		if (!nat_is_cut(s) && session_idle(nat, s, now_ms) < idle)
+			idle = session_idle(nat, s, now_ms);
+	}
 	return idle;
 }
 
@@ -94,17 +109,6 @@ static enum nat_state shown_state(const struct nat *nat,
 	    s->used_ms + nat_timer_ms(nat, NAT_TIMER_TCP_ESTABLISHED) <= now_ms)
 		return NAT_STATE_TRANS;
 	return (enum nat_state)s->state;
-}
-
-/* A session that was idle until it retired is dated from its retirement. */
-static uint64_t session_idle(const struct nat *nat, const struct nat_session *s,
-			     uint64_t now_ms)
-{
-	uint64_t idle = since(s->used_ms, now_ms);
-
-	if (s->flags & NAT_SESSION_RETIRED)
-		idle += nat_timer_ms(nat, NAT_TIMER_TCP_ESTABLISHED);
-	return idle;
 }
 
 bool nat_next_session(const struct nat *nat, uint32_t *cursor, uint64_t now_ms,

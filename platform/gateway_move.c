@@ -63,6 +63,6 @@ void gateway_meanwhile(void *context)
 {
 	struct gateway *g = context;
 
-	if (g->queue && nat_telling(g->nat))
+	if (g->queue)
 		queue_send_output(g->queue, loop_clock_ms());
 }

@@ -193,8 +193,9 @@ void nat_leave(struct nat *nat);
 uint32_t nat_configure(struct nat *nat, const struct nat_config *config,
 		       uint64_t now_ms);
 
-/* Makes what there was no room for, if there is some now; to be called from
- * time to time while forwards are missing. Returns how many still are. */
+/* Makes forwards that there was no room for, if there is some now; to be called
+ * from time to time while any are missing. Looks at so many ports in one call
+ * that no packet waits for it. Returns how many are still missing. */
 uint32_t nat_add_forwards(struct nat *nat, uint64_t now_ms);
 
 /* The uplink's address; 0 when it has none (all state is kept, traffic is refused
@@ -318,8 +319,9 @@ void nat_count_drop(struct nat *nat, enum nat_drop drop);
 
 /* Ends what has expired and frees ports whose hold time is over. Called at least
  * once a second; also done on demand.
- * Returns the number of sessions that were due, at most max (then there may be
- * more): ended, or idle for so long that they go on in TRANS. */
+ * Ends at most max sessions, and looks at as many of each timeout. Returns how
+ * many ended or, of one timeout, were due to end or to go on in TRANS, whatever
+ * is more: max means that there may be more of them. */
 uint32_t nat_expire(struct nat *nat, uint64_t now_ms, uint32_t max);
 
 /* --- looking ------------------------------------------------------------ */

@@ -337,6 +337,43 @@ static void test_hold_cancel(void)
 	engine_free(&engine);
 }
 
+/* Idle connections retire, which makes no room; queries are over, which does. */
+static void test_retiring_beside(void)
+{
+	struct engine engine;
+
+	engine_make(&engine);
+	for (uint16_t i = 0; i < 40; i++) {
+		engine_open(&engine, NAT_PROTO_TCP,
+			    flow_of(INSIDE_1, 5000 + i, PEER_1, 80));
+		engine_answer(&engine, NAT_PROTO_TCP, PEER_1, 80, 5000 + i);
+	}
+	for (uint16_t i = 0; i < 20; i++)
+		engine_open(&engine, NAT_PROTO_ICMP,
+			    flow_of(INSIDE_2, 1000 + i, PEER_1, 0));
+	engine.now += 7205 * SECOND;
+	CU_ASSERT_EQUAL(nat_expire(engine.nat, engine.now, 32), 32);
+	CU_ASSERT_EQUAL(engine_stats(&engine).sessions, 40);
+	engine_free(&engine);
+}
+
+/* Not since it retired. */
+static void test_mapping_idle(void)
+{
+	struct nat_mapping_view view;
+	struct engine engine;
+
+	engine_make(&engine);
+	engine_open(&engine, NAT_PROTO_TCP,
+		    flow_of(INSIDE_1, 5000, PEER_1, 80));
+	engine_answer(&engine, NAT_PROTO_TCP, PEER_1, 80, 5000);
+	engine.now += 7210 * SECOND;
+	nat_expire(engine.nat, engine.now, 32);
+	CU_ASSERT_TRUE(engine_mapping(&engine, 5000, &view));
+	CU_ASSERT_EQUAL(view.idle_ms, 7210 * SECOND);
+	engine_free(&engine);
+}
+
 static const struct test tests[] = {
 	{ "a UDP mapping lives 299,999 ms and is gone at 300,000",
 	  test_udp_edge },
@@ -352,6 +389,8 @@ static const struct test tests[] = {
 	  test_short_established },
 	{ "a sweep ends as many as it was asked for", test_sweep_in_parts },
 	{ "packets sweep as they come", test_sweep_by_packets },
+	{ "what retires keeps nothing from ending", test_retiring_beside },
+	{ "a mapping is idle as long as its sessions", test_mapping_idle },
 	{ "a sweep ends nothing unexpired", test_nothing_unexpired },
 	{ "a full table sweeps before it refuses", test_full_table_sweeps },
 	{ "nothing expires before there is a configuration",

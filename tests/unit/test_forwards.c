@@ -377,50 +377,6 @@ static void test_doubled(void)
 	engine_free(&engine);
 }
 
-static void test_no_room(void)
-{
-	struct nat_forward range = web;
-	struct nat_forward many[10];
-	struct engine engine;
-
-	engine_make(&engine);
-	range.outside_first = 1000;
-	range.outside_last = 1069;
-	CU_ASSERT_EQUAL(put(&engine, &range, 1), 6);
-	CU_ASSERT_EQUAL(engine_stats(&engine).mappings, 64);
-	/* Eight hosts at most. */
-	for (uint16_t i = 0; i < 10; i++) {
-		many[i] = web;
-		many[i].outside_first = many[i].outside_last = 1000 + i;
-		many[i].inside_addr += i;
-	}
-	CU_ASSERT_EQUAL(put(&engine, many, 10), 2);
-	CU_ASSERT_EQUAL(engine_stats(&engine).mappings, 8);
-	engine_free(&engine);
-}
-
-/* One that came when the table was full has its port as soon as there is a
- * place, not only with the next configuration. */
-static void test_room_again(void)
-{
-	struct engine engine;
-
-	engine_make(&engine);
-	for (uint16_t port = 0; port < 64; port++)
-		CU_ASSERT_NOT_EQUAL(
-			engine_open(&engine, NAT_PROTO_UDP,
-				    flow_of(INSIDE_2, 5000 + port, PEER_1, 53)),
-			0);
-	CU_ASSERT_EQUAL(put(&engine, &web, 1), 1);
-	CU_ASSERT_EQUAL(nat_add_forwards(engine.nat, engine.now), 1);
-	CU_ASSERT_NOT_EQUAL(nat_flush_host(engine.nat, INSIDE_2, engine.now),
-			    0);
-	CU_ASSERT_EQUAL(nat_add_forwards(engine.nat, engine.now), 0);
-	CU_ASSERT_EQUAL(engine_stats(&engine).mappings, 1);
-	ASSERT_TRANSLATED(syn_in(&engine, PEER_1, 80));
-	engine_free(&engine);
-}
-
 static void test_over_listener(void)
 {
 	struct nat_portset bound = { 0 };
@@ -474,8 +430,6 @@ static const struct test tests[] = {
 	{ "a forward that is still named keeps its connections", test_kept },
 	{ "a forward with another target starts afresh", test_new_target },
 	{ "of two forwards of one port the first counts", test_doubled },
-	{ "forwards without room are counted", test_no_room },
-	{ "forwards without room come once there is some", test_room_again },
 	{ "a forward wins over a local listener", test_over_listener },
 	{ "a forward waits for the uplink", test_before_uplink },
 };

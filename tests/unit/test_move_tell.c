@@ -455,6 +455,9 @@ static void test_moved_to_the_peer(void)
 	memcpy(engine.packet.data, result.answer, 40);
 	engine.packet.length = 40;
 	CU_ASSERT_TRUE(move_is(&engine.packet, to_inside, RST, 700));
+	/* What begins anew is no longer about it. */
+	result = move_tcp(&engine, NAT_PATH_HAIRPIN_IN, move_out, SYN, 900, 0);
+	ASSERT_DROPPED(result, NAT_DROP_NO_MAPPING);
 	engine_free(&engine);
 }
 

@@ -137,6 +137,20 @@ static void test_session_changed(void)
 	}
 }
 
+/* The slot that nobody uses is not believed either. */
+static void test_slot_of_nobody(void)
+{
+	struct engine engine;
+
+	engine_make(&engine);
+	open_from(&engine, NAT_PROTO_UDP, INSIDE_1, 5000);
+	engine.nat->mappings[0] = engine.nat->mappings[1];
+	engine.nat->sessions[0] = engine.nat->sessions[1];
+	restart(&engine);
+	CU_ASSERT_TRUE(reaches(&engine, NAT_PROTO_UDP, 5000));
+	engine_free(&engine);
+}
+
 /* Used before it was made, or later than now. */
 static void test_times(void)
 {
@@ -422,6 +436,7 @@ static void test_every_byte(void)
 }
 
 static const struct test tests[] = {
+	{ "the slot of nobody is not believed", test_slot_of_nobody },
 	{ "a mapping that was changed is lost, its port rests",
 	  test_mapping_changed },
 	{ "a session that was changed is lost", test_session_changed },
