@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
 """The daemon's two processes: what they may do, and that one does not outlive
 the other."""
+import contextlib
 import json
 import os
 import signal
@@ -81,6 +82,15 @@ def test_the_packet_process_has_no_rights(lab):
     return f"resident: packet process {kib[0]} KiB, helper {kib[1]} KiB"
 
 
+def open_files(pid):
+    names = []
+    for fd in os.listdir(f"/proc/{pid}/fd"):
+        with contextlib.suppress(FileNotFoundError):  # closed meanwhile
+            if int(fd) > 2:
+                names.append(os.readlink(f"/proc/{pid}/fd/{fd}"))
+    return names
+
+
 def test_the_helper_has_few(lab):
     daemon, pid = started(lab)
     helper = helper_of(pid)
@@ -90,10 +100,9 @@ def test_the_helper_has_few(lab):
     check_capabilities(found, both, both)
     check_common(found, helper)
     # Neither lock nor queue nor control socket nor table: its own end of the
-    # socketpair, beside the standard ones.
-    names = [os.readlink(f"/proc/{helper}/fd/{fd}")
-             for fd in os.listdir(f"/proc/{helper}/fd") if int(fd) > 2]
-    assert len(names) == 1 and names[0].startswith("socket:"), names
+    # socketpair, beside the standard ones; once it has read what it was asked.
+    wait_for("its own end alone", lambda: [
+        name.split(":")[0] for name in open_files(helper)] == ["socket"])
 
 
 def test_the_daemon_ends_when_its_helper_does(lab):
