@@ -12,14 +12,20 @@ procd_say() {
 "
 }
 
-procd_open_service() { procd_message=''; }
+procd_open_service() {
+	procd_message=''
+	procd_say service "$1"
+}
 procd_open_instance() { procd_say instance "$1"; }
 procd_close_instance() { procd_say end; }
 procd_set_param() { procd_say "$@"; }
 procd_add_jail() { procd_say jail "$@"; }
 procd_add_reload_trigger() { procd_say trigger "config.change" "$@"; }
 procd_add_reload_interface_trigger() { procd_say trigger "interface.*" "$1"; }
+procd_running() { [ "$(ubus call service list </dev/null)" = true ]; }
+# As the real one, it takes the place of the message that is being made.
 procd_send_signal() {
+	procd_message=''
 	printf '%s\t%s\n' "$2" "$3" | ubus call service signal
 }
 
