@@ -127,6 +127,30 @@ def test_the_readme_says_of_every_option_what_it_is_once():
         assert len(rows) == 1, (name, len(rows))
 
 
+def test_numbers_and_flags_are_written_as_json_wants_them():
+    router = Router(config=read(HERE, "golden", "least.uci") + """
+config timeouts
+	option udp '0x10'
+	option icmp '010'
+
+config behaviour
+	option hairpin 'Disabled'
+	option parity 'ENABLED'
+	option idle_probe 'True'
+
+config forward
+	option enabled 'disabled'
+	list proto 'tcp'
+	option outside '80'
+	option to '192.168.1.1:80'
+""", devices=DEVICES)
+    assert router.service("start")[-1] == "start", router.log()
+    assert router.json()["timeouts"] == {"udp": 16, "icmp": 8}
+    assert router.json()["behaviour"] == {
+        "hairpin": False, "parity": True, "idle_probe": True}
+    assert "forwards" not in router.json()
+
+
 def test_text_cannot_leave_its_quotes():
     hostile = '''x", "from": ["0/0"], "y": "'''
     router = Router(config=read(HERE, "golden", "least.uci") + f"""

@@ -142,6 +142,17 @@ def test_a_bad_configuration_does_not_start():
     assert "/etc/config/portico" in router.log(), router.log()
 
 
+def test_an_option_after_one_that_needs_a_new_daemon_is_applied_by_signal():
+    for least, more in (
+            (UCI, UCI.replace("'wan'", "'wan'\n\toption ports '2000-2999'")),
+            (UCI + LIMITS, UCI + LIMITS + "\toption host_mappings '100'\n")):
+        router = Router(config=least)
+        router.service("start")
+        for config in (more, least):
+            router.configure(config)
+            assert router.service("reload") == ["signal HUP"], config
+
+
 def test_check_says_what_is_wrong_and_changes_nothing():
     router = Router()
     assert router.service("check") == []
@@ -265,7 +276,7 @@ def test_the_accept_rule_follows_the_mark():
     router.service("start")
     assert read(router.root, accept) == shipped(accept)
     assert "fw4 -q reload" not in router.events()
-    router.configure(UCI + "\nconfig queue\n\toption mark '0x30000000'\n")
+    router.configure(UCI + "\nconfig queue\n\toption mark '0X30000000'\n")
     assert router.service("reload") == ["signal USR1", "fw4 -q reload",
                                         "start"]
     assert "meta mark & 0x10000000 != 0 accept" in read(router.root, accept)

@@ -80,6 +80,23 @@ portico_log() {
 	logger -s -t portico -p "daemon.$1" "$2"
 }
 
+# The words that libvalidate takes for a bool.
+portico_is_on() {
+	case "$1" in
+	1 | [Oo][Nn] | [Tt][Rr][Uu][Ee] | [Yy][Ee][Ss] | \
+		[Ee][Nn][Aa][Bb][Ll][Ee][Dd]) return 0 ;;
+	esac
+	return 1
+}
+
+portico_is_off() {
+	case "$1" in
+	0 | [Oo][Ff][Ff] | [Ff][Aa][Ll][Ss][Ee] | [Nn][Oo] | \
+		[Dd][Ii][Ss][Aa][Bb][Ll][Ee][Dd]) return 0 ;;
+	esac
+	return 1
+}
+
 # --- what is known -----------------------------------------------------------
 
 portico_type() {
@@ -175,13 +192,9 @@ portico_value() {
 	local word list=''
 
 	case "$1" in
-	number) printf '%s' "$2" ;;
-	flag)
-		case "$2" in
-		1 | on | true | yes) printf true ;;
-		*) printf false ;;
-		esac
-		;;
+	# libvalidate takes 0x10 and 010, JSON does not.
+	number) printf '%d' "$(($2))" ;;
+	flag) portico_is_on "$2" && printf true || printf false ;;
 	list)
 		for word in $2; do
 			list="$list${list:+, }\"$(portico_quote "$word")\""
@@ -289,9 +302,8 @@ portico_take() {
 	case "$portico_section" in
 	main | uplink | inside) "portico_take_$portico_section" ;;
 	forward)
-		case "${enabled:-1}" in
-		1 | on | true | yes) portico_rows forward portico_member ;;
-		esac
+		! portico_is_on "${enabled:-1}" ||
+			portico_rows forward portico_member
 		[ -z "$members" ] ||
 			forwards="$forwards${forwards:+,$PORTICO_NEWLINE}{ $members }"
 		;;
@@ -361,9 +373,10 @@ portico_interfaces_of() {
 	echo "$list"
 }
 
-# portico_restart_part FILE: the lines that a running daemon cannot take over.
+# portico_restart_part FILE: the lines that a running daemon cannot take over,
+# whatever follows them.
 portico_restart_part() {
-	grep '^/\* restart' "$1" 2>/dev/null
+	sed -n '/^\/\* restart/s/,*$//p' "$1" 2>/dev/null
 }
 
 # --- fw4 ---------------------------------------------------------------------
@@ -377,7 +390,7 @@ portico_accept() {
 	local mark bit line chain
 	local comment="portico: translated, from outside"
 
-	mark=$(sed -n 's|.*"mark": "\([0-9a-fA-Fx]*\)".*|\1|p' "$1")
+	mark=$(sed -n 's|.*"mark": "\([0-9a-fA-FxX]*\)".*|\1|p' "$1")
 	mark=$((${mark:-0x03000000}))
 	bit=$(printf '0x%08x' $((mark & -mark)))
 	line="meta mark & $bit != 0 accept comment \"$comment\""
