@@ -54,7 +54,7 @@ table inet fw4 {
     oifname "wan0" counter accept
   }
 }""" % L2
-SNIPPET = "../../openwrt/portico/files/20-portico.nft"
+SNIPPET = "../openwrt/golden/20-portico.nft"
 
 DOCKER = """*filter
 :FORWARD DROP [0:0]

@@ -3,7 +3,7 @@
 (standin/bin/ubus holds instances as procd does)."""
 import os
 
-from router import UCI, Router, need, read, shipped, write
+from router import HERE, UCI, Router, need, read, shipped, write
 
 FORWARD = """
 config forward
@@ -13,14 +13,18 @@ config forward
 	option to '192.168.1.10:80'
 """
 DISABLED = UCI.replace("enabled '1'", "enabled '0'")
+GUEST = UCI.replace("'lan'\n", "'lan'\n\tlist interface 'guest'\n")
+ACCEPT = "usr/share/nftables.d/chain-pre/forward/20-portico.nft"
+FW4 = "fw4 -q reload"
 LIMITS = "\nconfig limits 'limits'\n\toption mappings '4096'\n"
 
 
 def test_it_ships_disabled_and_installing_it_starts_nothing():
     router = Router(config=shipped("etc/config/portico"))
     assert router.service("enable") == []
-    assert router.service("start") == []
+    assert router.service("start") == ["remove-guard"]
     assert not os.path.exists(router.path("var/etc/portico.conf"))
+    assert not os.path.exists(router.path(ACCEPT))
 
 
 def test_disabled_it_still_follows_its_configuration():
@@ -29,12 +33,12 @@ def test_disabled_it_still_follows_its_configuration():
     router.configure(UCI)
     assert ["config.change", "portico", "network", "firewall"] in \
         router.rest()["trigger"]
-    assert router.service("reload") == ["start"]
+    assert router.service("reload") == [FW4, "start"]
 
 
 def test_start_runs_one_daemon_with_a_constant_command_line():
     router = Router()
-    assert router.service("start") == ["start"]
+    assert router.service("start") == [FW4, "start"]
     conf = router.path("var/etc/portico.conf")
     told = router.instance()
     assert told["command"] == ["/usr/sbin/porticod", "--foreground",
@@ -142,6 +146,48 @@ def test_a_bad_configuration_does_not_start():
     assert "/etc/config/portico" in router.log(), router.log()
 
 
+def test_a_mistake_is_not_taken_for_switched_off():
+    for bad, said in (
+            (UCI.replace("'main'", "'mian'"), "mian"),
+            (UCI.replace("enabled '1'", "enabled 'ture'"), "enabled"),
+            (UCI.replace("enabled '1'", "enable '0'"), "enable"),
+            (UCI.replace("config portico 'main'", "config uplink 'main'"),
+             "enabled"),
+            (UCI.replace("\toption enabled '1'\n", ""), "enabled"),
+            (UCI.replace("'wan'", "'wan"), "Parse error"),
+            (UCI.replace("enabled '1'", "enabled '0"), "Parse error"),
+            (DISABLED + "\nconfig forwards\n", "forwards"),
+            ("", "enabled"), (None, "not found")):
+        router = Router()
+        router.service("start")
+        write("", router.root, "table")
+        write("state", router.root, "run/portico/state")
+        before = router.rendered()
+        if bad is None:
+            os.unlink(router.path("etc/config/portico"))
+        else:
+            router.configure(bad)
+        for action, events in (("reload", []),
+                               ("restart", ["signal USR1", "start"])):
+            assert router.service(action) == events, bad
+            assert router.rendered() == before
+            assert said in router.log(), (said, router.log())
+        for name in ("table", "run/portico/state", ACCEPT):
+            assert os.path.exists(router.path(name)), (name, bad)
+
+
+def test_every_word_for_no_switches_it_off():
+    for word in ("0", "off", "false", "no", "disabled", "False", "OFF"):
+        router = Router()
+        router.service("start")
+        router.configure(UCI.replace("'1'", f"'{word}'"))
+        assert router.service("reload")[0] == "stop", word
+        router.service("check")
+    for word in ("1", "on", "true", "yes", "enabled", "True", "ON"):
+        router = Router(config=UCI.replace("'1'", f"'{word}'"))
+        assert router.service("start")[-1] == "start", word
+
+
 def test_an_option_after_one_that_needs_a_new_daemon_is_applied_by_signal():
     for least, more in (
             (UCI, UCI.replace("'wan'", "'wan'\n\toption ports '2000-2999'")),
@@ -170,13 +216,12 @@ def test_it_waits_for_the_uplink_at_boot():
     assert router.service("boot") == []
     assert ["interface.*", "wan"] in router.rest()["trigger"]
     router.up("wan", "pppoe-wan")
-    assert router.service("reload") == ["start"]
+    assert router.service("reload") == [FW4, "start"]
     assert router.json()["uplink"]["device"] == "pppoe-wan"
 
 
 def test_an_interface_that_goes_down_changes_nothing():
-    router = Router(config=UCI.replace("'lan'\n", "'lan'\n\tlist interface "
-                                       "'guest'\n"),
+    router = Router(config=GUEST,
                     devices=[("wan", "pppoe-wan"), ("lan", "br-lan"),
                              ("guest", "br-guest")])
     router.service("start")
@@ -208,9 +253,8 @@ def test_another_uplink_that_is_down_does_not_get_the_device_of_the_first():
 
 
 def test_a_second_inside_interface_joins_when_it_comes_up():
-    router = Router(config=UCI.replace("'lan'\n", "'lan'\n\tlist interface "
-                                       "'guest'\n"))
-    assert router.service("start") == ["start"]
+    router = Router(config=GUEST)
+    assert router.service("start") == [FW4, "start"]
     assert router.json()["inside"]["devices"] == ["br-lan"]
     assert "guest" in router.log()
     router.up("guest", "br-guest")
@@ -218,16 +262,42 @@ def test_a_second_inside_interface_joins_when_it_comes_up():
     assert router.json()["inside"]["devices"] == ["br-lan", "br-guest"]
 
 
+def test_a_daemon_that_starts_does_without_a_device_that_is_down():
+    devices = [("wan", "eth1"), ("lan", "br-lan"), ("guest", "br-guest")]
+    both, one = ["br-lan", "br-guest"], ["br-lan"]
+    for config, action, events in (
+            (GUEST, "restart", ["signal USR1", "start"]),
+            (GUEST + LIMITS, "reload", ["signal USR1", "start"])):
+        router = Router(config=GUEST, devices=devices)
+        router.service("start")
+        router.down("guest")
+        assert router.service("reload") == []
+        assert router.json()["inside"]["devices"] == both
+        router.configure(config)
+        assert router.service(action) == events
+        assert router.json()["inside"]["devices"] == one
+        assert "not up yet: guest" in router.log()
+        assert router.service("reload") == []
+        router.up("guest", "br-guest")
+        assert router.service("reload") == ["signal USR1", "start"]
+        assert router.json()["inside"]["devices"] == both
+    for interface in ("lan", "guest"):
+        router.down(interface)
+    assert router.service("restart") == ["signal USR1", "start"]
+    assert router.json()["inside"]["devices"] == both
+
+
 def stopped(router, action):
-    """Rules are there, and the daemon takes two seconds to end."""
+    """Rules are there, and the daemon takes most of a minute to end."""
     write("", router.root, "table")
-    write("2", router.root, "alive")
+    write("55", router.root, "alive")
     write("state", router.root, "run/portico/state")
     return router.service(action)
 
 
 def nothing_is_left(router):
-    for name in ("table", "var/etc/portico.conf", "run/portico/state"):
+    for name in ("table", "var/etc/portico.conf", "run/portico/state",
+                 ACCEPT):
         assert not os.path.exists(router.path(name)), name
 
 
@@ -235,16 +305,36 @@ def test_stop_leaves_nothing_behind():
     for _ in range(3):
         router = Router()
         router.service("start")
-        assert stopped(router, "stop") == ["stop", "remove-guard"]
+        assert stopped(router, "stop") == ["stop", FW4, "remove-guard"]
         nothing_is_left(router)
+    assert router.service("stop") == ["remove-guard"]  # fw4 left alone
+
+
+def test_rules_of_iptables_are_removed_as_well():
+    """Which nft does not show."""
+    for action in ("stop", "reload"):
+        router = Router(config=UCI.replace("'1'", "'1'\n\toption rules "
+                                           "'iptables'\n\toption fallback "
+                                           "'closed'"))
+        router.service("start")
+        router.configure(DISABLED)
+        write("2", router.root, "alive")
+        assert router.service(action) == ["stop", FW4, "remove-guard"]
+
+
+def test_procd_kills_no_daemon_that_the_script_would_still_wait_for():
+    router = Router()
+    router.service("start")
+    assert int(router.instance()["term_timeout"][0]) >= 60
 
 
 def test_switching_it_off_leaves_nothing_behind():
     router = Router()
     router.service("start")
     router.configure(DISABLED)
-    assert stopped(router, "reload") == ["stop", "remove-guard"]
+    assert stopped(router, "reload") == ["stop", FW4, "remove-guard"]
     nothing_is_left(router)
+    assert "portico" not in read(router.root, "fw4")
 
 
 def test_an_upgrade_of_the_package_keeps_the_table():
@@ -271,24 +361,24 @@ def test_a_reload_of_the_firewall_disturbs_nothing():
 
 
 def test_the_accept_rule_follows_the_mark():
-    accept = "usr/share/nftables.d/chain-pre/forward/20-portico.nft"
+    accept, usual = ACCEPT, read(HERE, "golden", "20-portico.nft")
     router = Router()
-    router.service("start")
-    assert read(router.root, accept) == shipped(accept)
-    assert "fw4 -q reload" not in router.events()
+    assert router.service("start") == [FW4, "start"]
+    assert read(router.root, accept) == usual
     router.configure(UCI + "\nconfig queue\n\toption mark '0X30000000'\n")
     assert router.service("reload") == ["signal USR1", "fw4 -q reload",
                                         "start"]
     assert "meta mark & 0x10000000 != 0 accept" in read(router.root, accept)
     router.configure(UCI)
     router.service("reload")
-    assert read(router.root, accept) == shipped(accept)
+    assert read(router.root, accept) == usual
 
 
-def test_fw4_takes_in_the_accept_rule_of_a_package_just_installed():
+def test_fw4_takes_in_an_accept_rule_that_it_has_not_read():
     router = Router()
+    router.service("start")
     write("chain forward {\n}\n", router.root, "fw4")
-    assert router.service("start") == ["fw4 -q reload", "start"]
+    assert router.service("reload") == [FW4]
     assert router.service("reload") == []
 
 
@@ -301,9 +391,8 @@ def test_without_fw4_there_is_nothing_to_take_in():
 def test_fw4_that_leaves_the_accept_rule_out_is_told_of():
     router = Router()
     write("0\n", router.root, "uci/firewall.@defaults[0].auto_includes")
-    router.run("fw4", "reload")
-    router.events()
-    assert router.service("start") == ["start"]
+    router.service("start")
+    assert router.service("reload") == []
     assert "auto_includes" in router.log()
 
 

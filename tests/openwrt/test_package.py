@@ -91,7 +91,7 @@ def test_names_are_literal_and_lines_are_indented_as_the_feed_wants_it():
         assert "\r" not in text and not re.search(r"[ \t]+$", text, re.M)
         for name, lines in defines(text):
             kind = name.rsplit("/", 1)[-1]
-            if kind in ("conffiles", "postrm"):
+            if kind == "conffiles":
                 good = r"\S.*"
             elif name.startswith("Build/") or kind == "install":
                 good = r"\t\S.*"
@@ -113,7 +113,7 @@ def test_conffiles_are_files_of_the_package():
 def test_the_development_package_differs_only_by_its_source():
     release, develop = (dict(defines(makefile(name).replace(
         "portico-dev", "portico"))) for name in ("portico", "portico-dev"))
-    for name in ("conffiles", "install", "postrm"):
+    for name in ("conffiles", "install"):
         assert release[f"Package/portico/{name}"] == \
             develop[f"Package/portico/{name}"], name
     ours, theirs = fields("portico"), fields("portico-dev")["portico-dev"]
@@ -168,8 +168,7 @@ def test_collectors_are_packages_of_their_own():
 MODES = {"usr/sbin/porticod": 0o755, "usr/bin/portico": 0o755,
          "etc/config/portico": 0o600, "etc/init.d/portico": 0o755,
          "usr/share/portico/uci.sh": 0o644,
-         "etc/capabilities/portico.json": 0o644,
-         "usr/share/nftables.d/chain-pre/forward/20-portico.nft": 0o644}
+         "etc/capabilities/portico.json": 0o644}
 
 
 def files(root):

@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
-# shellcheck shell=ash disable=SC3043,SC2317,SC2089,SC2090
-# (ash has local; callbacks; the quotes are for validate_data)
+# shellcheck shell=ash disable=SC3043,SC2317,SC2089,SC2090,SC2034
+# (ash has local; callbacks; the quotes are for validate_data; what init reads)
 #
 # Turns /etc/config/portico into the daemon's configuration: options keep their
 # names, logical interfaces become devices. Everything is checked here by type;
@@ -111,18 +111,31 @@ portico_known() {
 	return 1
 }
 
-# portico_load: reads the file and takes note, in portico_unknown, of a word that
-# nobody would read. It is an error, as it is in the daemon's own file: a
-# misspelled `from` would open a forward to everyone.
+# portico_load: reads the file, `enabled` into portico_enabled, and takes note, in
+# portico_unknown, of what cannot be read and of a word that nobody would read.
+# It is an error, as it is in the daemon's own file: a misspelled `from` would
+# open a forward to everyone.
 portico_load() {
-	local portico_section=''
+	local portico_section='' said
 
-	portico_unknown=''
+	portico_unknown='' portico_enabled=''
 	config_cb() { portico_meet_section "$@"; }
 	option_cb() { portico_meet_option "$@"; }
 	list_cb() { portico_meet_option "$@"; }
 	config_load portico
 	reset_cb
+	# Which leaves out what it cannot read, without a word.
+	said=$(uci show portico 2>&1 >/dev/null) ||
+		portico_unknown=${said#uci: }
+	config_get portico_enabled main enabled
+	[ -n "$portico_unknown" ] || portico_is_on "$portico_enabled" ||
+		portico_is_off "$portico_enabled" ||
+		portico_unknown="config portico 'main': option enabled is neither 1 nor 0"
+}
+
+# Only by a word that says so: a mistake is not taken for it.
+portico_switched_off() {
+	[ -z "$portico_unknown" ] && portico_is_off "$portico_enabled"
 }
 
 portico_meet_section() {
@@ -235,30 +248,26 @@ portico_object() {
 
 # --- devices -----------------------------------------------------------------
 
-# portico_device INTERFACE: its device. An interface that is down keeps the one
-# it has in the configuration in force: the daemon waits for it. One that was
-# never up has none.
-portico_device() {
+# portico_add_device INTERFACE PREFIX KEEP: adds its line to $members; none
+# twice. With KEEP an interface that is down keeps the device it has in the
+# configuration in force: a running daemon waits for it. One that was never up
+# has none.
+portico_add_device() {
 	local device=''
 
-	network_get_device device "$1" && [ -n "$device" ] ||
+	network_get_device device "$1" || device=''
+	if [ -z "$device" ] && [ -n "$3" ]; then
 		device=$(sed -n \
 			"s|^/\* restart, interface $1 \*/.*\"\([^\"]*\)\",\{0,1\}\$|\1|p" \
 			"$portico_in_force" 2>/dev/null)
-	portico_quote "$device"
-}
-
-# portico_add_device INTERFACE PREFIX: adds its line to $members; none twice.
-portico_add_device() {
-	local device
-
-	device=$(portico_device "$1")
+		[ -z "$device" ] || portico_kept=1
+	fi
 	if [ -z "$device" ]; then
 		portico_missing="$portico_missing $1"
 	else
 		case "$members" in
 		*"\"$device\""*) ;;
-		*) portico_add "/* restart, interface $1 */ $2\"$device\"" ;;
+		*) portico_add "/* restart, interface $1 */ $2\"$(portico_quote "$device")\"" ;;
 		esac
 	fi
 }
@@ -273,18 +282,26 @@ portico_take_main() {
 
 portico_take_uplink() {
 	[ -n "$interface" ] || portico_wrong="config uplink has no interface"
-	portico_add_device "$interface" '"device": '
+	portico_add_device "$interface" '"device": ' keep
 	portico_up=$members
 	portico_rows uplink portico_member
 	portico_object uplink
 }
 
 portico_take_inside() {
-	local one
+	local one missing="$portico_missing"
 
+	portico_kept=''
 	for one in $interface; do
-		portico_add_device "$one" ''
+		portico_add_device "$one" '' "$portico_stays"
 	done
+	# All are down: it begins when they are there.
+	if [ -z "$members" ]; then
+		portico_missing=$missing
+		for one in $interface; do
+			portico_add_device "$one" '' keep
+		done
+	fi
 	portico_up=$members
 	[ -z "$members" ] ||
 		members="\"devices\": [$PORTICO_NEWLINE$members$PORTICO_NEWLINE]"
@@ -329,16 +346,19 @@ portico_sections() {
 		portico_wrong="config $(portico_type "$1") stands there twice"
 }
 
-# portico_render [CONFIGURATION-IN-FORCE]: prints the daemon's configuration.
+# portico_render CONFIGURATION-IN-FORCE STAYS: prints the daemon's configuration.
+# STAYS: a daemon runs and goes on. It lets inside devices come and go, while one
+# that starts refuses those that are not there: they are left out, and join by
+# their trigger.
 # 1: /etc/config/portico is wrong, the log says how; 2: an interface that is
 # needed was not up yet.
 portico_render() {
 	local document='' forwards='' section
 	local portico_wrong="$portico_unknown" portico_missing='' portico_up
 	local portico_section portico_count portico_waits=''
-	local portico_in_force="${1:-/dev/null}"
+	local portico_in_force="$1" portico_stays="$2"
 
-	for section in $PORTICO_SECTIONS forward; do
+	[ -n "$portico_wrong" ] || for section in $PORTICO_SECTIONS forward; do
 		portico_sections "$section"
 		case "$section:$portico_count:$portico_up" in
 		uplink:0:* | inside:0:*) portico_wrong="there is no config $section" ;;
@@ -383,9 +403,8 @@ portico_restart_part() {
 
 # fw4 refuses what conntrack does not know, so translated packets from outside
 # need an accept before its own rules: the lower bit of the mark says that they
-# are. What leaves stays for the zones and their rules to decide. The file is written only where the mark is not the
-# package's; fw4 has not read it yet when the package was installed just now.
-# portico_accept CONFIGURATION FILE
+# are. What leaves stays for the zones and their rules to decide.
+# portico_accept CONFIGURATION FILE: writes it, and has fw4 read it if need be.
 portico_accept() {
 	local mark bit line chain
 	local comment="portico: translated, from outside"
@@ -408,4 +427,12 @@ portico_accept() {
 		echo "$line" >"$2"
 	fi
 	[ -z "$chain" ] || fw4 -q reload || true
+}
+
+# portico_refuse FILE: takes it away again.
+portico_refuse() {
+	[ -e "$1" ] || return 0
+	rm -f "$1"
+	! nft list chain inet fw4 forward >/dev/null 2>&1 ||
+		fw4 -q reload || true
 }

@@ -37,10 +37,18 @@ list() {
 	list_cb "$1" "$2"
 }
 
+# A line that cannot be read is left out and nothing is said: only `uci show`
+# tells of it.
+config_good() {
+	grep -v "^[^']*'[^']*\$" "$IPKG_INSTROOT/etc/config/$1" \
+		>"$IPKG_INSTROOT/config.good"
+}
+
 config_load() {
 	CONFIG_SECTIONS=''
 	config_number=0
-	. "$IPKG_INSTROOT/etc/config/$1"
+	config_good "$1"
+	. "$IPKG_INSTROOT/config.good"
 	config_cb
 }
 
