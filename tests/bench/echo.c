@@ -113,6 +113,14 @@ struct nat_result nat_translate(struct nat *nat, struct nat_packet *packet,
 	return result;
 }
 
+void nat_foresee(const struct nat *nat, struct nat_packet *packets,
+		 uint32_t count)
+{
+	(void)nat;
+	(void)packets;
+	(void)count;
+}
+
 void nat_count_drop(struct nat *nat, enum nat_drop drop)
 {
 	(void)nat;
