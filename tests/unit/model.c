@@ -340,11 +340,14 @@ static bool add_forward(struct model *model, size_t rule, uint16_t port)
 
 	if (old && old->forward)
 		return true;
+	if (model->mapping_count - (old ? 1 : 0) >= model->limits.mappings)
+		return false;
+	/* Its host's place is free when this was its last mapping. */
+	if (model_host_table_full(model, f->inside_addr) &&
+	    !(old && model_host_mappings(model, old->inside_addr) == 1))
+		return false;
 	if (old)
 		end_mapping(model, (size_t)(old - model->mappings));
-	if (model->mapping_count >= model->limits.mappings ||
-	    model_host_table_full(model, f->inside_addr))
-		return false;
 	for (size_t i = 0; i < model->held_count; i++)
 		if (model->held[i].pool == model_pool(f->proto) &&
 		    model->held[i].port == port)
