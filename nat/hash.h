@@ -15,10 +15,9 @@ static inline uint32_t nat_hash_socket(const struct nat *nat,
 					(uint32_t)key.port << 16 | key.proto);
 }
 
-/* Which chain of by_outside. Each port is there once for a protocol: whoever
- * chooses them makes no chain longer than 65,536 by the number of buckets, for
- * each protocol; and as a tag tells protocols apart, only those of one are
- * looked at (16,384 mappings: 4). */
+/* Which chain of by_outside. Each port is there once for a protocol, so that
+ * whoever chooses them has at most 65,536 by the number of buckets in one chain;
+ * the tag is the protocol, and others are passed by (16,384 mappings: 4). */
 static inline uint32_t nat_hash_port(uint8_t proto, uint16_t port)
 {
 	return (uint32_t)proto << 24 | port;

@@ -184,10 +184,10 @@ uint32_t nat_rest_ports(struct nat *nat, void *records, size_t records_bytes,
 /* The last call of an engine whose records shall go on: an orderly end. */
 void nat_leave(struct nat *nat);
 
-/* Puts a configuration in force, which stays as it is until the next one, and
- * applies the difference: forwards that are
- * no longer named end with their sessions, new ones begin, dynamic mappings
- * stay as long as their port is still in the pool.
+/* Puts a configuration in force, which the caller leaves as it is until the next
+ * one, and applies the difference: forwards that are no longer named end with
+ * their sessions, new ones begin, dynamic mappings stay as long as their port is
+ * still in the pool.
  * Returns the number of forward ports for which the table had no room (0 is
  * success). */
 uint32_t nat_configure(struct nat *nat, const struct nat_config *config,
@@ -245,7 +245,7 @@ struct nat_hint {
 	uint32_t inside; /* the mapping of its inside socket, */
 	uint32_t outside; /* or of its outside one */
 	uint32_t session;
-	uint32_t removals;
+	uint32_t removals; /* from the index of inside sockets, until then */
 };
 
 struct nat_packet {

@@ -193,7 +193,41 @@ static void test_one_peer(void)
 	engine_free(&engine);
 }
 
+/* Preserved ports of one bucket, of two protocols: as many as there can be. The
+ * walk under one protocol's hash comes by its own alone. */
+static void test_chosen_ports(void)
+{
+	const uint32_t most = NAT_PORTS / MAPPINGS;
+	struct engine engine;
+	uint32_t at, steps = 0;
+
+	engine_bare(&engine, &limits);
+	engine.unproven = true;
+	engine_defaults(&engine.config);
+	engine.config.host_new_per_second = 10000;
+	engine_configure(&engine);
+	nat_set_uplink(engine.nat, UPLINK, engine.now);
+	for (uint32_t port = 1024; port < NAT_PORTS; port += MAPPINGS) {
+		const struct flow flow = { INSIDE_1, (uint16_t)port, PEER_1,
+					   53 };
+
+		engine_open(&engine, NAT_PROTO_UDP, flow);
+		engine_open(&engine, NAT_PROTO_TCP, flow);
+	}
+	at = nat_chain_longest(&engine.nat->by_outside);
+	CU_ASSERT_TRUE(at > most && at <= 2 * most);
+	at = nat_chain_first(&engine.nat->by_outside,
+			     nat_hash_port(NAT_PROTO_UDP, 1024));
+	for (; at; at = nat_chain_next(&engine.nat->by_outside, at,
+				       nat_hash_port(NAT_PROTO_UDP, 1024)))
+		steps++;
+	CU_ASSERT_TRUE(steps > 1 && steps <= most);
+	engine_free(&engine);
+}
+
 static const struct test tests[] = {
+	{ "hash flooding: chosen ports make chains of bounded length",
+	  test_chosen_ports },
 	{ "hash flooding: chosen tuples are spread under a drawn key",
 	  test_chosen },
 	{ "hash flooding: the next start has another key", test_restored },
