@@ -3,6 +3,7 @@
  * Reads a configuration file: text, syntax, json-c, keys, checks, in that
  * order; each step refuses with one line. The keys are in config_keys.c.
  */
+#include "buffer.h"
 #include "config.h"
 
 #include <assert.h>
@@ -19,6 +20,7 @@
 #include "files.h"
 
 #define FILE_MAX_BYTES (1U << 20)
+#define FILE_READ_BYTES 4096
 #define MEBIBYTE (1024U * 1024U)
 
 /* --- limits from the memory's size -------------------------------------- */
@@ -90,55 +92,50 @@ uint64_t config_memory_total(void)
 
 /* --- the file ----------------------------------------------------------- */
 
-/* Reads up to one byte more than is allowed. Returns the length or -errno. */
-static ssize_t read_all(int fd, char *text)
+/* Reads up to one byte more than is allowed. 0 or -errno. */
+static int read_all(int fd, struct buffer *text)
 {
-	size_t length = 0;
+	while (text->end <= FILE_MAX_BYTES) {
+		ssize_t got;
 
-	while (length <= FILE_MAX_BYTES) {
-		ssize_t got =
-			read(fd, text + length, FILE_MAX_BYTES + 1 - length);
-
+		if (buffer_reserve(text, FILE_READ_BYTES))
+			return -ENOMEM;
+		got = read(fd, text->data + text->end, FILE_READ_BYTES);
 		if (got < 0 && errno == EINTR)
 			continue;
 		if (got < 0)
 			return -errno;
 		if (got == 0)
-			break;
-		length += (size_t)got;
+			return buffer_append(text, "", 1);
+		text->end += (size_t)got;
 	}
-	return (ssize_t)length;
+	return -EFBIG;
 }
 
 /* The file's bytes with a NUL behind them, to be freed; NULL with a message. */
 static char *read_file(const char *path, size_t *length, char *error,
 		       size_t error_size)
 {
-	char *text = malloc(FILE_MAX_BYTES + 2);
-	ssize_t got = text ? 0 : -ENOMEM;
-	int fd = -1;
+	struct buffer text = { 0 };
+	int fd = files_open(path);
+	int failed = fd < 0 ? fd : read_all(fd, &text);
 
-	if (text) {
-		fd = files_open(path);
-		got = fd < 0 ? fd : read_all(fd, text);
-	}
 	if (fd >= 0)
 		close(fd);
-	if (got < 0)
-		snprintf(error, error_size, "%s: the file cannot be read: %s",
-			 path, strerror((int)-got));
-	else if (got > (ssize_t)FILE_MAX_BYTES)
+	if (failed == -EFBIG)
 		snprintf(error, error_size,
 			 "%s: found more than %u bytes, expected a "
 			 "configuration of at most that",
 			 path, FILE_MAX_BYTES);
-	if (got < 0 || got > (ssize_t)FILE_MAX_BYTES) {
-		free(text);
+	else if (failed)
+		snprintf(error, error_size, "%s: the file cannot be read: %s",
+			 path, strerror(-failed));
+	if (failed) {
+		buffer_free(&text);
 		return NULL;
 	}
-	text[got] = '\0';
-	*length = (size_t)got;
-	return text;
+	*length = text.end - 1;
+	return text.data;
 }
 
 /* --- from text to config ------------------------------------------------ */

@@ -11,8 +11,8 @@
 
 #include "rules_text.h"
 
-/* A chain visited through more jumps, or a walk of more rules than this, ends:
- * the kernel allows 16 jumps, and we must be done in bounded time. */
+/* A chain visited through more jumps, or a walk of more rules than this, ends
+ * in doubt: the kernel allows 16 jumps, and we must be done in bounded time. */
 #define DEPTH_MAX 16
 #define STEPS_MAX 20000
 
@@ -239,31 +239,49 @@ static enum answer ask(const struct firewall_rule *rule,
 	return rule->more || in == MAYBE || out == MAYBE ? MAYBE : YES;
 }
 
+/* A chain and the way to it. */
+struct visit {
+	const struct firewall_chain *chain;
+	const struct visit *from;
+	unsigned depth;
+};
+
+/* Whether the way came through the chain: no kernel takes such a ring. */
+static bool is_ring(const struct visit *visit,
+		    const struct firewall_chain *chain)
+{
+	for (; visit; visit = visit->from)
+		if (visit->chain == chain)
+			return true;
+	return false;
+}
+
 static enum firewall_verdict walk_chain(struct walk *walk,
-					const struct firewall_chain *chain,
-					unsigned depth);
+					const struct visit *visit);
 
 static enum firewall_verdict walk_target(struct walk *walk,
-					 const struct firewall_chain *chain,
-					 const struct firewall_rule *rule,
-					 unsigned depth)
+					 const struct visit *visit,
+					 const struct firewall_rule *rule)
 {
-	const struct firewall_chain *target = NULL;
+	const struct firewall_chain *from = visit->chain;
+	struct visit next = { .from = visit, .depth = visit->depth + 1 };
 
 	if (rule->target)
-		target = firewall_chain_of(walk->firewall, chain->backend,
-					   chain->family, chain->table,
-					   rule->target);
-	if (!target || depth >= DEPTH_MAX)
+		next.chain = firewall_chain_of(walk->firewall, from->backend,
+					       from->family, from->table,
+					       rule->target);
+	if (!next.chain)
 		return FIREWALL_GOES_ON;
-	return walk_chain(walk, target, depth + 1);
+	if (next.depth > DEPTH_MAX || is_ring(visit, next.chain)) {
+		walk->doubtful = true;
+		return FIREWALL_GOES_ON;
+	}
+	return walk_chain(walk, &next);
 }
 
 /* One rule: what becomes of the packet. */
-static enum firewall_verdict step(struct walk *walk,
-				  const struct firewall_chain *chain,
-				  const struct firewall_rule *rule,
-				  unsigned depth)
+static enum firewall_verdict step(struct walk *walk, const struct visit *visit,
+				  const struct firewall_rule *rule)
 {
 	enum answer holds = ask(rule, walk->packet);
 	enum firewall_verdict verdict = rule->verdict;
@@ -271,7 +289,7 @@ static enum firewall_verdict step(struct walk *walk,
 	if (holds == NO)
 		return FIREWALL_GOES_ON;
 	if (verdict == FIREWALL_JUMP || verdict == FIREWALL_GOTO) {
-		verdict = walk_target(walk, chain, rule, depth);
+		verdict = walk_target(walk, visit, rule);
 		if (verdict == FIREWALL_GOES_ON &&
 		    rule->verdict == FIREWALL_GOTO)
 			verdict = FIREWALL_RETURN;
@@ -285,9 +303,10 @@ static enum firewall_verdict step(struct walk *walk,
 
 /* A chain that returns or ends goes on where it came from. */
 static enum firewall_verdict walk_chain(struct walk *walk,
-					const struct firewall_chain *chain,
-					unsigned depth)
+					const struct visit *visit)
 {
+	const struct firewall_chain *chain = visit->chain;
+
 	for (size_t i = 0; i < chain->rule_count; i++) {
 		enum firewall_verdict verdict;
 
@@ -295,7 +314,7 @@ static enum firewall_verdict walk_chain(struct walk *walk,
 			walk->doubtful = true;
 			break;
 		}
-		verdict = step(walk, chain, &chain->rules[i], depth);
+		verdict = step(walk, visit, &chain->rules[i]);
 		if (verdict == FIREWALL_RETURN)
 			break;
 		if (verdict != FIREWALL_GOES_ON)
@@ -309,7 +328,8 @@ enum firewall_judgement firewall_judge(const struct firewall *firewall,
 				       const struct firewall_packet *packet)
 {
 	struct walk walk = { .firewall = firewall, .packet = packet };
-	enum firewall_verdict verdict = walk_chain(&walk, base, 0);
+	const struct visit first = { .chain = base };
+	enum firewall_verdict verdict = walk_chain(&walk, &first);
 
 	if (verdict == FIREWALL_REFUSE ||
 	    (verdict == FIREWALL_GOES_ON && base->policy_drop))

@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later
  *
  * What others' programs print: `nft -j list ruleset`, iptables-save (also to
- * take ours out of it), leases of dnsmasq. An input is its kind and the text; what was understood is used.
+ * take ours out of it), leases of dnsmasq. An input is its kind and the text;
+ * what was understood is used. Judged are texts and packets.
  */
 #include <stdlib.h>
 #include <string.h>
@@ -103,6 +104,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 	unsigned kind = fuzz_u8(&input) % KINDS;
 	char *text;
 
+	fuzz_judged();
 	if (kind == LEASES) {
 		take_leases(input);
 	} else {

@@ -6,6 +6,7 @@
 
 #include <errno.h>
 #include <stdlib.h>
+#include <stdio.h>
 #include <string.h>
 
 #include "captures.h"
@@ -300,6 +301,33 @@ static void test_loop(void)
 
 	CU_ASSERT_EQUAL(judge(f, "x", "y", 0), FIREWALL_CLOSED);
 	firewall_free(f);
+	f = from_save("*filter\n:FORWARD ACCEPT [0:0]\n:a - [0:0]\n"
+		      "-A FORWARD -j a\n-A a -j FORWARD\nCOMMIT\n");
+	CU_ASSERT_EQUAL(judge(f, "x", "y", 0), FIREWALL_DOUBTFUL);
+	firewall_free(f);
+}
+
+/* Sixteen jumps are the kernel's most: what lies behind more is not known. */
+static void test_depth(void)
+{
+	for (int jumps = 16; jumps <= 17; jumps++) {
+		char text[1024] = "*filter\n:FORWARD ACCEPT [0:0]\n"
+				  "-A FORWARD -j c1\n";
+		struct firewall *f;
+
+		for (int i = 1; i < jumps; i++)
+			snprintf(text + strlen(text),
+				 sizeof(text) - strlen(text),
+				 ":c%d - [0:0]\n-A c%d -j c%d\n", i, i, i + 1);
+		snprintf(text + strlen(text), sizeof(text) - strlen(text),
+			 ":c%d - [0:0]\n-A c%d -j DROP\nCOMMIT\n", jumps,
+			 jumps);
+		f = from_save(text);
+		CU_ASSERT_EQUAL(judge(f, "x", "y", 0),
+				jumps == 16 ? FIREWALL_CLOSED :
+					      FIREWALL_DOUBTFUL);
+		firewall_free(f);
+	}
 }
 
 static void test_return_and_goto(void)
@@ -326,6 +354,7 @@ static const struct test tests[] = {
 	{ "our own chains are left out", test_ours },
 	{ "garbage is refused or ignored", test_garbage },
 	{ "a loop of jumps ends", test_loop },
+	{ "more jumps than the kernel takes are doubted", test_depth },
 	{ "return and goto go where they should", test_return_and_goto },
 };
 
