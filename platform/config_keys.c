@@ -185,9 +185,11 @@ static const struct config_key keys[] = {
 #define KEYS (sizeof(keys) / sizeof(keys[0]))
 
 static bool read_default(struct config_reader *reader,
+			 struct json_tokener *tokener,
 			 const struct config_key *key)
 {
-	struct json_object *value = json_tokener_parse(key->initial);
+	struct json_object *value =
+		json_tokener_parse_ex(tokener, key->initial, -1);
 	char path[POSITION_KEY_MAX];
 	bool fine;
 
@@ -201,10 +203,19 @@ static bool read_default(struct config_reader *reader,
 
 bool config_defaults(struct config_reader *reader)
 {
-	for (size_t i = 0; i < KEYS; i++)
-		if (keys[i].initial && !read_default(reader, &keys[i]))
-			return false;
-	return true;
+	/* One for all: its memory costs more than reading with it. */
+	struct json_tokener *tokener = json_tokener_new();
+	bool fine = tokener || config_no_memory(reader);
+
+	for (size_t i = 0; fine && i < KEYS; i++) {
+		if (!keys[i].initial)
+			continue;
+		json_tokener_reset(tokener);
+		fine = read_default(reader, tokener, &keys[i]);
+	}
+	if (tokener)
+		json_tokener_free(tokener);
+	return fine;
 }
 
 /* --- the document ------------------------------------------------------- */
