@@ -200,21 +200,33 @@ static int open_network(struct gateway *g, char *error, size_t size)
 		     0;
 }
 
-/* A named device that does not exist is taken for a typing error at start; a
- * running gateway lets devices come and go (PPPoE). */
+static bool inside_exists(const struct network_state *state)
+{
+	for (size_t i = 0; i < state->inside_count; i++)
+		if (state->inside[i].index)
+			return true;
+	return !state->inside_count;
+}
+
+/* At a first start a device that does not exist is taken for a typing error:
+ * the uplink, or all of the inside. Later they come and go (PPPoE), also while
+ * no daemon is there to see it: then the status warns of them. */
 static int check_devices(struct gateway *g, char *error, size_t size)
 {
 	const struct network_state *state = network_state(g->network);
 
+	if (nat_known_uplink(g->nat))
+		return 0;
 	if (!state->uplink.index)
 		return gateway_say(error, size, -ENODEV,
 				   "uplink.device: %s does not exist",
 				   state->uplink.name);
-	for (size_t i = 0; i < state->inside_count; i++)
-		if (!state->inside[i].index)
-			return gateway_say(error, size, -ENODEV,
-					   "inside.devices: %s does not exist",
-					   state->inside[i].name);
+	if (!inside_exists(state))
+		return gateway_say(
+			error, size, -ENODEV,
+			"inside.devices: %s%s does not exist",
+			state->inside[0].name,
+			state->inside_count > 1 ? ", as all the others," : "");
 	return 0;
 }
 

@@ -8,7 +8,7 @@ import subprocess
 import threading
 import time
 
-from lab import E, L1, L2, MAC_LAN0, MAC_UP0, MAC_WAN0, NEXT_HOP, R1, Lab
+from lab import E, L1, L2, L3, MAC_LAN0, MAC_UP0, MAC_WAN0, NEXT_HOP, R1, Lab
 from netns import ip_batch, wait_for
 from tools import Who, ask, ask_tcp, curl, httpd, limit, quiet
 
@@ -308,6 +308,14 @@ def test_the_uplink_is_a_vlan(lab):
     return "802.1Q" if tagged else "no 802.1Q in this kernel: by name only"
 
 
+def new_lan1(own):
+    own.gw.ip(f"link add lan1 type veth peer name eth0 netns {own.lan3.name}")
+    ip_batch(["addr add 192.168.2.1/24 dev lan1", "link set lan1 up"],
+             own.gw.name)
+    ip_batch([f"addr add {L3}/24 dev eth0", "link set eth0 up",
+              "route add default via 192.168.2.1"], own.lan3.name)
+
+
 def test_inside_devices_are_made_anew(lab):
     lab.need_portico()
     with Lab(second=True) as own:
@@ -318,13 +326,7 @@ def test_inside_devices_are_made_anew(lab):
             seen = ask(other, (R1, 7308))
             udp.close()
             own.gw.ip("link del lan1")
-            own.gw.ip(f"link add lan1 type veth peer name eth0 netns "
-                      f"{own.lan3.name}")
-            ip_batch(["addr add 192.168.2.1/24 dev lan1", "link set lan1 up"],
-                     own.gw.name)
-            ip_batch(["addr add 192.168.2.10/24 dev eth0",
-                      "link set eth0 up",
-                      "route add default via 192.168.2.1"], own.lan3.name)
+            new_lan1(own)
             udp = own.lan3.udp()
             assert ask(udp, (R1, 7308), tries=5).startswith(E + ":")
             # The bridge, too.
@@ -335,4 +337,66 @@ def test_inside_devices_are_made_anew(lab):
             assert ask(other, (R1, 7308), tries=5) == seen
             udp.close()
             other.close()
+        own.check()
+
+
+def test_a_daemon_begins_again_while_devices_are_away(lab):
+    """It died while a link was down: the others' hosts do not wait for it."""
+    lab.need_portico()
+    with Lab(second=True) as own:
+        own.start()
+        with Who(own.wan, udp=[(R1, 7309)]), chatter(own, 5319):
+            first, third = own.lan1.udp(L1, 5309), own.lan3.udp()
+            seen = ask(first, (R1, 7309))
+            ask(third, (R1, 7309))
+            third.close()
+            own.daemon.kill()
+            own.gw.ip("link del lan1")
+            own.daemon.start()
+            warnings = own.portico("status")["warnings"]
+            assert "inside device lan1 does not exist" in warnings, warnings
+            assert ask(first, (R1, 7309)) == seen
+            # The uplink too; all that is inside comes back before it does.
+            own.daemon.kill()
+            own.gw.ip("link del wan0")
+            own.daemon.start(ready="answer")
+            warnings = own.portico("status")["warnings"]
+            assert "uplink wan0 does not exist" in warnings, warnings
+            new_lan1(own)
+            ip_batch([f"link add wan0 netns {own.gw.name} address {MAC_WAN0} "
+                      f"type veth peer name up0 netns {own.wan.name} address "
+                      f"{MAC_UP0}"])
+            ip_batch([f"addr add {NEXT_HOP}/24 dev up0", "link set up0 up"],
+                     own.wan.name)
+            own.gw.ip("link set wan0 up")
+            own.give_address()
+            wait_address(own, E)
+            assert ask(first, (R1, 7309), tries=5) == seen
+            third = own.lan3.udp()
+            assert ask(third, (R1, 7309), tries=5).startswith(E + ":")
+            first.close()
+            third.close()
+        own.check()
+
+
+def test_devices_that_never_were_are_refused(lab):
+    """At a first start they are typing errors: all of the inside, or the
+    uplink."""
+    lab.need_portico()
+    with Lab() as own:
+        for config, line in (
+                ({"uplink": {"device": "wan9"}},
+                 "uplink.device: wan9 does not exist"),
+                ({"inside": {"devices": ["lan8", "lan9"]}},
+                 "inside.devices: lan8, as all the others, does not exist")):
+            try:
+                own.start(ready="answer", **config)
+                raise AssertionError(f"began with {config}")
+            except AssertionError as error:
+                assert line in str(error), error
+        own.start(inside={"devices": ["lan0", "lan9"]})
+        with Who(own.wan, udp=[(R1, 7310)]):
+            sock = own.lan1.udp(L1, 5310)
+            assert ask(sock, (R1, 7310)) == f"{E}:5310"
+            sock.close()
         own.check()
