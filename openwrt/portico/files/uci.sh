@@ -248,19 +248,18 @@ portico_object() {
 
 # --- devices -----------------------------------------------------------------
 
-# portico_add_device INTERFACE PREFIX KEEP: adds its line to $members; none
-# twice. With KEEP an interface that is down keeps the device it has in the
-# configuration in force: a running daemon waits for it. One that was never up
-# has none.
+# portico_add_device INTERFACE PREFIX: adds its line to $members; none twice. An
+# interface that is down keeps the device it has in the configuration in force:
+# the daemon waits for it, also one that begins again. One that was never up has
+# none.
 portico_add_device() {
 	local device=''
 
 	network_get_device device "$1" || device=''
-	if [ -z "$device" ] && [ -n "$3" ]; then
+	if [ -z "$device" ]; then
 		device=$(sed -n \
 			"s|^/\* restart, interface $1 \*/.*\"\([^\"]*\)\",\{0,1\}\$|\1|p" \
 			"$portico_in_force" 2>/dev/null)
-		[ -z "$device" ] || portico_kept=1
 	fi
 	if [ -z "$device" ]; then
 		portico_missing="$portico_missing $1"
@@ -282,26 +281,18 @@ portico_take_main() {
 
 portico_take_uplink() {
 	[ -n "$interface" ] || portico_wrong="config uplink has no interface"
-	portico_add_device "$interface" '"device": ' keep
+	portico_add_device "$interface" '"device": '
 	portico_up=$members
 	portico_rows uplink portico_member
 	portico_object uplink
 }
 
 portico_take_inside() {
-	local one missing="$portico_missing"
+	local one
 
-	portico_kept=''
 	for one in $interface; do
-		portico_add_device "$one" '' "$portico_stays"
+		portico_add_device "$one" ''
 	done
-	# All are down: it begins when they are there.
-	if [ -z "$members" ]; then
-		portico_missing=$missing
-		for one in $interface; do
-			portico_add_device "$one" '' keep
-		done
-	fi
 	portico_up=$members
 	[ -z "$members" ] ||
 		members="\"devices\": [$PORTICO_NEWLINE$members$PORTICO_NEWLINE]"
@@ -346,17 +337,14 @@ portico_sections() {
 		portico_wrong="config $(portico_type "$1") stands there twice"
 }
 
-# portico_render CONFIGURATION-IN-FORCE STAYS: prints the daemon's configuration.
-# STAYS: a daemon runs and goes on. It lets inside devices come and go, while one
-# that starts refuses those that are not there: they are left out, and join by
-# their trigger.
+# portico_render CONFIGURATION-IN-FORCE: prints the daemon's configuration.
 # 1: /etc/config/portico is wrong, the log says how; 2: an interface that is
 # needed was not up yet.
 portico_render() {
 	local document='' forwards='' section
 	local portico_wrong="$portico_unknown" portico_missing='' portico_up
 	local portico_section portico_count portico_waits=''
-	local portico_in_force="$1" portico_stays="$2"
+	local portico_in_force="$1"
 
 	[ -n "$portico_wrong" ] || for section in $PORTICO_SECTIONS forward; do
 		portico_sections "$section"
