@@ -45,6 +45,17 @@ bool gateway_fallback_lost(const struct gateway *g)
 	       g->backend != RULES_NFTABLES;
 }
 
+static void warn_inside(struct gateway *g, const struct network_device *device)
+{
+	const char *wrong = !device->index    ? "does not exist" :
+			    !device->networks ? "has no address" :
+			    !device->up	      ? "is down" :
+						NULL;
+
+	if (wrong)
+		warn(g, "inside device %s %s", device->name, wrong);
+}
+
 static void warn_network(struct gateway *g)
 {
 	const struct network_state *network = network_state(g->network);
@@ -55,9 +66,7 @@ static void warn_network(struct gateway *g)
 		warn(g, "uplink %s has no address: nothing is translated",
 		     network->uplink.name);
 	for (size_t i = 0; i < network->inside_count; i++)
-		if (!network->inside[i].index)
-			warn(g, "inside device %s does not exist",
-			     network->inside[i].name);
+		warn_inside(g, &network->inside[i]);
 	if (!network->inside_count)
 		warn(g, "there is no inside device");
 	if (network->policy_routing && g->backend != RULES_NFTABLES)

@@ -44,6 +44,7 @@ struct head {
 	uint16_t router_last;
 	uint8_t mss_clamp;
 	uint8_t fallback_kernel;
+	uint8_t inside_unknown;
 	uint8_t untranslated[256]; /* 0 or 1 */
 	uint8_t tcp[sizeof(((struct nat_portset *)0)->bits)];
 	uint8_t udp[sizeof(((struct nat_portset *)0)->bits)];
@@ -78,6 +79,7 @@ static void put_head(struct head *head, const struct rules_spec *spec,
 	head->router_last = spec->router_ports.last;
 	head->mss_clamp = spec->mss_clamp;
 	head->fallback_kernel = spec->fallback_kernel;
+	head->inside_unknown = spec->inside_unknown;
 	for (int i = 0; spec->untranslated && i < 256; i++)
 		head->untranslated[i] = spec->untranslated[i];
 	put_ports(head->tcp, spec->tcp);
@@ -148,6 +150,7 @@ static bool head_fine(const struct head *head)
 			return false;
 	return head->backend < RULES_BACKENDS && is_flag(head->mss_clamp) &&
 	       is_flag(head->fallback_kernel) &&
+	       is_flag(head->inside_unknown) &&
 	       head->router_first <= head->router_last &&
 	       !head->uplink[IFNAMSIZ - 1];
 }
@@ -234,6 +237,7 @@ static void take_head(const struct head *head, struct helper_spec *storage)
 		.mark = head->mark,
 		.mss_clamp = head->mss_clamp,
 		.fallback_kernel = head->fallback_kernel,
+		.inside_unknown = head->inside_unknown,
 	};
 }
 

@@ -304,14 +304,24 @@ static void chain_errors(FILE *out, const struct rules_spec *spec,
 static void chain_guard(FILE *out, const struct rules_spec *spec)
 {
 	const struct nat_prefix own = { spec->uplink_addr, 32 };
-	char match[64];
+	char from[96], to[64];
 
-	snprintf(match, sizeof(match), "PORTICO-POST -o %s -s", spec->uplink);
+	snprintf(from, sizeof(from), "PORTICO-POST -o %s -s", spec->uplink);
+	snprintf(to, sizeof(to), "PORTICO-POST -o %s -d", spec->uplink);
 	exempt(out, spec, "PORTICO-POST -d", "PORTICO-POST -s");
+	/* Comes here while the link to the inside is down. */
+	if (rules_inside_apart(spec))
+		each_prefix(out, to, spec->inside_nets, spec->inside_net_count,
+			    "DROP");
 	each_prefix(out, "PORTICO-POST -s", &own, spec->uplink_addr ? 1 : 0,
 		    "RETURN");
-	each_prefix(out, match, spec->inside_nets, spec->inside_net_count,
+	each_prefix(out, from, spec->inside_nets, spec->inside_net_count,
 		    "DROP");
+	snprintf(from, sizeof(from),
+		 "PORTICO-POST -o %s -m addrtype ! --src-type LOCAL -s",
+		 spec->uplink);
+	if (spec->inside_unknown)
+		each_prefix(out, from, rules_private, RULES_PRIVATE, "DROP");
 }
 
 static void chain_post(FILE *out, const struct rules_spec *spec,
@@ -319,6 +329,11 @@ static void chain_post(FILE *out, const struct rules_spec *spec,
 {
 	struct rules_marks marks = rules_marks(spec->mark);
 
+	/* Translated for the inside, but routed out: its link is down. */
+	fprintf(out,
+		"-A PORTICO-POST -o %s -m mark --mark 0x%" PRIx32 "/0x%" PRIx32
+		" -j DROP\n",
+		spec->uplink, marks.inbound, marks.inbound);
 	fprintf(out,
 		"-A PORTICO-POST ! -f -p tcp -m mark --mark 0x%" PRIx32
 		"/0x%" PRIx32 "%s",

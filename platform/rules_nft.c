@@ -253,6 +253,10 @@ static void chain_out(FILE *out, const struct rules_spec *spec)
 	struct rules_marks marks = rules_marks(spec->mark);
 
 	chain_open(out, "out", "filter", "postrouting", "srcnat - 20");
+	/* Translated for the inside, but routed out: its link is down. */
+	fprintf(out,
+		"\t\toifname \"%s\" meta mark & 0x%08" PRIx32 " != 0 drop\n",
+		spec->uplink, marks.inbound);
 	fprintf(out,
 		"\t\tmeta mark & 0x%08" PRIx32 " != 0 %s queue num %u\n"
 		"\t\tmeta mark & 0x%08" PRIx32 " != 0 queue num %u\n",
@@ -263,41 +267,80 @@ static void chain_out(FILE *out, const struct rules_spec *spec)
 	chain_close(out);
 }
 
+/* Packets with one end that must not be seen at the uplink. */
+static void guard(FILE *out, const struct rules_spec *spec, const char *match)
+{
+	static const char rest[] =
+		"ip saddr != @exempt ip daddr != @exempt drop";
+
+	fprintf(out, "\t\toifname \"%s\" %s %s\n", spec->uplink, match, rest);
+	if (spec->uplink_index)
+		fprintf(out, "\t\toif %u %s %s\n", spec->uplink_index, match,
+			rest);
+}
+
+/* "OPTION { PREFIX, PREFIX, ... }" of all that is private. */
+static void private_text(const char *option, char *text, size_t size)
+{
+	char prefix[RULES_PREFIX_TEXT];
+	size_t used = (size_t)snprintf(text, size, "%s {", option);
+
+	for (size_t i = 0; i < RULES_PRIVATE && used < size; i++)
+		used += (size_t)snprintf(
+			text + used, size - used, "%s %s", i ? "," : "",
+			rules_prefix_text(&rules_private[i], prefix));
+	if (used < size)
+		snprintf(text + used, size - used, " }");
+}
+
 /* After every source translation, ours and the kernel's: what still has an
  * inside source here would be seen outside. That goes for the router's own
  * packets, too: an answer to them could not come back. The uplink's own
- * address passes: behind another NAT it may lie in an inside network. */
+ * address passes: behind another NAT it may lie in an inside network. What is
+ * for an inside network comes here while its link is down. */
 static void chain_guard(FILE *out, const struct rules_spec *spec)
 {
-	static const char guarded[] = "ip saddr @inside ip saddr != @exempt "
-				      "ip daddr != @exempt drop";
-	char address[RULES_PREFIX_TEXT];
+	char address[RULES_PREFIX_TEXT], private[160];
 
 	chain_open(out, "guard", "filter", "postrouting", "300");
+	if (rules_inside_apart(spec))
+		guard(out, spec, "ip daddr @inside");
 	if (spec->uplink_addr)
 		fprintf(out, "\t\tip saddr %s accept\n",
 			rules_addr_text(spec->uplink_addr, address));
-	fprintf(out, "\t\toifname \"%s\" %s\n", spec->uplink, guarded);
-	if (spec->uplink_index)
-		fprintf(out, "\t\toif %u %s\n", spec->uplink_index, guarded);
+	guard(out, spec, "ip saddr @inside");
+	private_text("fib saddr type != local ip saddr", private,
+		     sizeof(private));
+	if (spec->inside_unknown)
+		guard(out, spec, private);
 	chain_close(out);
+}
+
+static void masquerade(FILE *out, const struct rules_spec *spec,
+		       const char *match)
+{
+	if (spec->router_ports.first)
+		fprintf(out,
+			"\t\toifname \"%s\" %s "
+			"meta l4proto { tcp, udp } masquerade to :%u-%u\n",
+			spec->uplink, match, (unsigned)spec->router_ports.first,
+			(unsigned)spec->router_ports.last);
+	fprintf(out, "\t\toifname \"%s\" %s masquerade\n", spec->uplink, match);
 }
 
 /* Sees tracked packets only, so none while the daemon lives. What it cannot
  * translate, as conntrack calls it invalid, is left to the guard. */
 static void chain_fallback(FILE *out, const struct rules_spec *spec)
 {
+	char private[160];
+
 	chain_open(out, "fallback", "nat", "postrouting", "srcnat - 10");
 	line(out, "ip daddr @exempt accept");
 	line(out, "ip saddr @exempt accept");
-	if (spec->router_ports.first)
-		fprintf(out,
-			"\t\toifname \"%s\" ip saddr @inside "
-			"meta l4proto { tcp, udp } masquerade to :%u-%u\n",
-			spec->uplink, (unsigned)spec->router_ports.first,
-			(unsigned)spec->router_ports.last);
-	fprintf(out, "\t\toifname \"%s\" ip saddr @inside masquerade\n",
-		spec->uplink);
+	masquerade(out, spec, "ip saddr @inside");
+	private_text("ip saddr", private, sizeof(private));
+	if (spec->inside_unknown)
+		masquerade(out, spec, private);
 	chain_close(out);
 }
 

@@ -26,7 +26,24 @@ struct rules_marks rules_marks(uint32_t mask)
 
 	/* The higher of two adjacent bits. */
 	marks.outbound = mask & mask << 1;
+	marks.inbound = mask & ~marks.outbound;
 	return marks;
+}
+
+const struct nat_prefix rules_private[RULES_PRIVATE] = {
+	{ 0x0a000000, 8 },
+	{ 0xac100000, 12 },
+	{ 0xc0a80000, 16 },
+	{ 0x64400000, 10 },
+};
+
+bool rules_inside_apart(const struct rules_spec *spec)
+{
+	for (size_t i = 0; i < spec->inside_net_count; i++)
+		if (spec->uplink_addr &&
+		    nat_prefix_has(&spec->inside_nets[i], spec->uplink_addr))
+			return false;
+	return true;
 }
 
 const char *rules_addr_text(uint32_t addr, char text[RULES_PREFIX_TEXT])

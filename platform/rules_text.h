@@ -17,6 +17,7 @@
 struct rules_marks {
 	uint32_t mask; /* both */
 	uint32_t outbound; /* set in 10 and 11, clear in 01 */
+	uint32_t inbound; /* the other one */
 };
 
 /* What a kernel may lack without the whole ruleset being lost. */
@@ -38,6 +39,12 @@ const char *rules_prefix_text(const struct nat_prefix *prefix,
 			      char text[RULES_PREFIX_TEXT]);
 const char *rules_addr_text(uint32_t addr, char text[RULES_PREFIX_TEXT]);
 uint32_t rules_prefix_mask(const struct nat_prefix *prefix);
+/* RFC 1918, RFC 6598: nobody's outside. */
+#define RULES_PRIVATE 4
+extern const struct nat_prefix rules_private[RULES_PRIVATE];
+/* Whether what goes to an inside network can be told from what goes out: not
+ * where the uplink's own address lies in one (behind another NAT). */
+bool rules_inside_apart(const struct rules_spec *spec);
 
 /* The next run of ports at or above *from. False at the end; moves *from.
  * set may be NULL (empty). */

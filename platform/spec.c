@@ -182,6 +182,7 @@ static int fill_nets(const struct network_state *network,
 		return -ENOMEM;
 	rules->inside_nets = storage->inside_nets;
 	rules->inside_net_count = network->inside_net_count;
+	rules->inside_unknown = network->inside_unknown;
 	rules->elsewhere = storage->elsewhere;
 	rules->elsewhere_count = network->elsewhere_count;
 	return 0;

@@ -38,25 +38,43 @@ struct network {
 
 static void state_clear(struct network_state *state)
 {
+	for (size_t i = 0; state->behind && i < state->inside_count; i++)
+		free(state->behind[i].nets);
+	free(state->behind);
 	free(state->inside);
 	free(state->inside_nets);
 	free(state->elsewhere);
 	memset(state, 0, sizeof(*state));
 }
 
-/* A state of the same devices, about which nothing is known yet. */
+/* A state of the same devices, with what is kept of the last one. */
 static int state_like(const struct network_state *model,
 		      struct network_state *state)
 {
+	size_t count = model->inside_count;
+
 	memset(state, 0, sizeof(*state));
 	state->uplink = model->uplink;
 	state->uplink_last = model->uplink_last;
-	state->inside = calloc(model->inside_count + 1, sizeof(*state->inside));
-	if (!state->inside)
+	state->inside = calloc(count + 1, sizeof(*state->inside));
+	state->behind = calloc(count + 1, sizeof(*state->behind));
+	if (!state->inside || !state->behind)
 		return -ENOMEM;
-	state->inside_count = model->inside_count;
-	for (size_t i = 0; i < model->inside_count; i++)
-		state->inside[i] = model->inside[i];
+	state->inside_count = count;
+	memcpy(state->inside, model->inside, count * sizeof(*state->inside));
+	for (size_t i = 0; i < count; i++) {
+		const struct network_nets *from = &model->behind[i];
+
+		if (!from->count)
+			continue;
+		state->behind[i].nets =
+			malloc(from->count * sizeof(*from->nets));
+		if (!state->behind[i].nets)
+			return -ENOMEM;
+		memcpy(state->behind[i].nets, from->nets,
+		       from->count * sizeof(*from->nets));
+		state->behind[i].count = from->count;
+	}
 	return 0;
 }
 
@@ -74,15 +92,16 @@ static int refresh(struct network *network)
 		rc = uplink_state_build(&table, network->fixed_addr,
 					network->known_addr, &state);
 	uplink_table_free(&table);
-	if (rc || uplink_state_equal(&network->state, &state)) {
+	if (rc) {
 		state_clear(&state);
 		return rc;
 	}
+	rc = !uplink_state_equal(&network->state, &state);
 	state_clear(&network->state);
 	network->state = state;
 	if (state.uplink_addr)
 		network->known_addr = state.uplink_addr;
-	return 1;
+	return rc;
 }
 
 static void drain(int fd)
@@ -145,7 +164,8 @@ static int set_names(struct network_state *state, const char *uplink,
 		     const char (*inside)[IFNAMSIZ], size_t inside_count)
 {
 	state->inside = calloc(inside_count + 1, sizeof(*state->inside));
-	if (!state->inside)
+	state->behind = calloc(inside_count + 1, sizeof(*state->behind));
+	if (!state->inside || !state->behind)
 		return -ENOMEM;
 	state->inside_count = inside_count;
 	strncpy(state->uplink.name, uplink, IFNAMSIZ - 1);

@@ -20,7 +20,14 @@ struct network_device {
 	char name[IFNAMSIZ];
 	unsigned index; /* 0: does not exist now */
 	bool up; /* IFF_UP and a carrier */
+	bool networks; /* inside: there are some behind it now */
 	uint32_t mtu;
+};
+
+/* Networks behind a device. */
+struct network_nets {
+	struct nat_prefix *nets;
+	size_t count;
 };
 
 /* What is known now. Arrays are owned by the monitor and live until the next
@@ -33,8 +40,13 @@ struct network_state {
 	uint32_t uplink_addr; /* primary IPv4 address, 0: none */
 	struct network_device *inside;
 	size_t inside_count;
-	/* Networks on the inside devices: their addresses' prefixes and the
-	 * routes through them (inner routers). */
+	/* Networks on each inside device: its addresses' prefixes and the routes
+	 * through it (inner routers). While it is away, down or without an
+	 * address they are kept: its hosts may be there all the same, and what
+	 * they send, or are sent, must not leave by the uplink. */
+	struct network_nets *behind;
+	bool inside_unknown; /* of one of them none was ever seen */
+	/* All of these. */
 	struct nat_prefix *inside_nets;
 	size_t inside_net_count;
 	/* Prefixes of the main table more specific than the default route that

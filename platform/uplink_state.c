@@ -80,25 +80,73 @@ static size_t normalize(struct nat_prefix *prefixes, size_t count)
 	return kept + 1;
 }
 
-static int build_inside_nets(const struct uplink_table *table,
-			     struct network_state *state)
+/* The networks on a device now, behind the `count` in nets; no normal form.
+ * Returns the new count. */
+static size_t add_nets(const struct uplink_table *table, unsigned index,
+		       struct nat_prefix *nets, size_t count)
 {
-	size_t most = table->addr_count + table->route_count, count = 0;
-	struct nat_prefix *nets = calloc(most + 1, sizeof(*nets));
-
-	if (!nets)
-		return -ENOMEM;
-	for (size_t i = 0; i < table->addr_count; i++)
-		if (is_inside(state, table->addrs[i].index) &&
+	for (size_t i = 0; index && i < table->addr_count; i++)
+		if (table->addrs[i].index == index &&
 		    table->addrs[i].net.length)
 			nets[count++] = table->addrs[i].net;
 	/* A default route to the inside does not make the world inside. */
-	for (size_t i = 0; i < table->route_count; i++)
-		if (is_inside(state, table->routes[i].index) &&
+	for (size_t i = 0; index && i < table->route_count; i++)
+		if (table->routes[i].index == index &&
 		    table->routes[i].to.length)
 			nets[count++] = table->routes[i].to;
-	state->inside_nets = nets;
-	state->inside_net_count = normalize(nets, count);
+	return count;
+}
+
+/* What is behind the device; what was, as long as it does not tell. */
+static int build_behind(const struct uplink_table *table,
+			struct network_device *device,
+			struct network_nets *behind)
+{
+	size_t most = table->addr_count + table->route_count + behind->count;
+	struct nat_prefix *nets = calloc(most + 1, sizeof(*nets));
+	size_t count;
+
+	if (!nets)
+		return -ENOMEM;
+	count = add_nets(table, device->index, nets, 0);
+	device->networks = count > 0;
+	if (!count || !device->up) {
+		if (behind->count)
+			memcpy(nets + count, behind->nets,
+			       behind->count * sizeof(*nets));
+		count += behind->count;
+	}
+	free(behind->nets);
+	behind->nets = nets;
+	behind->count = normalize(nets, count);
+	return 0;
+}
+
+static int build_inside_nets(const struct uplink_table *table,
+			     struct network_state *state)
+{
+	size_t most = 0, count = 0;
+	int rc;
+
+	state->inside_unknown = false;
+	for (size_t i = 0; i < state->inside_count; i++) {
+		rc = build_behind(table, &state->inside[i], &state->behind[i]);
+		if (rc)
+			return rc;
+		most += state->behind[i].count;
+		state->inside_unknown |= !state->behind[i].count;
+	}
+	state->inside_nets = calloc(most + 1, sizeof(*state->inside_nets));
+	if (!state->inside_nets)
+		return -ENOMEM;
+	for (size_t i = 0; i < state->inside_count; i++) {
+		const struct network_nets *behind = &state->behind[i];
+
+		memcpy(state->inside_nets + count, behind->nets,
+		       behind->count * sizeof(*behind->nets));
+		count += behind->count;
+	}
+	state->inside_net_count = normalize(state->inside_nets, count);
 	return 0;
 }
 
@@ -174,7 +222,7 @@ static bool same_device(const struct network_device *a,
 			const struct network_device *b)
 {
 	return a->index == b->index && a->up == b->up && a->mtu == b->mtu &&
-	       !strcmp(a->name, b->name);
+	       a->networks == b->networks && !strcmp(a->name, b->name);
 }
 
 static bool same_prefixes(const struct nat_prefix *a, size_t a_count,
@@ -194,6 +242,7 @@ bool uplink_state_equal(const struct network_state *a,
 	if (a->uplink_addr != b->uplink_addr ||
 	    a->policy_routing != b->policy_routing ||
 	    a->inside_count != b->inside_count ||
+	    a->inside_unknown != b->inside_unknown ||
 	    !same_device(&a->uplink, &b->uplink))
 		return false;
 	for (size_t i = 0; i < a->inside_count; i++)

@@ -109,12 +109,19 @@ static void use(struct uplink_table *table)
 {
 	struct network_device inside[2] = { { .name = "lan0" },
 					    { .name = "eth1" } };
+	struct network_nets behind[2] = { { NULL, 0 }, { NULL, 0 } };
 	struct network_state state = { .uplink = { .name = "wan0" },
 				       .inside = inside,
+				       .behind = behind,
 				       .inside_count = 2 };
 
 	if (uplink_state_build(table, 0, 0, &state))
-		return;
+		abort();
+	/* Once more: with what is kept of the first time. */
+	free(state.inside_nets);
+	free(state.elsewhere);
+	if (uplink_state_build(table, 0, 0, &state))
+		abort();
 	for (size_t i = 0; i < state.inside_net_count; i++)
 		if (state.inside_nets[i].length > 32)
 			fuzz_expect("a prefix longer than an address");
@@ -122,6 +129,8 @@ static void use(struct uplink_table *table)
 		fuzz_expect("a state differs from itself");
 	free(state.inside_nets);
 	free(state.elsewhere);
+	free(behind[0].nets);
+	free(behind[1].nets);
 }
 
 static void take_look(const uint8_t *message, size_t length)

@@ -37,7 +37,7 @@ E6, R6 = "2001:db8:1::7", "2001:db8:1::1"
 GW6, L1_6 = "2001:db8:2::1", "2001:db8:2::10"
 INSIDE = ipaddress.ip_network("192.168.0.0/16")
 # ICMP errors quote a header at 8; its source and destination follow.
-LEAK = ("src net 192.168.0.0/16 or (icmp and icmp[0] != 0 and icmp[0] != 8 "
+LEAK = ("net 192.168.0.0/16 or (icmp and icmp[0] != 0 and icmp[0] != 8 "
         "and icmp[0] != 13 and icmp[0] != 14 and "
         "(icmp[20:2] = 0xc0a8 or icmp[24:2] = 0xc0a8))")
 _numbers = itertools.count(1)

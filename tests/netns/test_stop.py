@@ -68,7 +68,9 @@ def test_a_start_that_fails_leaves_what_a_kill_left(lab):
     lab.daemon.kill()
     during = settings(lab)
     good = lab.daemon.config
-    lab.daemon.configure(merge(good, {"uplink": {"device": "nosuch0"}}))
+    # Of another state file, or the device would be waited for.
+    lab.daemon.configure(merge(good, {"uplink": {"device": "nosuch0"},
+                                      "state": lab.daemon.state + "0"}))
     done = lab.gw.run(PORTICOD, "--foreground", "--config", lab.daemon.path,
                       check=False)
     assert done.returncode == 1 and "nosuch0" in done.stderr, done

@@ -183,6 +183,47 @@ static void test_no_address(void)
 	free(f);
 }
 
+/* A device without networks: what is private comes from there. */
+static void test_inside_unknown(void)
+{
+	struct fixture *f = fixture_new();
+	char *text;
+
+	f->spec.inside_unknown = true;
+	f->spec.fallback_kernel = true;
+	text = render_with(rules_render_guard, &f->spec, RULES_NFTABLES);
+	CU_ASSERT(holds(text, "oifname \"wan0\" fib saddr type != local "
+			      "ip saddr { 10.0.0.0/8, 172.16.0.0/12, "
+			      "192.168.0.0/16, 100.64.0.0/10 } "
+			      "ip saddr != @exempt ip daddr != @exempt drop"));
+	CU_ASSERT(holds(text, "192.168.0.0/16, 100.64.0.0/10 } masquerade\n"));
+	free(text);
+	text = render_with(rules_render_guard, &f->spec, RULES_IPTABLES_NFT);
+	CU_ASSERT(holds(text, "-A PORTICO-POST -o wan0 -m addrtype "
+			      "! --src-type LOCAL -s 172.16.0.0/12 -j DROP\n"));
+	free(text);
+	free(f);
+}
+
+/* Behind another NAT that uses the same addresses, what goes to one of them may
+ * be meant for the outside. */
+static void test_inside_not_apart(void)
+{
+	struct fixture *f = fixture_new();
+	char *text;
+
+	f->spec.uplink_addr = 0xc0a80107;
+	text = render(&f->spec, RULES_NFTABLES);
+	CU_ASSERT(lacks(text, "oifname \"wan0\" ip daddr @inside"));
+	CU_ASSERT(holds(text, "oifname \"wan0\" ip saddr @inside"));
+	free(text);
+	text = render(&f->spec, RULES_IPTABLES_NFT);
+	CU_ASSERT(lacks(text, "-A PORTICO-POST -o wan0 -d"));
+	CU_ASSERT(holds(text, "-A PORTICO-POST -o wan0 -s 192.168.1.0/24"));
+	free(text);
+	free(f);
+}
+
 /* Neither device nor network inside is known yet. */
 static void test_nothing_inside(void)
 {
@@ -196,7 +237,7 @@ static void test_nothing_inside(void)
 	CU_ASSERT(lacks(text, "@th"));
 	free(text);
 	text = render(&f->spec, RULES_IPTABLES_NFT);
-	CU_ASSERT(lacks(text, "-j DROP"));
+	CU_ASSERT(lacks(text, "-A PORTICO-POST -o wan0 -s"));
 	CU_ASSERT(lacks(text, "multiport"));
 	CU_ASSERT(lacks(text, "C@24&"));
 	CU_ASSERT(holds(text, "-A PORTICO-ERRORS -j NFQUEUE"));
@@ -383,6 +424,8 @@ static const struct test tests[] = {
 	{ "a renamed uplink is still guarded", test_renamed_uplink },
 	{ "without an address nothing comes in", test_no_address },
 	{ "nothing inside is known yet", test_nothing_inside },
+	{ "a device whose networks are unknown", test_inside_unknown },
+	{ "the uplink lies in an inside network", test_inside_not_apart },
 	{ "any two adjacent mark bits will do", test_other_mark },
 	{ "device names that rules would misread are refused",
 	  test_bad_devices },

@@ -30,11 +30,42 @@ static void test_inside_nets(void)
 	CU_ASSERT_EQUAL(now()->inside_net_count, 3);
 	ip("route del 172.20.0.0/16");
 	WAIT_UNTIL(is_inside(0xac140500, 24) && !is_inside(0xac140000, 16));
-	/* The kernel takes these routes away without a word. */
+	/* The kernel takes these routes away, without a word; what is behind
+	 * the device is as it was. */
 	ip("link set lan0 down");
-	WAIT_UNTIL(!is_inside(0xac140500, 24));
+	WAIT_UNTIL(!now()->inside[0].up);
+	CU_ASSERT(is_inside(0xac140500, 24));
 	CU_ASSERT(is_inside(0x0a090000, 16));
+	CU_ASSERT(now()->inside[0].networks);
+	ip("link set lan0 up");
+	WAIT_UNTIL(!is_inside(0xac140500, 24));
 	CU_ASSERT_EQUAL(now()->elsewhere_count, 0);
+	end();
+}
+
+static void test_kept_nets(void)
+{
+	new_namespace();
+	add_device("lan0");
+	ip("addr add 192.168.1.1/24 dev lan0");
+	begin(0);
+	CU_ASSERT(now()->inside_unknown);
+	ip("addr del 192.168.1.1/24 dev lan0");
+	WAIT_UNTIL(!now()->inside[0].networks);
+	CU_ASSERT(is_inside(0xc0a80100, 24));
+	ip("link set lan0 down");
+	ip("link set lan0 name other0");
+	WAIT_UNTIL(!now()->inside[0].index);
+	CU_ASSERT(is_inside(0xc0a80100, 24));
+	/* As soon as it tells of others they take the place. */
+	ip("link set other0 name lan0");
+	ip("addr add 10.7.0.1/16 dev lan0");
+	ip("link set lan0 up");
+	WAIT_UNTIL(is_inside(0x0a070000, 16) && !is_inside(0xc0a80100, 24));
+	add_device("lan1");
+	ip("addr add 10.8.0.1/16 dev lan1");
+	WAIT_UNTIL(!now()->inside_unknown);
+	CU_ASSERT_EQUAL(now()->inside_net_count, 2);
 	end();
 }
 
@@ -173,6 +204,7 @@ static void test_choose_excluded(void)
 
 static const struct test tests[] = {
 	{ "inside networks include inner routers'", test_inside_nets },
+	{ "networks are kept while their device is away", test_kept_nets },
 	{ "routes through other devices lead elsewhere", test_elsewhere },
 	{ "only the best route of a prefix counts", test_best_route },
 	{ "policy routing is noticed", test_policy },

@@ -1,0 +1,124 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
+"""Inside devices are renamed, bridged anew, down, or have no address: what is
+inside stays inside, while the daemon runs and after it ended."""
+import contextlib
+import time
+
+from lab import E, GW, L1, L2, R1, Lab
+from netns import ip_batch, wait_for
+from tools import Who, ask
+from test_uplink_devices import chatter
+
+WEB = {"name": "web", "proto": "udp", "outside": 8080, "to": f"{L1}:80"}
+
+
+def warns(own, text):
+    wait_for(f"a warning: {text}", lambda: any(
+        text in line for line in own.portico("status")["warnings"]))
+
+
+def talk(own, seconds=0.4):
+    """The hosts go on speaking; Lab.check() looks at what comes out."""
+    sock = own.lan1.udp(L1, 5401)
+    end = time.monotonic() + seconds
+    while time.monotonic() < end:
+        sock.sendto(b"inside", (R1, 9))
+        time.sleep(0.01)
+    sock.close()
+
+
+def stop_and_forward(own):
+    assert own.daemon.stop() == 0
+    own.gw.sysctl("net.ipv4.ip_forward", 1)
+
+
+def test_a_renamed_inside_device_leaks_nothing(lab):
+    lab.need_portico()
+    with Lab() as own:
+        own.start()
+        with Who(own.wan, udp=[(R1, 7401)]), chatter(own, 5411):
+            sock = own.lan1.udp(L1, 5402)
+            assert ask(sock, (R1, 7401)) == f"{E}:5402"
+            own.gw.ip("link set lan0 down")
+            own.gw.ip("link set lan0 name lanx")
+            own.gw.ip("link set lanx up")
+            warns(own, "inside device lan0 does not exist")
+            talk(own)
+            stop_and_forward(own)
+            talk(own)
+            own.daemon.start()
+            talk(own)
+            own.gw.ip("link set lanx down")
+            own.gw.ip("link set lanx name lan0")
+            own.gw.ip("link set lan0 up")
+            assert ask(sock, (R1, 7401), tries=5) == f"{E}:5402"
+            sock.close()
+        own.check()
+
+
+def test_hosts_that_move_to_another_bridge_leak_nothing(lab):
+    lab.need_portico()
+    with Lab() as own:
+        own.start()
+        with chatter(own, 5412):
+            talk(own, 0.1)
+            ip_batch(["link add br9 type bridge", "link set br9 up",
+                      f"addr del {GW}/24 dev lan0",
+                      f"addr add {GW}/24 dev br9",
+                      "link set p1 master br9", "link set p2 master br9"],
+                     own.gw.name)
+            warns(own, "inside device lan0 has no address")
+            talk(own)
+            stop_and_forward(own)
+            talk(own)
+        own.check(alive=False)
+
+
+def test_a_stop_without_an_inside_address_leaves_a_guard(lab):
+    """Also where none was ever seen, as while a router boots."""
+    lab.need_portico()
+    for seen in (True, False):
+        with Lab() as own:
+            if seen:
+                own.start()
+                talk(own, 0.1)
+            own.gw.ip(f"addr del {GW}/24 dev lan0")
+            if not seen:
+                own.start()
+            warns(own, "inside device lan0 has no address")
+            stop_and_forward(own)
+            own.gw.ip(f"addr add {GW}/24 dev lan0")
+            talk(own)
+            own.check(alive=False)
+
+
+def test_nothing_for_the_inside_leaves_by_the_uplink(lab):
+    """Its way back is the default route, while the inside link is down: as
+    translated from outside, as told of a move, as sent by the router."""
+    lab.need_portico()
+    with Lab(second=True) as own:
+        own.start(forwards=[WEB])
+        with Who(own.wan, udp=[(R1, 7402)], tcp=[(R1, 7402)]) as peer:
+            sock = own.lan1.udp(L1, 5403)
+            assert ask(sock, (R1, 7402)) == f"{E}:5403"
+            tcp = own.lan1.tcp((R1, 7402))
+            own.gw.ip("link set lan0 down")
+            warns(own, "inside device lan0 is down")
+            outside = own.wan.udp(R1, 7403)
+            for port in (5403, 8080):
+                for _ in range(10):
+                    outside.sendto(b"outside", (E, port))
+                    time.sleep(0.005)
+            third, router = own.lan3.udp(), own.gw.udp()
+            third.sendto(b"inside", (L2, 9))
+            with contextlib.suppress(PermissionError):  # the guard says so
+                router.sendto(b"inside", (L2, 9))
+            own.gw.ip(f"addr del {E}/24 dev wan0")
+            own.give_address(E.replace(".7", ".8"))
+            wait_for("a move", lambda: own.portico("status")["moves"]["count"])
+            time.sleep(0.3)
+            own.check()
+            for made in (sock, tcp, outside, third, router):
+                made.close()
+            assert peer
+        own.check()
