@@ -37,6 +37,9 @@ struct rules_spec {
 	size_t inside_count;
 	const struct nat_prefix *inside_nets; /* for the guard */
 	size_t inside_net_count;
+	/* Those of them where nothing that leaves by the uplink can be meant. */
+	const struct nat_prefix *apart;
+	size_t apart_count;
 	/* Not all of them are known yet: the guard takes every private address
 	 * for one (RFC 1918, RFC 6598). */
 	bool inside_unknown;

@@ -310,9 +310,7 @@ static void chain_guard(FILE *out, const struct rules_spec *spec)
 	snprintf(to, sizeof(to), "PORTICO-POST -o %s -d", spec->uplink);
 	exempt(out, spec, "PORTICO-POST -d", "PORTICO-POST -s");
 	/* Comes here while the link to the inside is down. */
-	if (rules_inside_apart(spec))
-		each_prefix(out, to, spec->inside_nets, spec->inside_net_count,
-			    "DROP");
+	each_prefix(out, to, spec->apart, spec->apart_count, "DROP");
 	each_prefix(out, "PORTICO-POST -s", &own, spec->uplink_addr ? 1 : 0,
 		    "RETURN");
 	each_prefix(out, from, spec->inside_nets, spec->inside_net_count,

@@ -303,8 +303,7 @@ static void chain_guard(FILE *out, const struct rules_spec *spec)
 	char address[RULES_PREFIX_TEXT], private[160];
 
 	chain_open(out, "guard", "filter", "postrouting", "300");
-	if (rules_inside_apart(spec))
-		guard(out, spec, "ip daddr @inside");
+	guard(out, spec, "ip daddr @apart");
 	if (spec->uplink_addr)
 		fprintf(out, "\t\tip saddr %s accept\n",
 			rules_addr_text(spec->uplink_addr, address));
@@ -369,6 +368,7 @@ static const char in_place[] = "table ip portico\n"
 			       "table ip portico {\n"
 			       "\tset exempt { type ipv4_addr; " INTERVALS
 			       "\tset inside { type ipv4_addr; " INTERVALS
+			       "\tset apart { type ipv4_addr; " INTERVALS
 			       "\tset tcp_ports { type inet_service; " INTERVALS
 			       "\tset udp_ports { type inet_service; " INTERVALS
 			       "\tset alive { type ifname; flags timeout; }\n"
@@ -378,6 +378,7 @@ static const char in_place[] = "table ip portico\n"
 			       "}\n"
 			       "delete set ip portico exempt\n"
 			       "delete set ip portico inside\n"
+			       "delete set ip portico apart\n"
 			       "delete set ip portico tcp_ports\n"
 			       "delete set ip portico udp_ports\n"
 			       "delete set ip portico alive\n"
@@ -391,6 +392,7 @@ static void table_open(FILE *out, const struct rules_spec *spec,
 	fprintf(out, "%stable ip portico {\n", header);
 	prefix_set(out, "exempt", spec->exempt, spec->exempt_count);
 	prefix_set(out, "inside", spec->inside_nets, spec->inside_net_count);
+	prefix_set(out, "apart", spec->apart, spec->apart_count);
 }
 
 void rules_nft(const struct rules_spec *spec,

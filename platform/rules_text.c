@@ -37,15 +37,6 @@ const struct nat_prefix rules_private[RULES_PRIVATE] = {
 	{ 0x64400000, 10 },
 };
 
-bool rules_inside_apart(const struct rules_spec *spec)
-{
-	for (size_t i = 0; i < spec->inside_net_count; i++)
-		if (spec->uplink_addr &&
-		    nat_prefix_has(&spec->inside_nets[i], spec->uplink_addr))
-			return false;
-	return true;
-}
-
 const char *rules_addr_text(uint32_t addr, char text[RULES_PREFIX_TEXT])
 {
 	snprintf(text, RULES_PREFIX_TEXT, "%u.%u.%u.%u", addr >> 24,

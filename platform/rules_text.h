@@ -42,9 +42,6 @@ uint32_t rules_prefix_mask(const struct nat_prefix *prefix);
 /* RFC 1918, RFC 6598: nobody's outside. */
 #define RULES_PRIVATE 4
 extern const struct nat_prefix rules_private[RULES_PRIVATE];
-/* Whether what goes to an inside network can be told from what goes out: not
- * where the uplink's own address lies in one (behind another NAT). */
-bool rules_inside_apart(const struct rules_spec *spec);
 
 /* The next run of ports at or above *from. False at the end; moves *from.
  * set may be NULL (empty). */

@@ -43,6 +43,7 @@ static void state_clear(struct network_state *state)
 	free(state->behind);
 	free(state->inside);
 	free(state->inside_nets);
+	free(state->apart);
 	free(state->elsewhere);
 	memset(state, 0, sizeof(*state));
 }

@@ -49,6 +49,9 @@ struct network_state {
 	/* All of these. */
 	struct nat_prefix *inside_nets;
 	size_t inside_net_count;
+	/* Those of them in which nothing is routed by the uplink. */
+	struct nat_prefix *apart;
+	size_t apart_count;
 	/* Prefixes of the main table more specific than the default route that
 	 * leave by a device which is neither uplink nor inside. */
 	struct nat_prefix *elsewhere;

@@ -150,6 +150,38 @@ static int build_inside_nets(const struct uplink_table *table,
 	return 0;
 }
 
+/* Whether the main table sends something of the network out by the uplink: an
+ * inner router's network may be wide, or the uplink's own be the same behind
+ * another NAT. */
+static bool leads_out(const struct uplink_table *table,
+		      const struct network_state *state,
+		      const struct nat_prefix *net)
+{
+	for (size_t i = 0; i < table->route_count; i++) {
+		const struct uplink_route *route = &table->routes[i];
+
+		if (route->index && route->index == state->uplink_last &&
+		    route->to.length >= net->length &&
+		    nat_prefix_has(net, route->to.addr))
+			return true;
+	}
+	return state->uplink_addr && nat_prefix_has(net, state->uplink_addr);
+}
+
+static int build_apart(const struct uplink_table *table,
+		       struct network_state *state)
+{
+	state->apart =
+		calloc(state->inside_net_count + 1, sizeof(*state->apart));
+	if (!state->apart)
+		return -ENOMEM;
+	for (size_t i = 0; i < state->inside_net_count; i++)
+		if (!leads_out(table, state, &state->inside_nets[i]))
+			state->apart[state->apart_count++] =
+				state->inside_nets[i];
+	return 0;
+}
+
 static bool same_prefix(const struct uplink_route *a,
 			const struct uplink_route *b)
 {
@@ -214,6 +246,8 @@ int uplink_state_build(const struct uplink_table *table, uint32_t fixed_addr,
 	state->policy_routing = table->policy_routing;
 	rc = build_inside_nets(table, state);
 	if (!rc)
+		rc = build_apart(table, state);
+	if (!rc)
 		rc = build_elsewhere(table, state);
 	return rc;
 }
@@ -250,6 +284,8 @@ bool uplink_state_equal(const struct network_state *a,
 			return false;
 	return same_prefixes(a->inside_nets, a->inside_net_count,
 			     b->inside_nets, b->inside_net_count) &&
+	       same_prefixes(a->apart, a->apart_count, b->apart,
+			     b->apart_count) &&
 	       same_prefixes(a->elsewhere, a->elsewhere_count, b->elsewhere,
 			     b->elsewhere_count);
 }

@@ -50,6 +50,8 @@ static inline struct fixture *fixture_new(void)
 		.inside_count = 2,
 		.inside_nets = nets,
 		.inside_net_count = 2,
+		.apart = nets,
+		.apart_count = 2,
 		.exempt = exempt,
 		.exempt_count = 1,
 		.elsewhere = elsewhere,

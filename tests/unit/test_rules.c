@@ -205,21 +205,21 @@ static void test_inside_unknown(void)
 	free(f);
 }
 
-/* Behind another NAT that uses the same addresses, what goes to one of them may
- * be meant for the outside. */
+/* What goes to a network that is also the uplink's may be meant for the
+ * outside. */
 static void test_inside_not_apart(void)
 {
 	struct fixture *f = fixture_new();
 	char *text;
 
-	f->spec.uplink_addr = 0xc0a80107;
-	text = render(&f->spec, RULES_NFTABLES);
-	CU_ASSERT(lacks(text, "oifname \"wan0\" ip daddr @inside"));
-	CU_ASSERT(holds(text, "oifname \"wan0\" ip saddr @inside"));
+	f->spec.apart_count = 1;
+	text = render_with(rules_render_guard, &f->spec, RULES_NFTABLES);
+	CU_ASSERT(holds(text, "elements = { 192.168.1.0/24 }"));
 	free(text);
 	text = render(&f->spec, RULES_IPTABLES_NFT);
-	CU_ASSERT(lacks(text, "-A PORTICO-POST -o wan0 -d"));
-	CU_ASSERT(holds(text, "-A PORTICO-POST -o wan0 -s 192.168.1.0/24"));
+	CU_ASSERT(holds(text, "-A PORTICO-POST -o wan0 -d 192.168.1.0/24"));
+	CU_ASSERT(lacks(text, "-A PORTICO-POST -o wan0 -d 10.99.0.0/16"));
+	CU_ASSERT(holds(text, "-A PORTICO-POST -o wan0 -s 10.99.0.0/16"));
 	free(text);
 	free(f);
 }
@@ -231,6 +231,7 @@ static void test_nothing_inside(void)
 	char *text;
 
 	f->spec.inside_count = f->spec.inside_net_count = 0;
+	f->spec.apart_count = 0;
 	f->spec.tcp = f->spec.udp = NULL;
 	text = render(&f->spec, RULES_NFTABLES);
 	CU_ASSERT(holds(text, "iifname { \"none\" } fib"));

@@ -69,6 +69,39 @@ static void test_kept_nets(void)
 	end();
 }
 
+static bool is_apart(uint32_t addr, uint8_t length)
+{
+	for (size_t i = 0; i < now()->apart_count; i++)
+		if (now()->apart[i].addr == addr &&
+		    now()->apart[i].length == length)
+			return true;
+	return false;
+}
+
+static void test_apart(void)
+{
+	new_namespace();
+	add_device("wan0");
+	add_device("lan0");
+	ip("addr add 192.168.9.7/24 dev wan0");
+	ip("addr add 192.168.1.1/24 dev lan0");
+	ip("route add default via 192.168.9.1");
+	ip("route add 10.0.0.0/8 via 192.168.1.254");
+	begin(0);
+	CU_ASSERT(is_apart(0xc0a80100, 24) && is_apart(0x0a000000, 8));
+	/* Of a wide one, a part is reached by the uplink. */
+	ip("route add 10.1.2.0/24 via 192.168.9.1");
+	WAIT_UNTIL(!is_apart(0x0a000000, 8));
+	CU_ASSERT(is_apart(0xc0a80100, 24));
+	ip("route del 10.1.2.0/24");
+	WAIT_UNTIL(is_apart(0x0a000000, 8));
+	/* The same network on both sides. */
+	ip("addr add 192.168.1.7/24 dev wan0");
+	WAIT_UNTIL(!is_apart(0xc0a80100, 24));
+	CU_ASSERT(is_inside(0xc0a80100, 24));
+	end();
+}
+
 static void test_elsewhere(void)
 {
 	new_namespace();
@@ -204,6 +237,7 @@ static void test_choose_excluded(void)
 
 static const struct test tests[] = {
 	{ "inside networks include inner routers'", test_inside_nets },
+	{ "what can be meant inside only", test_apart },
 	{ "networks are kept while their device is away", test_kept_nets },
 	{ "routes through other devices lead elsewhere", test_elsewhere },
 	{ "only the best route of a prefix counts", test_best_route },
