@@ -98,7 +98,7 @@ void engine_bare(struct engine *engine, const struct nat_limits *limits)
 
 struct nat_restored engine_restore(struct engine *engine)
 {
-	static const uint8_t boot[16] = { 0 }; /* as nat_init() has it */
+	const uint8_t boot[16] = { engine->boot }; /* nat_init() has 0 */
 	static const struct nat_secrets secrets = {
 		.hash_key = "key after crash",
 		.port_key = "ports of another",

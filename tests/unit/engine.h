@@ -23,6 +23,7 @@ struct engine {
 	uint64_t now; /* ms */
 	enum nat_checksum checksum; /* of the packets that follow */
 	bool unproven; /* leave out nat_check() after each packet */
+	uint8_t boot; /* which run of the clock engine_restore() is in */
 	uint32_t foreseen; /* counts packets */
 	struct packet packet; /* the last one, as it left */
 	void *records;

@@ -42,15 +42,18 @@ static inline bool reaches(struct engine *engine, uint8_t proto, uint16_t port)
 }
 
 /* GRE with a key (RFC 2890). */
+static inline void packet_gre(struct packet *packet, uint32_t src, uint32_t dst,
+			      uint32_t key)
+{
+	packet_other(packet, src, dst, NAT_PROTO_GRE, 24);
+	packet_put32(packet_l4(packet), 0x20000800U);
+	packet_put32(packet_l4(packet) + 4, key);
+}
+
 static inline struct nat_result gre(struct engine *engine, enum nat_path path,
 				    uint32_t src, uint32_t dst, uint32_t key)
 {
-	uint8_t *l4;
-
-	packet_other(&engine->packet, src, dst, NAT_PROTO_GRE, 24);
-	l4 = packet_l4(&engine->packet);
-	packet_put32(l4, 0x20000800U);
-	packet_put32(l4 + 4, key);
+	packet_gre(&engine->packet, src, dst, key);
 	return engine_run(engine, path);
 }
 

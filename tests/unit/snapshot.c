@@ -125,3 +125,29 @@ const char *snapshot_exceeds(const struct snapshot *part,
 			return "there is a session that never was";
 	return NULL;
 }
+
+/* Those of `from` that `like` has (or has not) too. */
+static void add(struct snapshot *to, const struct snapshot *from,
+		const struct snapshot *like, bool has)
+{
+	for (uint32_t i = 0; i < from->mapping_count; i++)
+		if (has_mapping(like, &from->mappings[i], false) == has)
+			to->mappings[to->mapping_count++] = from->mappings[i];
+	for (uint32_t i = 0; i < from->session_count; i++)
+		if (has_session(like, &from->sessions[i], false) == has)
+			to->sessions[to->session_count++] = from->sessions[i];
+}
+
+void snapshot_join(struct snapshot *joined, const struct snapshot *a,
+		   const struct snapshot *b)
+{
+	*joined = *a;
+	add(joined, b, a, false);
+}
+
+void snapshot_meet(struct snapshot *met, const struct snapshot *a,
+		   const struct snapshot *b)
+{
+	memset(met, 0, sizeof(*met));
+	add(met, a, b, true);
+}

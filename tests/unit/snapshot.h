@@ -29,4 +29,10 @@ const char *snapshot_differs(const struct snapshot *a,
 const char *snapshot_exceeds(const struct snapshot *part,
 			     const struct snapshot *whole);
 
+/* The mappings and sessions of either, or of both; each once. */
+void snapshot_join(struct snapshot *joined, const struct snapshot *a,
+		   const struct snapshot *b);
+void snapshot_meet(struct snapshot *met, const struct snapshot *a,
+		   const struct snapshot *b);
+
 #endif

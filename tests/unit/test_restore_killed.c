@@ -74,13 +74,14 @@ static void kill_after(struct victim *victim, uint32_t us)
 }
 
 /* A real process, killed at whatever instruction it was. At most the one
- * operation that was being done is half done: its records are told of. */
+ * operation that was being done is half done: its records are told of. Whether
+ * any kill meets one is chance: test_restore_steps.c stops at each store. */
 static void test_killed_at_random(void)
 {
 	struct victim *victim = shared(sizeof(*victim));
 	struct engine *engine = &victim->engine;
 	struct dice dice = { 1 };
-	uint32_t most = 0, restored_mappings = 0;
+	uint32_t half_done = 0, restored_mappings = 0;
 	void *records;
 
 	engine_make(engine);
@@ -99,11 +100,12 @@ static void test_killed_at_random(void)
 		CU_ASSERT_EQUAL(restored.lost[NAT_LOSS_RANGE], 0);
 		/* Tag, session and mapping, and the port at rest. */
 		CU_ASSERT_TRUE(losses(&restored) <= 4);
-		if (losses(&restored) > most)
-			most = losses(&restored);
+		half_done += losses(&restored) != 0;
 		restored_mappings += restored.mappings;
 	}
 	CU_ASSERT_TRUE(restored_mappings > KILLS);
+	printf("%u of %d kills left something half-written\n", half_done,
+	       KILLS);
 	munmap(engine->records, nat_records_size(&engine_limits));
 	engine->records = records;
 	engine_free(engine);
