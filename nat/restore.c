@@ -62,7 +62,8 @@ static void note(struct nat *nat, int pool, uint16_t port)
 }
 
 /* Marks the ports that another table used as taken. A record that does not
- * check is believed as far as its port: there is no harm in it. */
+ * check is believed as far as whatever may have been its port: there is no harm
+ * in it. */
 static void note_ports(struct nat *nat, const struct nat *old)
 {
 	const struct nat_limits *limits = &old->header->limits;
@@ -70,9 +71,13 @@ static void note_ports(struct nat *nat, const struct nat *old)
 	for (uint32_t slot = 1; slot <= limits->mappings; slot++) {
 		const struct nat_mapping *m = &old->mappings[slot];
 
-		if (m->live && (m->kind != NAT_KIND_FORWARD ||
-				m->check != nat_seal_mapping(old, slot)))
-			note(nat, nat_pool_of(m->inside.proto), m->port);
+		if ((!m->live && !m->check) ||
+		    (m->kind == NAT_KIND_FORWARD &&
+		     m->check == nat_seal_mapping(old, slot)))
+			continue;
+		note(nat, nat_pool_of(m->inside.proto), m->port);
+		note(nat, nat_pool_of(m->proto_again), m->port);
+		note(nat, nat_pool_of(m->proto_again), m->port_again);
 	}
 	for (uint32_t slot = 0; slot < limits->held_ports; slot++)
 		if (old->held[slot].live)

@@ -1,15 +1,14 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later
  *
  * Damaged records: what does not check is dropped and counted,
- * its port rests, and nothing is ever translated otherwise than before.
+ * its port rests, and nothing is ever translated otherwise than before. Every
+ * single bit is turned over in test_restore_bits.c.
  */
-#include <stdio.h>
 #include <string.h>
 
 #include "engine.h"
 #include "nat/internal.h"
 #include "restore_lab.h"
-#include "snapshot.h"
 #include "suite.h"
 
 #define COUNT(array) (sizeof(array) / sizeof((array)[0]))
@@ -303,138 +302,6 @@ static void test_a_port_used_and_held(void)
 	engine_free(&engine);
 }
 
-/* --- every byte --------------------------------------------------------------------- */
-
-static const struct nat_limits few = {
-	.mappings = 12,
-	.sessions = 12,
-	.hosts = 4,
-	.held_ports = 4,
-	.fragments = 1,
-	.fragment_bytes = 1,
-	.tagged = 4,
-};
-
-static void fill_few(struct engine *engine)
-{
-	engine_bare(engine, &few);
-	engine_defaults(&engine->config);
-	engine->config.forwards = restore_forwards;
-	engine->config.forward_count = 1;
-	engine_configure(engine);
-	nat_set_uplink(engine->nat, UPLINK, engine->now);
-	engine->now += 10 * SECOND;
-	for (uint16_t i = 0; i < 3; i++)
-		open_from(engine, NAT_PROTO_ICMP, INSIDE_1 + i, 70 + i);
-	engine->now += 60 * SECOND;
-	nat_expire(engine->nat, engine->now, 10);
-	for (uint16_t i = 0; i < 3; i++) {
-		open_from(engine, NAT_PROTO_UDP, INSIDE_1 + i, 5000);
-		open_from(engine, NAT_PROTO_TCP, INSIDE_1 + i, 6000);
-		engine->now += 10;
-	}
-	gre(engine, NAT_PATH_OUTBOUND, INSIDE_1, PEER_2, 11);
-	gre(engine, NAT_PATH_OUTBOUND, INSIDE_2, PEER_2, 12);
-}
-
-/* What comes from outside for the mappings of before reaches nobody else, and
- * no host sends by another's port. */
-static const char *translates_wrongly(struct engine *engine,
-				      const struct snapshot *before)
-{
-	for (uint32_t i = 0; i < before->session_count; i++) {
-		const struct nat_session_view *s = &before->sessions[i];
-		struct flow flow = flow_of(s->peer_addr, s->peer_port, UPLINK,
-					   s->outside_port);
-		struct nat_result result;
-
-		if (s->proto == NAT_PROTO_GRE)
-			continue;
-		result = engine_answer(engine, s->proto, flow.src, flow.sport,
-				       flow.dport);
-		if (result.verdict == NAT_TRANSLATED &&
-		    packet_flow(&engine->packet).dst != s->inside_addr)
-			return "a packet came to another host";
-		if (result.verdict == NAT_TRANSLATED &&
-		    packet_flow(&engine->packet).dport != s->inside_port)
-			return "a packet came to another port";
-	}
-	/* While both are there: a peer's only tunnel gets what nobody claims. */
-	for (uint32_t key = 11; key <= 12; key++)
-		if (engine_stats(engine).tagged == 2 &&
-		    gre(engine, NAT_PATH_INBOUND, PEER_2, UPLINK, key)
-				    .verdict == NAT_TRANSLATED &&
-		    packet_flow(&engine->packet).dst != INSIDE_1 + key - 11)
-			return "a tunnel came to another host";
-	for (uint32_t i = 0; i < before->mapping_count; i++) {
-		uint16_t port = open_from(engine, before->mappings[i].proto,
-					  INSIDE_3 + 1, 5000);
-
-		for (uint32_t j = 0; port && j < before->mapping_count; j++)
-			if (before->mappings[j].proto ==
-				    before->mappings[i].proto &&
-			    before->mappings[j].outside_port == port)
-				return "another host got the port";
-	}
-	return NULL;
-}
-
-static void change_and_restore(const uint8_t *records, size_t at, uint8_t flip,
-			       uint64_t now, const struct snapshot *before)
-{
-	static struct engine engine;
-	struct snapshot after;
-	const char *wrong;
-
-	engine_bare(&engine, &few);
-	engine.now = now;
-	memcpy(engine.records, records, nat_records_size(&few));
-	((uint8_t *)engine.records)[at] ^= flip;
-	engine_defaults(&engine.config);
-	engine.config.forwards = restore_forwards;
-	engine.config.forward_count = 1;
-	restart(&engine);
-	snapshot_take(&after, &engine);
-	wrong = snapshot_exceeds(&after, before);
-	if (!wrong)
-		wrong = translates_wrongly(&engine, before);
-	CU_ASSERT_PTR_NULL(wrong);
-	if (wrong)
-		printf("byte %zu ^ %02x: %s\n", at, flip, wrong);
-	engine_free(&engine);
-}
-
-/* What follows the identity of a header begins anew: ports then may be given
- * to others, since nothing is known of them. */
-static bool forgets(size_t at)
-{
-	return at < offsetof(struct nat_header, held_first);
-}
-
-static void test_every_byte(void)
-{
-	size_t bytes = nat_records_size(&few);
-	struct snapshot before, nothing;
-	struct engine engine;
-	uint8_t *records;
-
-	fill_few(&engine);
-	snapshot_take(&before, &engine);
-	CU_ASSERT_EQUAL(before.mapping_count, 9);
-	nothing = before;
-	nothing.session_count = 0;
-	nothing.mapping_count = 1; /* the forward */
-	records = engine.records;
-	for (size_t at = 0; at < bytes; at++) {
-		const struct snapshot *was = forgets(at) ? &nothing : &before;
-
-		change_and_restore(records, at, 0xff, engine.now, was);
-		change_and_restore(records, at, (uint8_t)(1 << at % 8),
-				   engine.now, was);
-	}
-	engine_free(&engine);
-}
-
 static const struct test tests[] = {
 	{ "the slot of nobody is not believed", test_slot_of_nobody },
 	{ "a mapping that was changed is lost, its port rests",
@@ -448,8 +315,6 @@ static const struct test tests[] = {
 	{ "held ports that were changed rest rather than not",
 	  test_held_changed },
 	{ "a port that is used is not held", test_a_port_used_and_held },
-	{ "every byte changed in turn: nothing wrong is translated",
-	  test_every_byte },
 };
 
 int main(int argc, char **argv)
