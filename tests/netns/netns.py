@@ -54,6 +54,16 @@ def wait_for(what, condition, seconds=10.0, pause=0.02):
         time.sleep(pause)
 
 
+def contention(seconds=0.2):
+    """How many times as long as alone a program takes here just now, at least
+    1: others may want the processors too. For promises of time, which are about
+    a machine that has time."""
+    began, used = time.monotonic(), time.thread_time()
+    while time.thread_time() - used < seconds:
+        pass
+    return max(1.0, (time.monotonic() - began) / seconds)
+
+
 class Process:
     """One running program; its output goes to a file that can be read at
     any time."""

@@ -7,13 +7,16 @@ import socket
 import sys
 import time
 
-from lab import E, L1, L2, R1, R2, Lab
-from netns import wait_for
+from lab import E, L1, L2, NEXT_HOP, R1, R2, Lab
+from netns import SLOW, contention, ip_batch, wait_for
 from standin import Loader
 from tools import Who, ask, ask_tcp, limit, quiet
 
 
 OTHER = "203.0.113.8"
+# Seconds from the change of the address until all inside are told (README), on
+# a machine that has nothing else to do: what others take of it is allowed for.
+PROMISE = 1.0 * SLOW
 
 
 def wait_address(lab, address):
@@ -21,22 +24,40 @@ def wait_address(lab, address):
         "uplink"]["address"] == address, 5)
 
 
-def move(lab, address=OTHER, old=E):
-    """Another address, as a DHCP client or pppd gives it: first none."""
-    lab.gw.ip(f"addr del {old}/24 dev wan0")
-    lab.give_address(address)
-    wait_address(lab, address)
-
-
-def reset(sock, seconds=5):
-    """Seconds until the socket's connection is reset."""
+def change(lab, address=OTHER, old=E):
+    """Another address, as a DHCP client or pppd gives it: first none. Returns
+    the time before."""
     began = time.monotonic()
-    sock.settimeout(seconds)
+    ip_batch([f"addr del {old}/24 dev wan0", f"addr add {address}/24 dev wan0",
+              f"route replace default via {NEXT_HOP}"], lab.gw.name)
+    return began
+
+
+def move(lab, address=OTHER, old=E):
+    """The same, and the daemon is done with it."""
+    began = change(lab, address, old)
+    wait_address(lab, address)
+    return began
+
+
+def reset(sock, began=None):
+    """Seconds from began (from now) until the connection is reset."""
+    began = began or time.monotonic()
+    sock.settimeout(5 * SLOW)
     try:
         data = sock.recv(65536)
     except ConnectionResetError:
         return time.monotonic() - began
     raise AssertionError(f"{data!r} came, no reset")
+
+
+def in_time(seconds):
+    busy = contention()
+    assert seconds <= PROMISE * busy, (
+        f"told {seconds:.2f} s after the change, not within {PROMISE:g} s on a "
+        f"machine that is {busy:.1f} times as slow as alone")
+    return (f"told {seconds * 1000:.0f} ms after the change of the address, "
+            f"the machine {busy:.1f} times as slow as alone")
 
 
 def moves(lab):
@@ -83,8 +104,9 @@ def test_idle_tcp_ends_are_reset_on_both_roles(lab):
             server, _ = listener.accept()
             outsider.sendall(b"hello")
             assert server.recv(100) == b"hello"
-            move(own)
-            times = [reset(client), reset(server)]
+            began = change(own)
+            times = [reset(client, began), reset(server, began)]
+            wait_address(own, OTHER)
             # And the next connection is made from the new address.
             again = own.lan1.tcp((R1, 7203))
             assert ask_tcp(again).startswith(OTHER + ":")
@@ -94,7 +116,7 @@ def test_idle_tcp_ends_are_reset_on_both_roles(lab):
             assert status["moves"]["connections"] == 2, status
             assert status["moves"]["told"] == 2, status
         own.check()
-    return f"after the status: {max(times) * 1000:.0f} ms"
+    return in_time(max(times))
 
 
 def test_ends_are_told_while_the_rules_are_being_loaded(lab):
@@ -147,15 +169,13 @@ def test_an_end_whose_acknowledgement_got_lost_is_reset(lab):
         wait_for("the data", lambda: client.recv(
             4096, socket.MSG_PEEK) == b"y" * 1000)
         time.sleep(0.3)
-        own.gw.ip(f"addr del {E}/24 dev wan0")
-        own.give_address(OTHER)
-        wait_address(own, OTHER)
         client.recv(4096)
-        seconds = reset(client)
+        seconds = reset(client, change(own))
+        wait_address(own, OTHER)
         for sock in (client, server, listener):
             sock.close()
         own.check()
-    return f"after the status: {seconds * 1000:.0f} ms"
+    return in_time(seconds)
 
 
 def test_a_connection_that_is_being_made_goes_on(lab):
@@ -194,14 +214,17 @@ def test_a_ping_is_told_and_goes_on(lab):
         with own.lan1.running("ping", "-n", "-i", "0.5", "-c", "8", R1) \
                 as ping:
             wait_for("two answers", lambda: ping.output().count("ttl=") > 1)
-            move(own)
+            began = change(own)
             wait_for("the ICMP error", errors.read)
+            told = time.monotonic() - began
+            wait_address(own, OTHER)
             before = ping.output().count("ttl=")
             wait_for("two more answers",
                      lambda: ping.output().count("ttl=") > before + 1)
             assert "Destination Host Unreachable" in ping.output()
         errors.close()
         own.check()
+    return in_time(told)
 
 
 def test_connected_udp_sees_no_error(lab):
@@ -353,10 +376,8 @@ def test_ten_thousand_ends_are_told(lab):
             ask(udp, (R1, 7209))
             crowd = Crowd(own, count, 7209)
             try:
-                own.gw.ip(f"addr del {E}/24 dev wan0")
-                began = time.monotonic()
-                own.give_address(OTHER)
-                times = crowd.wait_reset(began, 20)
+                times = crowd.wait_reset(change(own), 20 * SLOW)
+                wait_address(own, OTHER)
                 assert ask(udp, (R1, 7209)) == f"{OTHER}:5209"
                 told = moves(own)
                 assert told["connections"] == told["told"] == count, told
@@ -367,9 +388,8 @@ def test_ten_thousand_ends_are_told(lab):
                 udp.close()
         own.check()
     times.sort()
-    return (f"{count} connections told, seconds from the new address: "
-            f"first {times[0]:.2f}, median {times[count // 2]:.2f}, "
-            f"last {times[-1]:.2f}")
+    return (f"{count} connections, first {times[0]:.2f} s, median "
+            f"{times[count // 2]:.2f} s, the last {in_time(times[-1])}")
 
 
 @limit(60)
@@ -385,9 +405,7 @@ def test_ends_behind_a_slow_line_are_told(lab):
         try:
             own.gw.run("tc", "qdisc", "add", "dev", "lan0", "root", "tbf",
                        "rate", "2mbit", "burst", "2kb", "limit", "10mb")
-            began = time.monotonic()
-            move(own)
-            times = crowd.wait_reset(began, 20)
+            times = crowd.wait_reset(move(own), 20 * SLOW)
             told = moves(own)
             assert told["connections"] == told["told"] == count, told
             assert own.portico("status")["queue"]["answers_failed"] == 0
