@@ -104,12 +104,15 @@ FUZZ_LINK ?=
 FAULT_OBJ := $(call objects,tests/fault/plan.c tests/fault/calls.c)
 SHIM_OBJ := $(call objects,$(wildcard tests/fault/*.c))
 SHIM := $(if $(filter no,$(FAULT)),,$(BUILD)/tests/fault/shim.so)
+# A wall clock that is wrong, in the same way.
+WALL_OBJ := $(call objects,tests/netns/preload/wall.c)
+WALL := $(if $(SHIM),$(BUILD)/tests/netns/preload/wall.so)
 TOOLS := $(call programs,$(wildcard tests/netns/*.c tests/bench/*.c))
 BENCH_OBJ := $(call objects,$(wildcard tests/bench/lib/*.c))
 
 all: $(BUILD)/porticod $(BUILD)/portico ## build porticod and portico (default)
 
-tests: $(UNIT) $(TOOLS) $(FUZZ) $(SHIM) ## build the test programs
+tests: $(UNIT) $(TOOLS) $(FUZZ) $(SHIM) $(WALL) ## build the test programs
 
 $(BUILD)/libnat.a: $(NAT_OBJ)
 $(BUILD)/libplatform.a: $(PLATFORM_OBJ)
@@ -136,10 +139,12 @@ $(filter $(BUILD)/tests/unit/test_fault_%,$(UNIT)): $(FAULT_OBJ)
 
 # Neither counts nor sanitizers in what watches others.
 # Also where the command line says otherwise.
-$(SHIM_OBJ): private override CPPFLAGS :=
-$(SHIM_OBJ): private override CFLAGS := -O2 -g
-$(SHIM_OBJ): private HARDENING := -fPIC
+$(SHIM_OBJ) $(WALL_OBJ): private override CPPFLAGS :=
+$(SHIM_OBJ) $(WALL_OBJ): private override CFLAGS := -O2 -g
+$(SHIM_OBJ) $(WALL_OBJ): private HARDENING := -fPIC
 $(SHIM): $(SHIM_OBJ)
+$(WALL): $(WALL_OBJ)
+$(SHIM) $(WALL):
 	$(call say,LINK)
 	$(Q)$(CC) -shared -Wl,-z,relro,-z,now -o $@ $^
 
@@ -172,7 +177,8 @@ $(BUILD)/flags: always
 
 -include $(patsubst %.o,%.d,$(NAT_OBJ) $(PLATFORM_OBJ)) \
 	$(MAINS:%.c=$(BUILD)/%.d) $(UNIT:=.d) $(TOOLS:=.d) $(SUITE_OBJ:.o=.d) \
-	$(BENCH_OBJ:.o=.d) $(FUZZ:=.d) $(FUZZ_OBJ:.o=.d) $(FUZZ_MAIN:.o=.d) $(SHIM_OBJ:.o=.d)
+	$(BENCH_OBJ:.o=.d) $(FUZZ:=.d) $(FUZZ_OBJ:.o=.d) $(FUZZ_MAIN:.o=.d) $(SHIM_OBJ:.o=.d) \
+	$(WALL_OBJ:.o=.d)
 
 # --- checking --------------------------------------------------------------
 
