@@ -1,12 +1,13 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
 """More than the gateway can take: what comes to begin a flow is lost before
-what belongs to a connection; who takes much takes nothing from the others.
+what belongs to a connection; who takes much takes nothing from the others. Datagrams of known flows stand in line with newcomers.
 
 The daemon is stopped for moments, so that a flood is beyond its capacity on any
 machine: what the queue then holds is what the kernel decides."""
 import contextlib
 import json
 import os
+import select
 import signal
 import threading
 import time
@@ -44,9 +45,10 @@ def interrupted(daemon):
         thread.join()
 
 
-def flood(space, device, mac, kind, target, ports, *source):
+def flood(space, device, mac, kind, target, ports, *source, packets=PACKETS,
+          rate=RATE):
     done = space.run(FLOOD, device, mac, kind, target,
-                     ",".join(map(str, ports)), PACKETS, RATE, *source,
+                     ",".join(map(str, ports)), packets, rate, *source,
                      timeout=90)
     return json.loads(done.stdout)["packets"]
 
@@ -83,6 +85,58 @@ class Talk:
         self.sock.close()
 
 
+class Datagrams:
+    """A flow of lan1 that is known: a datagram each 2 ms, answered by R1."""
+
+    def __init__(self, lab):
+        self.sock = lab.lan1.udp(L1, 5404)
+        ask(self.sock, (R1, 7404))
+        self.sent, self.came = 0, set()
+        self.over = threading.Event()
+        self.thread = threading.Thread(target=self._run)
+
+    def _take(self, seconds):
+        while select.select([self.sock], [], [], seconds)[0]:
+            self.came.add(self.sock.recv(100).split()[1])
+
+    def _run(self):
+        while not self.over.wait(0.002):
+            self.sock.sendto(b"%d" % self.sent, (R1, 7404))
+            self.sent += 1
+            self._take(0)
+
+    def __enter__(self):
+        self.thread.start()
+        return self
+
+    def __exit__(self, *_exc):
+        self.over.set()
+        self.thread.join(10)
+        self._take(0.5)
+        self.sock.close()
+
+    def lost(self):
+        return 1 - len(self.came) / self.sent
+
+
+# How far the datagrams of one flow may be from the average of their line: they
+# are few, and lost many at once.
+ROUGHLY = 0.05
+
+
+def check_datagrams(lab, flow):
+    """There and back again they stand in the line of the newcomers, and lose
+    what these lose, not more."""
+    opening = lab.portico("status")["queue"]["opening"]
+    refused = opening["dropped"] + opening["user_dropped"]
+    share = refused / (refused + opening["packets"])
+    most = 1 - (1 - share) ** 2 + (ROUGHLY if refused else 0)
+    said = (f"{flow.lost():.1%} of {flow.sent} datagrams of another host lost, "
+            f"{share:.1%} of the flood")
+    assert flow.sent > 100 and flow.lost() <= most, said
+    return said
+
+
 def retransmitted(lab):
     """Segments that either end has sent again."""
     count = 0
@@ -99,11 +153,14 @@ def check_connection(lab, send):
     lost, which is counted, shown and warned about."""
     lab.need_portico()
     lab.start(fresh=True, limits={"host_new_per_second": 20})
-    with Who(lab.wan, tcp=[(R1, 7401)]), Talk(lab) as talk:
+    with Who(lab.wan, udp=[(R1, 7404)], tcp=[(R1, 7401)]), \
+            Talk(lab) as talk:
         wait_for("the first answers", lambda: talk.answers > 20, 20)
+        flow = Datagrams(lab)
         before, again = talk.answers, retransmitted(lab)
-        with interrupted(lab.daemon):
+        with interrupted(lab.daemon), flow:
             sent = send()
+        datagrams = check_datagrams(lab, flow)
         during = talk.answers - before
         again = retransmitted(lab) - again
         wait_for("more answers", lambda: talk.answers > before + during + 20,
@@ -132,7 +189,7 @@ def check_connection(lab, send):
         sock.close()
     lab.stop()
     return (f"{sent} packets, {newcomers} of them lost; {during} answers "
-            f"meanwhile, {again} segments sent again")
+            f"meanwhile, {again} segments sent again; {datagrams}")
 
 
 @limit(150)
@@ -170,6 +227,22 @@ def test_a_scan_from_outside_leaves_connections_alone(lab):
     assert view.read() == [], "the scan was answered"
     view.close()
     return said
+
+
+@limit(90)
+def test_a_flood_that_can_be_taken_is_not_noticed(lab):
+    """Within the capacity nobody else loses anything, datagrams included."""
+    lab.need_portico()
+    lab.start(fresh=True, limits={"host_new_per_second": 20})
+    with Who(lab.wan, udp=[(R1, 7404)]):
+        flow = Datagrams(lab)
+        with flow:
+            sent = flood(lab.lan2, "eth0", MAC_LAN0, "udp", R2, [9], L2,
+                         packets=20000, rate=5000)
+        said = check_datagrams(lab, flow)
+    assert lab.drops("host_rate") > sent / 2, lab.portico("status")["drops"]
+    lab.stop()
+    return f"{sent} packets; {said}"
 
 
 def take_all(space, address, count):
