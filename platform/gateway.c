@@ -18,7 +18,6 @@
 
 #include "gateway_private.h"
 #include "log.h"
-#include "notify.h"
 
 #define BOUND_EVERY_S 5U
 #define EXAMINE_EVERY_S 60U
@@ -155,7 +154,7 @@ static void tick(struct watch *watch, uint32_t events)
 		gateway_watch_rules(g);
 	if (g->ticks % NAMES_EVERY_S == 0)
 		helper_ask_names(g->helper);
-	notify_watchdog();
+	gateway_show_life(g, g->asked);
 }
 
 static int open_tick(struct gateway *g)
@@ -299,6 +298,7 @@ static int watch_helper(struct gateway *g, char *error, size_t size)
 	const struct helper_events events = {
 		.doctor = gateway_doctor_began,
 		.gone = lost_helper,
+		.done = gateway_rules_done,
 		.meanwhile = gateway_meanwhile,
 		.context = g,
 	};

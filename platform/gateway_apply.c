@@ -9,6 +9,7 @@
 #include <string.h>
 
 #include "gateway_private.h"
+#include "helper_waits.h"
 #include "log.h"
 #include "sockets.h"
 
@@ -131,6 +132,8 @@ void gateway_follow(struct gateway *g, struct gateway_plan *plan)
 	struct gateway_plan *old = g->plan;
 	uint64_t now_ms = loop_clock_ms();
 
+	if (old && strcmp(old->text, plan->text) != 0)
+		g->asked_stale = true;
 	g->plan = plan;
 	g->forwards_missing = nat_configure(g->nat, &plan->nat, now_ms);
 	follow_uplink(g, network, now_ms);
@@ -140,7 +143,7 @@ void gateway_follow(struct gateway *g, struct gateway_plan *plan)
 static bool needs_loading(const struct gateway *g,
 			  const struct gateway_plan *plan)
 {
-	return !g->plan || g->rules_failed ||
+	return !g->plan || g->rules_failed || g->asked ||
 	       strcmp(g->plan->text, plan->text) != 0;
 }
 
@@ -192,9 +195,11 @@ void gateway_network_changed(void *context)
 	 * to them would meet the router itself. */
 	load = needs_loading(g, plan);
 	gateway_follow(g, plan);
+	helper_bound(g->helper, HELPER_CHANGE_MS);
 	if (load)
 		load_followed(g, plan);
 	gateway_set_redirects(g);
+	helper_bound(g->helper, 0);
 	gateway_read_bound(g);
 }
 

@@ -65,4 +65,5 @@ void gateway_meanwhile(void *context)
 
 	if (g->queue)
 		queue_send_output(g->queue, loop_clock_ms());
+	gateway_show_life(g, true);
 }

@@ -64,6 +64,12 @@ struct gateway {
 	bool blind; /* rules_look() cannot tell: sight means nothing */
 	bool rules_failed;
 	uint64_t rules_retry; /* the tick of the next try */
+	uint32_t asked; /* the load that nobody waits for; 0: there is none */
+	bool asked_stale; /* the plan has changed since it was asked for */
+	bool accept_again; /* accept rules may have to be inserted after it */
+	bool withdrawn; /* the rules do without us from now on */
+	uint64_t life_ms; /* when life was last shown to the manager */
+	uint64_t alive_ms; /* and to the rules */
 	bool unfollowed; /* what the network did: tried again each second */
 	int alive_error; /* of the last sign of life: told once */
 	int bound_error; /* of the last look at the sockets: likewise */
@@ -122,7 +128,7 @@ void gateway_expire(struct gateway *gateway);
  * inside ends told whose connections are cut. */
 void gateway_move(struct gateway *gateway, const struct network_state *network,
 		  uint64_t now_ms);
-/* While the helper is waited for: goes on telling them. */
+/* While the helper is waited for: goes on telling them, and shows life. */
 void gateway_meanwhile(void *context);
 
 /* --- gateway_settings.c --- */
@@ -151,9 +157,17 @@ int gateway_load_rules(struct gateway *gateway, const struct gateway_plan *plan,
 /* The rules in force are not those of the plan: tells it (once) and has them
  * tried again. */
 void gateway_rules_failed(struct gateway *gateway, const char *error);
-/* Every RULES_REFRESH_S: loads rules again that are gone or were not loaded,
- * and shows life. */
+/* Has the plan's rules loaded while packets pass by those that are there;
+ * gateway_rules_done() takes what comes of it. */
+void gateway_ask_rules(struct gateway *gateway);
+void gateway_rules_done(void *context, const struct helper_done *what);
+/* Every RULES_REFRESH_S: has rules loaded again that are gone or were not
+ * loaded. */
 void gateway_watch_rules(struct gateway *gateway);
+/* To whom it concerns: the service manager, and the rules that know what to do
+ * without us. To be called once a second or oftener; loading: the helper is at
+ * other rules. */
+void gateway_show_life(struct gateway *gateway, bool loading);
 /* Inserts or removes the tagged accept rules, as the configuration says. What
  * fails is a warning. */
 void gateway_set_accept(struct gateway *gateway, const struct config *config);

@@ -12,6 +12,7 @@
 
 #include "files.h"
 #include "gateway_private.h"
+#include "helper_waits.h"
 
 int gateway_say(char *error, size_t size, int err, const char *format, ...)
 {
@@ -151,18 +152,18 @@ static const char *file_to_read(const struct gateway *g)
 	return fd == -ENOENT ? NULL : CONFIG_DEFAULT_FILE;
 }
 
-/* Some of the new rules may be in force: back to the old ones. */
-static void go_back(struct gateway *g)
+/* Some of the new rules may be in force, or will be: back to the old ones. That
+ * is not waited for. Packets pass by the old configuration, and the guard, which
+ * is the first of all rules to be loaded, stands in either case. */
+static void go_back(struct gateway *g, int err, const char *error)
 {
-	char error[512];
-
-	if (gateway_load_rules(g, g->plan, error, sizeof(error)))
+	if (err == -ETIMEDOUT || err == -EBUSY)
 		gateway_rules_failed(g, error);
 	else
-		g->rules_failed = false;
+		gateway_ask_rules(g);
 }
 
-int gateway_reload(struct gateway *g, char *error, size_t error_size)
+static int reload(struct gateway *g, char *error, size_t error_size)
 {
 	struct config *old = g->config;
 	struct config *config = config_load(
@@ -181,7 +182,7 @@ int gateway_reload(struct gateway *g, char *error, size_t error_size)
 		err = gateway_apply(g, plan, error, error_size);
 		if (err) {
 			gateway_plan_free(plan);
-			go_back(g);
+			go_back(g, err, error);
 		}
 	}
 	if (err) {
@@ -196,4 +197,14 @@ int gateway_reload(struct gateway *g, char *error, size_t error_size)
 	gateway_examine(g);
 	config_free(old);
 	return 0;
+}
+
+int gateway_reload(struct gateway *g, char *error, size_t error_size)
+{
+	int err;
+
+	helper_bound(g->helper, HELPER_CHANGE_MS);
+	err = reload(g, error, error_size);
+	helper_bound(g->helper, 0);
+	return err;
 }

@@ -8,21 +8,19 @@
 #include <string.h>
 
 #include "gateway_private.h"
+#include "helper_waits.h"
 #include "log.h"
 
 /* Between two tries to load rules that failed: a program may take long. */
 #define RETRY_EVERY_S 10U
+/* Somewhat less than a tick's second. */
+#define LIFE_EVERY_MS 900U
 
-int gateway_load_rules(struct gateway *g, const struct gateway_plan *plan,
-		       char *error, size_t size)
+/* What was loaded, as it is in force. */
+static int remember(struct gateway *g, char *error, size_t size)
 {
-	int err = helper_apply(g->helper, &plan->spec.rules, g->backend, error,
-			       size);
-	int look;
+	int look = rules_look(g->backend, &g->sight);
 
-	if (err)
-		return err;
-	look = rules_look(g->backend, &g->sight);
 	if (look == -ENOENT)
 		return gateway_say(error, size, look,
 				   "somebody removed the rules at once");
@@ -32,6 +30,15 @@ int gateway_load_rules(struct gateway *g, const struct gateway_plan *plan,
 			    strerror(-look));
 	g->blind = look != 0;
 	return 0;
+}
+
+int gateway_load_rules(struct gateway *g, const struct gateway_plan *plan,
+		       char *error, size_t size)
+{
+	int err = helper_apply(g->helper, &plan->spec.rules, g->backend, error,
+			       size);
+
+	return err ? err : remember(g, error, size);
 }
 
 /* False also where it cannot be told. */
@@ -45,19 +52,63 @@ static bool changed(const struct gateway *g)
 	return err || memcmp(&now, &g->sight, sizeof(now)) != 0;
 }
 
-static void load_again(struct gateway *g)
+/* --- without waiting ------------------------------------------------------- */
+
+void gateway_ask_rules(struct gateway *g)
+{
+	int err;
+
+	if (g->asked)
+		return;
+	err = helper_ask_apply(g->helper, &g->plan->spec.rules, g->backend,
+			       &g->asked);
+	g->asked_stale = false;
+	if (!err)
+		return;
+	g->asked = 0;
+	gateway_rules_failed(g, strerror(-err));
+}
+
+static void ask_accept(struct gateway *g)
+{
+	g->accept_again = g->config->forward_accept == CONFIG_ACCEPT_INSERT &&
+			  helper_ask_accept(g->helper) != 0;
+}
+
+static void asked_done(struct gateway *g, const struct helper_done *what)
 {
 	char error[512];
 
-	if (gateway_load_rules(g, g->plan, error, sizeof(error))) {
+	if (what->result) {
+		gateway_rules_failed(g, what->error);
+		return;
+	}
+	if (remember(g, error, sizeof(error))) {
 		gateway_rules_failed(g, error);
 		return;
 	}
 	log_info("rules", "loaded again");
 	g->rules_failed = false;
 	/* Who flushed our rules flushed the others, too. */
-	if (g->config->forward_accept == CONFIG_ACCEPT_INSERT)
-		gateway_set_accept(g, g->config);
+	g->accept_again = true;
+}
+
+void gateway_rules_done(void *context, const struct helper_done *what)
+{
+	struct gateway *g = context;
+	bool asked = what->rules && g->asked && what->id == g->asked;
+
+	if (asked)
+		g->asked = 0;
+	if (!what->rules && what->result == -EBUSY)
+		g->accept_again = true;
+	else if (!what->rules && what->result)
+		log_warning("rules", "forward_accept: %s", what->error);
+	else if (asked && !g->asked_stale)
+		asked_done(g, what);
+	else if (what->rules)
+		/* Other rules than the plan's, maybe; and the helper is free. */
+		g->rules_retry = g->ticks;
 }
 
 void gateway_rules_failed(struct gateway *g, const char *error)
@@ -71,24 +122,52 @@ void gateway_rules_failed(struct gateway *g, const char *error)
 
 void gateway_watch_rules(struct gateway *g)
 {
-	int err;
-
+	if (g->asked)
+		return;
 	if (g->rules_failed) {
 		if (g->ticks >= g->rules_retry)
-			load_again(g);
-		return;
-	}
-	if (changed(g)) {
+			gateway_ask_rules(g);
+	} else if (changed(g)) {
 		log_warning("rules", "somebody removed or changed our rules");
-		load_again(g);
-		return;
+		gateway_ask_rules(g);
+	} else if (g->accept_again) {
+		ask_accept(g);
 	}
+}
+
+/* --- life ------------------------------------------------------------------ */
+
+/* Each one makes a program that is loading rules begin anew: then as few as the
+ * rules' patience allows. */
+static void refresh_alive(struct gateway *g, uint64_t now_ms, bool loading)
+{
+	const unsigned every_s = loading ? RULES_ALIVE_S - 1 : RULES_REFRESH_S;
+	int err;
+
+	if (!g->plan || g->withdrawn ||
+	    now_ms - g->alive_ms + 1000 - LIFE_EVERY_MS < every_s * 1000)
+		return;
+	g->alive_ms = now_ms;
 	err = rules_refresh_alive(&g->plan->spec.rules, g->backend);
-	if (err && err != g->alive_error)
+	if (err && err != g->alive_error && !g->rules_failed && !loading)
 		log_warning("rules", "the sign of life failed: %s",
 			    strerror(-err));
 	g->alive_error = err;
 }
+
+/* Waits for the helper are bounded: who waits is alive, too. */
+void gateway_show_life(struct gateway *g, bool loading)
+{
+	uint64_t now_ms = loop_clock_ms();
+
+	if (now_ms - g->life_ms < LIFE_EVERY_MS)
+		return;
+	g->life_ms = now_ms;
+	notify_watchdog();
+	refresh_alive(g, now_ms, loading);
+}
+
+/* --- at the end ------------------------------------------------------------ */
 
 void gateway_set_accept(struct gateway *g, const struct config *config)
 {
@@ -105,6 +184,10 @@ void gateway_withdraw_rules(struct gateway *g, const struct gateway_plan *plan)
 	const struct rules_spec *spec = &plan->spec.rules;
 	char error[512];
 
+	/* The guard first; what is left of the time serves the others. */
+	helper_bound(g->helper, HELPER_STOP_RULES_MS);
+	g->asked = 0;
+	g->withdrawn = true;
 	if (helper_apply_guard(g->helper, spec, g->backend, error,
 			       sizeof(error)))
 		log_error("rules", "the guard: %s", error);

@@ -7,6 +7,7 @@
 
 #include <string.h>
 
+#include "helper_waits.h"
 #include "log.h"
 
 /* Only now, when something is about to change: a start that fails earlier
@@ -61,6 +62,7 @@ void gateway_restore_settings(struct gateway *g)
 	/* The kernel's masquerade goes on in our place, and needs a router. */
 	bool goes_on = g->plan && g->plan->spec.rules.fallback_kernel;
 
+	helper_bound(g->helper, HELPER_QUICK_MS);
 	if (g->settings)
 		helper_restore(g->helper, goes_on);
 }

@@ -24,6 +24,13 @@ struct helper;
 
 #define HELPER_MEANWHILE_MS 10
 
+struct helper_done {
+	bool rules; /* else the accept rules */
+	uint32_t id;
+	int result;
+	const char *error;
+};
+
 /* What comes without being waited for, from the loop or during a call. */
 struct helper_events {
 	/* A look that was asked for: a descriptor to read the report from
@@ -31,6 +38,11 @@ struct helper_events {
 	void (*doctor)(void *context, int fd);
 	/* The helper is gone: nothing can be changed any more. */
 	void (*gone)(void *context);
+	/* A job is done that nobody waits for, or no longer: helper_ask_apply(),
+	 * helper_ask_accept(), a call that timed out. id: the request's; result:
+	 * 0 or -errno, then with a sentence. Maybe during a call: it must not
+	 * make another. */
+	void (*done)(void *context, const struct helper_done *what);
 	/* Called every HELPER_MEANWHILE_MS while a call waits for its answer;
 	 * it must not make another. NULL: nothing is. */
 	void (*meanwhile)(void *context);
@@ -46,6 +58,9 @@ int helper_watch(struct helper *helper, struct loop *loop,
 		 const struct helper_events *events);
 /* Nothing of that any more; calls go on. */
 void helper_unwatch(struct helper *helper);
+/* From now on all calls together wait wait_ms at most, and each by its own
+ * bound; 0: by that alone. What is not waited for is done all the same. */
+void helper_bound(struct helper *helper, int wait_ms);
 /* Ends the helper, and the loop's watch. */
 void helper_stop(struct helper *helper);
 
@@ -86,6 +101,12 @@ int helper_restore(struct helper *helper, bool keep_forwarding);
 int helper_unlink_control(struct helper *helper);
 
 /* --- without waiting ----------------------------------------------------- */
+
+/* Asks for what helper_apply() and helper_accept() with insert do; told by the
+ * event `done`, with this id. 0 or -errno: it will not be done. */
+int helper_ask_apply(struct helper *helper, const struct rules_spec *spec,
+		     enum rules_backend backend, uint32_t *id);
+int helper_ask_accept(struct helper *helper);
 
 /* Asks for a look by the doctor for the status, answered by an event. */
 int helper_ask_doctor(struct helper *helper, const struct rules_spec *spec,

@@ -17,11 +17,9 @@
 
 #include "files.h"
 #include "helper_private.h"
+#include "helper_waits.h"
 #include "log.h"
 #include "names.h"
-
-/* For the helper's end after ours. */
-#define END_WAIT_MS 1000
 
 static int64_t clock_ms(void)
 {
@@ -57,7 +55,7 @@ struct helper *helper_start(const struct config *config)
 void helper_stop(struct helper *helper)
 {
 	struct pollfd end = { .fd = helper->watch.fd, .events = POLLIN };
-	int64_t deadline = clock_ms() + END_WAIT_MS;
+	int64_t deadline = clock_ms() + HELPER_END_MS;
 	char byte;
 
 	files_ask(NULL, NULL);
@@ -195,6 +193,29 @@ void helper_close_fds(struct helper_received *reply)
 	}
 }
 
+/* A result without a sentence of its own. */
+static void say_result(struct helper_answer *answer)
+{
+	if (answer->result < 0 && !answer->text[0])
+		snprintf(answer->text, HELPER_TEXT_MAX, "%s",
+			 answer->result == -EBUSY ?
+				 "the helper is still at the last request" :
+				 strerror(-answer->result));
+}
+
+static void tell_done(const struct helper *helper, struct helper_answer *answer)
+{
+	const struct helper_done done = {
+		.rules = answer->verb == HELPER_APPLY,
+		.id = answer->id,
+		.result = answer->result,
+		.error = answer->text,
+	};
+
+	say_result(answer);
+	helper->events.done(helper->events.context, &done);
+}
+
 /* What nobody waits for, or no longer. */
 static void dispatch(struct helper *helper, struct helper_received *reply)
 {
@@ -207,6 +228,10 @@ static void dispatch(struct helper *helper, struct helper_received *reply)
 					      reply->fds[0]);
 		reply->fds[0] = -1;
 	}
+	if ((reply->answer.verb == HELPER_APPLY ||
+	     reply->answer.verb == HELPER_ACCEPT) &&
+	    helper->events.done)
+		tell_done(helper, &reply->answer);
 	helper_close_fds(reply);
 }
 
@@ -284,25 +309,40 @@ static int wait_answer(struct helper *helper, int64_t deadline,
 	}
 }
 
+void helper_bound(struct helper *helper, int wait_ms)
+{
+	helper->deadline = wait_ms ? clock_ms() + wait_ms : 0;
+}
+
+/* What is left of a wait under the bound of all. */
+static int bounded(const struct helper *helper, int wait_ms)
+{
+	int64_t left = helper->deadline - clock_ms();
+
+	if (!helper->deadline || left >= wait_ms)
+		return wait_ms;
+	return left > 0 ? (int)left : 0;
+}
+
 int helper_call(struct helper *helper, enum helper_verb verb, const void *data,
 		size_t length, int wait_ms, struct helper_received *reply)
 {
-	int err = helper->gone ?
-			  -EPIPE :
-			  helper_send(helper, verb, data, length, wait_ms);
+	int err = helper->gone ? -EPIPE :
+				 helper_send(helper, verb, data, length,
+					     bounded(helper, wait_ms));
 
 	memset(&reply->answer, 0, sizeof(reply->answer));
 	for (int i = 0; i < HELPER_FDS_MAX; i++)
 		reply->fds[i] = -1;
 	if (!err)
-		err = wait_answer(helper, clock_ms() + wait_ms, reply);
+		err = wait_answer(helper, clock_ms() + bounded(helper, wait_ms),
+				  reply);
 	if (err)
 		snprintf(reply->answer.text, HELPER_TEXT_MAX, "the helper %s",
 			 err == -ETIMEDOUT ? "does not answer" :
 			 err == -EPIPE	   ? "is gone" :
 					     strerror(-err));
-	else if (reply->answer.result == -EBUSY && !reply->answer.text[0])
-		snprintf(reply->answer.text, HELPER_TEXT_MAX,
-			 "the helper is still at the last request");
+	else
+		say_result(&reply->answer);
 	return err ? err : reply->answer.result;
 }

@@ -15,6 +15,7 @@ struct helper {
 	struct helper_events events;
 	char *config_path; /* NULL: the default file */
 	uint32_t last_id;
+	int64_t deadline; /* of all calls, CLOCK_MONOTONIC ms; 0: none */
 	bool gone;
 	bool told; /* that it is gone */
 };
@@ -30,8 +31,9 @@ struct helper_received {
  * one for a part of it. */
 int helper_send(struct helper *helper, enum helper_verb verb, const void *data,
 		size_t length, int wait_ms);
-/* Sends a request and waits for its answer: the result in it or -errno, then
- * with a sentence. Descriptors that come are the caller's. */
+/* Sends a request and waits for its answer, not beyond helper_bound(): the
+ * result in it or -errno, then with a sentence. Descriptors that come are the
+ * caller's. */
 int helper_call(struct helper *helper, enum helper_verb verb, const void *data,
 		size_t length, int wait_ms, struct helper_received *reply);
 void helper_close_fds(struct helper_received *reply);

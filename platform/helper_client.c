@@ -10,17 +10,10 @@
 #include <string.h>
 
 #include "files.h"
+#include "helper_waits.h"
 #include "log.h"
 #include "names.h"
 
-/* Most that a caller waits. Choosing tries every packet filter; loading may
- * wait for another program's lock (rules_text.h); all else is done at once. */
-#define CHOOSE_WAIT_MS 150000
-#define RULES_WAIT_MS 25000
-/* At the end nothing else has to be done meanwhile: all that its programs may
- * take (rules_text.h), of which iptables' are three. */
-#define GUARD_WAIT_MS 50000
-#define QUICK_WAIT_MS 5000
 /* A call whose answer is a result and a sentence. */
 static int ask(struct helper *helper, enum helper_verb verb, const void *data,
 	       size_t length, int wait_ms, char *error, size_t error_size)
@@ -49,7 +42,7 @@ static int ask_number(struct helper *helper, enum helper_verb verb,
 int helper_settle(struct helper *helper, bool background, char *error,
 		  size_t error_size)
 {
-	return ask_number(helper, HELPER_SETTLE, background, QUICK_WAIT_MS,
+	return ask_number(helper, HELPER_SETTLE, background, HELPER_QUICK_MS,
 			  error, error_size);
 }
 
@@ -57,7 +50,7 @@ int helper_choose(struct helper *helper, enum rules_backend *backend,
 		  char *error, size_t error_size)
 {
 	struct helper_received reply;
-	int err = helper_call(helper, HELPER_CHOOSE, NULL, 0, CHOOSE_WAIT_MS,
+	int err = helper_call(helper, HELPER_CHOOSE, NULL, 0, HELPER_CHOOSE_MS,
 			      &reply);
 
 	helper_close_fds(&reply);
@@ -93,14 +86,14 @@ static int ask_spec(struct helper *helper, enum helper_verb verb,
 int helper_pin(struct helper *helper, const struct rules_spec *spec,
 	       enum rules_backend backend, char *error, size_t error_size)
 {
-	return ask_spec(helper, HELPER_PIN, spec, backend, QUICK_WAIT_MS, error,
-			error_size);
+	return ask_spec(helper, HELPER_PIN, spec, backend, HELPER_QUICK_MS,
+			error, error_size);
 }
 
 int helper_apply(struct helper *helper, const struct rules_spec *spec,
 		 enum rules_backend backend, char *error, size_t error_size)
 {
-	return ask_spec(helper, HELPER_APPLY, spec, backend, RULES_WAIT_MS,
+	return ask_spec(helper, HELPER_APPLY, spec, backend, HELPER_RULES_MS,
 			error, error_size);
 }
 
@@ -108,56 +101,82 @@ int helper_apply_guard(struct helper *helper, const struct rules_spec *spec,
 		       enum rules_backend backend, char *error,
 		       size_t error_size)
 {
-	return ask_spec(helper, HELPER_GUARD, spec, backend, GUARD_WAIT_MS,
-			error, error_size);
+	return ask_spec(helper, HELPER_GUARD, spec, backend,
+			HELPER_STOP_RULES_MS, error, error_size);
 }
 
 int helper_remove_others(struct helper *helper, enum rules_backend kept)
 {
-	return ask_number(helper, HELPER_REMOVE_OTHERS, kept, RULES_WAIT_MS,
+	return ask_number(helper, HELPER_REMOVE_OTHERS, kept, HELPER_RULES_MS,
 			  NULL, 0);
 }
 
 int helper_accept(struct helper *helper, bool insert, char *error,
 		  size_t error_size)
 {
-	return ask_number(helper, HELPER_ACCEPT, insert, RULES_WAIT_MS, error,
-			  error_size);
+	return ask_number(helper, HELPER_ACCEPT, insert, HELPER_CHANGE_MS,
+			  error, error_size);
 }
 
 int helper_settings(struct helper *helper)
 {
-	return ask(helper, HELPER_SETTINGS, NULL, 0, QUICK_WAIT_MS, NULL, 0);
+	return ask(helper, HELPER_SETTINGS, NULL, 0, HELPER_QUICK_MS, NULL, 0);
 }
 
 int helper_no_redirects(struct helper *helper)
 {
-	return ask(helper, HELPER_REDIRECTS, NULL, 0, QUICK_WAIT_MS, NULL, 0);
+	return ask(helper, HELPER_REDIRECTS, NULL, 0, HELPER_QUICK_MS, NULL, 0);
 }
 
 int helper_reserve_ports(struct helper *helper, const struct nat_portset *ports)
 {
 	return ask(helper, HELPER_RESERVE, ports->bits, sizeof(ports->bits),
-		   QUICK_WAIT_MS, NULL, 0);
+		   HELPER_QUICK_MS, NULL, 0);
 }
 
 int helper_forward(struct helper *helper)
 {
-	return ask(helper, HELPER_FORWARD, NULL, 0, QUICK_WAIT_MS, NULL, 0);
+	return ask(helper, HELPER_FORWARD, NULL, 0, HELPER_QUICK_MS, NULL, 0);
 }
 
 int helper_restore(struct helper *helper, bool keep_forwarding)
 {
 	return ask_number(helper, HELPER_RESTORE, keep_forwarding,
-			  QUICK_WAIT_MS, NULL, 0);
+			  HELPER_QUICK_MS, NULL, 0);
 }
 
 int helper_unlink_control(struct helper *helper)
 {
-	return ask(helper, HELPER_UNLINK, NULL, 0, QUICK_WAIT_MS, NULL, 0);
+	return ask(helper, HELPER_UNLINK, NULL, 0, HELPER_QUICK_MS, NULL, 0);
 }
 
 /* --- without waiting ------------------------------------------------------------- */
+
+int helper_ask_apply(struct helper *helper, const struct rules_spec *spec,
+		     enum rules_backend backend, uint32_t *id)
+{
+	void *block;
+	size_t length;
+	int err = helper->gone ?
+			  -EPIPE :
+			  helper_spec_put(spec, backend, &block, &length);
+
+	if (err)
+		return err;
+	err = helper_send(helper, HELPER_APPLY, block, length, HELPER_QUICK_MS);
+	*id = helper->last_id;
+	free(block);
+	return err;
+}
+
+int helper_ask_accept(struct helper *helper)
+{
+	const uint32_t insert = 1;
+
+	return helper->gone ? -EPIPE :
+			      helper_send(helper, HELPER_ACCEPT, &insert,
+					  sizeof(insert), 0);
+}
 
 int helper_ask_doctor(struct helper *helper, const struct rules_spec *spec,
 		      enum rules_backend backend)
@@ -170,7 +189,8 @@ int helper_ask_doctor(struct helper *helper, const struct rules_spec *spec,
 
 	if (err)
 		return err;
-	err = helper_send(helper, HELPER_DOCTOR, block, length, QUICK_WAIT_MS);
+	err = helper_send(helper, HELPER_DOCTOR, block, length,
+			  HELPER_QUICK_MS);
 	free(block);
 	return err;
 }
@@ -204,7 +224,7 @@ static int open_by_helper(void *context, const char *path)
 	if (number < 0)
 		return -EACCES;
 	err = helper_call(helper, HELPER_OPEN, &data, sizeof(data),
-			  QUICK_WAIT_MS, &reply);
+			  HELPER_QUICK_MS, &reply);
 	if (!err)
 		return reply.fds[0] < 0 ? -EBADMSG : reply.fds[0];
 	helper_close_fds(&reply);

@@ -92,7 +92,7 @@ def test_a_stop_ends_what_loads_rules_too_slowly(lab):
                               "reload")
         loader.wait_held()
         os.kill(lab.daemon.process.pid, signal.SIGTERM)
-        # The daemon waits 25 s, nft or iptables 20 s.
+        # The daemon waits 15 s, nft or iptables 20 s.
         wait_for("the next table", lambda: len(loader.waiting()) > 1
                  or not lab.daemon.alive(), 30)
         loader.release()

@@ -1,0 +1,65 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
+"""The packet filter's program is slow, or waits for another's lock: the
+service manager is told that the daemon lives, and packets pass again after a
+bounded time."""
+import time
+
+from daemon import PORTICO
+from lab import E, L1, R1
+from manager import Manager
+from netns import SLOW, wait_for
+from standin import Loader
+from test_vanished import FORWARDS, warned
+from tools import Who, all_rules, ask, limit
+
+CHANGE_S = 15  # HELPER_CHANGE_MS
+LIFE = "WATCHDOG=1"
+
+
+def told(manager):
+    return manager.heard.count(LIFE)
+
+
+def refused(lab, manager):
+    """A reload for which no rules are loaded in time. Seconds that it took, and
+    how often life was shown meanwhile."""
+    before, began = told(manager), time.monotonic()
+    asking = lab.gw.start(PORTICO, "--socket", lab.daemon.control, "reload")
+    assert asking.wait(CHANGE_S + 10 * SLOW) == 1, asking.output()
+    return time.monotonic() - began, told(manager) - before
+
+
+@limit(120)
+def test_packets_wait_for_a_bounded_time_and_life_is_shown(lab):
+    lab.need_portico()
+    loader, manager = Loader(lab.directory), Manager(lab.directory)
+    try:
+        lab.start(fresh=True, wrap=[*loader.wrap, *manager.wrap()])
+        before = all_rules(lab.gw)
+        with Who(lab.wan, udp=[(R1, 7521)]):
+            udp = lab.lan1.udp(L1, 5521)
+            assert ask(udp, (R1, 7521)) == f"{E}:5521"
+            lab.daemon.configure({"forwards": FORWARDS})
+            loader.hold()
+            seconds, lives = refused(lab, manager)
+            assert lives >= CHANGE_S // 3, (lives, seconds)
+            # Nobody waits for the old rules, which may have to be loaded.
+            for _ in range(5):
+                assert ask(udp, (R1, 7521), tries=1) == f"{E}:5521"
+                time.sleep(0.5)
+            assert loader.running(), "nothing is held any more"
+            assert warned(lab) and lab.daemon.alive()
+            # What was changed once more is told, not waited for.
+            began = time.monotonic()
+            assert lab.daemon.run("reload", check=False).returncode == 1
+            assert time.monotonic() - began < CHANGE_S / 2
+            loader.release()
+            wait_for("the rules", lambda: not warned(lab), 25)
+            assert all_rules(lab.gw) == before
+            assert ask(udp, (R1, 7521)) == f"{E}:5521"
+            udp.close()
+    finally:
+        loader.release()
+        lab.stop()
+        manager.__exit__()
+    return f"refused after {seconds:.1f} s, life shown {lives} times"
