@@ -380,10 +380,12 @@ static void close_daemon(struct daemon *d)
 	if (d->control) {
 		control_leave_files(d->control);
 		control_close(d->control);
-		helper_unlink_control(d->helper);
 	}
+	/* The guard before all that could wait. */
 	if (d->gateway)
 		gateway_close(d->gateway);
+	if (d->control)
+		helper_unlink_control(d->helper);
 	if (d->signals.fd >= 0)
 		close(d->signals.fd);
 	if (d->second.fd >= 0)
