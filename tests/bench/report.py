@@ -11,7 +11,8 @@ PEERS = ("masquerade", "echo", "forward")
 # their median.
 NOISY = 0.10
 GBIT, NS, RATE = "Gbit/s", "ns per packet", "per second"
-US, PERCENT, KB, BYTES = "us", "% of one processor", "KB", "bytes"
+US, MS, PERCENT = "us", "ms", "% of one processor"
+KB, BYTES = "KB", "bytes"
 HIGHER_IS_BETTER = {GBIT, RATE}
 SHORT = {NS: "ns/packet", RATE: "/s", PERCENT: "% of a CPU"}
 # Of section.name: unit and what it is.
@@ -40,6 +41,9 @@ FIGURES = {
     "memory.mappings_60000": (KB, "resident, 60,000 mappings"),
     "memory.sessions_500000": (KB, "resident, 500,000 sessions"),
     "memory.mapping": (BYTES, "a mapping with its session, in use"),
+    "recovery.first_answer": (MS, "`kill -9` to the first answer, 200 TCP, "
+                                  "1,000 UDP"),
+    "recovery.restoring": (MS, "of these, restoring the table"),
 }
 MARKS = ("<!-- bench: begin -->", "<!-- bench: end -->")
 

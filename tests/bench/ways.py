@@ -149,10 +149,17 @@ class Portico(Forward):
         with contextlib.suppress(FileNotFoundError):
             os.unlink(self.path("state"))
         self.log = open(self.path("portico.log"), "ab")
+        self.start()
+
+    def start(self):
         self.daemon = self.net.start(
             self.net.gateway, os.path.join(self.build, "porticod"),
             "--foreground", "--config", self.path("portico.conf"),
             stderr=self.log)
+
+    def kill(self):
+        self.daemon.kill()
+        self.daemon.wait()
 
     def tear_down(self):
         stop(self.daemon)
