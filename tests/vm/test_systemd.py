@@ -166,9 +166,10 @@ class Stream:
 
 
 @limit(120)
-def test_restart_loses_hardly_a_packet(lab):
-    """An upgrade, say. What came until the rules were loaded anew is judged;
-    loading them costs what is queued at that moment."""
+def test_restart_loses_at_most_one_datagram_in_fifty(lab):
+    """An upgrade, say. What comes while no daemon lives waits in the queue, and
+    loading the same rules anew costs none of it. One in 3,000 is the most that
+    was measured where no processor is emulated (README.md)."""
     made = service(lab)
     with Traffic(lab, 7925):
         stream = Stream(lab, 7926, 100 / SLOW)
@@ -182,7 +183,7 @@ def test_restart_loses_hardly_a_packet(lab):
         assert stream.got == sorted(set(stream.got))
         assert "leaving all to the next porticod" in made.log()
     lost = stream.sent - len(stream.got)
-    assert lost < stream.sent / 2, (lost, stream.sent)
+    assert lost <= stream.sent / 50, (lost, stream.sent)
     return (f"restarted in {seconds:.2f} s; of {stream.sent} datagrams "
             f"{lost} were lost")
 
