@@ -43,7 +43,7 @@ def test_without_the_filter_program_traffic_goes_on(lab):
             done = lab.daemon.run("reload", check=False)
             assert done.returncode == 1 and done.stderr, done
             assert all_rules(lab.gw) == before
-            assert warned(lab), lab.portico("status")["warnings"]
+            wait_for("the warning", lambda: warned(lab), 5)
             # Somebody takes rules away meanwhile.
             lab.gw.run(*FLUSH[backend].split())
             new = lab.lan2.udp(L2)
