@@ -161,10 +161,16 @@ int gateway_apply(struct gateway *g, struct gateway_plan *plan, char *error,
 	return 0;
 }
 
+/* Where the last try failed the next may take as long, and packets have waited
+ * once. */
 static void load_followed(struct gateway *g, const struct gateway_plan *plan)
 {
 	char error[512];
 
+	if (g->rules_failed) {
+		gateway_ask_rules(g);
+		return;
+	}
 	if (gateway_load_rules(g, plan, error, sizeof(error)))
 		gateway_rules_failed(g, error);
 	else
