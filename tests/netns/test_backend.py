@@ -100,9 +100,11 @@ def test_a_reload_whose_rules_fail_changes_nothing(lab):
         assert done.returncode == 1, done
         kinds = [m["kind"] for m in lab.portico("mappings")["mappings"]]
         assert "forward" not in kinds, kinds
-        # Nor could the old ones be: they are tried until they are.
+        # Nor could the old ones be, which is not waited for: they are tried
+        # until they are.
         said = "rules could not be loaded"
-        assert any(said in w for w in lab.portico("status")["warnings"])
+        wait_for("the warning", lambda: any(
+            said in w for w in lab.portico("status")["warnings"]), 5)
         assert all_rules(lab.gw) == before
         lab.gw.run(*inside, "umount", program)
         wait_for("the rules", lambda: not any(
