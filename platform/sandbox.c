@@ -96,6 +96,9 @@
 /* The text of the largest ruleset, the file of settings. */
 #define HELPER_FILE_BYTES (64U << 20)
 
+/* The kernel's sets have 64 bits; EINVAL: it knows less. */
+#define CAPS_MAX 64
+
 /* What could not be had, as a list in words. */
 struct missing {
 	char *text;
@@ -205,6 +208,20 @@ static void choose_caps(const unsigned *caps, size_t count, capng_type_t types)
 		capng_update(CAPNG_ADD, types, caps[i]);
 }
 
+/* Whether others than these are left: libcap-ng does not tell. */
+static bool in_bounds(const unsigned *caps, size_t count)
+{
+	for (unsigned cap = 0; cap < CAPS_MAX; cap++) {
+		bool kept = false;
+
+		for (size_t i = 0; i < count; i++)
+			kept = kept || caps[i] == cap;
+		if (!kept && prctl(PR_CAPBSET_READ, cap, 0, 0, 0) > 0)
+			return true;
+	}
+	return false;
+}
+
 static void drop_bounds(const unsigned *caps, size_t count,
 			struct missing *missing)
 {
@@ -214,33 +231,41 @@ static void drop_bounds(const unsigned *caps, size_t count,
 	}
 	capng_clear(CAPNG_SELECT_BOUNDS);
 	choose_caps(caps, count, CAPNG_BOUNDING_SET);
-	if (capng_apply(CAPNG_SELECT_BOUNDS))
+	if (capng_apply(CAPNG_SELECT_BOUNDS) || in_bounds(caps, count))
 		miss(missing, "an empty bounding set", EPERM);
 }
 
-static int drop_caps(const unsigned *caps, size_t count)
+static int drop_caps(const unsigned *caps, size_t count,
+		     struct missing *missing)
 {
 	capng_clear(CAPNG_SELECT_CAPS);
 	choose_caps(caps, count, CAPNG_EFFECTIVE | CAPNG_PERMITTED);
 	if (capng_apply(CAPNG_SELECT_CAPS))
 		return -EPERM;
-	prctl(PR_CAP_AMBIENT, PR_CAP_AMBIENT_CLEAR_ALL, 0, 0, 0);
+	/* Before Linux 4.3 there are none. */
+	if (prctl(PR_CAP_AMBIENT, PR_CAP_AMBIENT_CLEAR_ALL, 0, 0, 0) &&
+	    errno != EINVAL)
+		miss(missing, "no ambient capabilities", errno);
 	return 0;
 }
 
 /* --- limits ---------------------------------------------------------------------- */
 
-static void limit(int what, rlim_t most)
+static void limit(int what, rlim_t most, const char *name,
+		  struct missing *missing)
 {
 	struct rlimit limit;
 
-	if (getrlimit(what, &limit))
+	if (getrlimit(what, &limit)) {
+		miss(missing, name, errno);
 		return;
+	}
 	if (limit.rlim_max == RLIM_INFINITY || limit.rlim_max > most)
 		limit.rlim_max = most;
 	if (limit.rlim_cur == RLIM_INFINITY || limit.rlim_cur > limit.rlim_max)
 		limit.rlim_cur = limit.rlim_max;
-	setrlimit(what, &limit);
+	if (setrlimit(what, &limit))
+		miss(missing, name, errno);
 }
 
 /* A log that goes to a plain file has to grow. */
@@ -251,32 +276,39 @@ static bool logs_to_file(void)
 	return !fstat(STDERR_FILENO, &st) && S_ISREG(st.st_mode);
 }
 
-static void limit_packets(void)
+static void limit_packets(struct missing *missing)
 {
-	limit(RLIMIT_CORE, 0);
-	limit(RLIMIT_NOFILE, PACKETS_FILES);
-	limit(RLIMIT_NPROC, 0);
+	limit(RLIMIT_CORE, 0, "no core file", missing);
+	limit(RLIMIT_NOFILE, PACKETS_FILES, "a limit of open files", missing);
+	limit(RLIMIT_NPROC, 0, "a limit of processes", missing);
 	if (!logs_to_file())
-		limit(RLIMIT_FSIZE, 0);
+		limit(RLIMIT_FSIZE, 0, "a limit of written files", missing);
 }
 
-static void limit_helper(void)
+static void limit_helper(struct missing *missing)
 {
-	limit(RLIMIT_CORE, 0);
-	limit(RLIMIT_NOFILE, HELPER_FILES);
+	limit(RLIMIT_CORE, 0, "no core file", missing);
+	limit(RLIMIT_NOFILE, HELPER_FILES, "a limit of open files", missing);
 	if (!logs_to_file())
-		limit(RLIMIT_FSIZE, HELPER_FILE_BYTES);
+		limit(RLIMIT_FSIZE, HELPER_FILE_BYTES,
+		      "a limit of written files", missing);
 }
 
 /* --- all of it --------------------------------------------------------------------- */
+
+/* Landlock asks for it as well. */
+static void no_privileges(struct missing *missing)
+{
+	if (prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0))
+		miss(missing, "no new privileges", errno);
+}
 
 static void close_door(enum sandbox_role role, struct missing *missing)
 {
 	int err;
 
-	prctl(PR_SET_DUMPABLE, 0, 0, 0, 0);
-	if (prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0))
-		miss(missing, "no new privileges", errno);
+	if (prctl(PR_SET_DUMPABLE, 0, 0, 0, 0))
+		miss(missing, "not to be traced", errno);
 	err = sandbox_filter(role);
 	if (err)
 		miss(missing, "the list of system calls", -err);
@@ -306,18 +338,20 @@ static int lock_packets(const char *near, struct missing *missing)
 
 	sort_once();
 	/* Another user's process forgets what it was told (selftest). */
-	prctl(PR_GET_PDEATHSIG, &parents_death);
+	if (prctl(PR_GET_PDEATHSIG, &parents_death))
+		miss(missing, "its parent's end", errno);
 	drop_bounds(NULL, 0, missing);
 	err = change_identity(identity, missing);
 	if (!err)
-		err = drop_caps(caps, 1);
-	prctl(PR_SET_PDEATHSIG, parents_death);
+		err = drop_caps(caps, 1, missing);
+	if (parents_death && prctl(PR_SET_PDEATHSIG, parents_death))
+		miss(missing, "its parent's end", errno);
 	if (err) {
 		miss(missing, "dropping capabilities", -err);
 		return err;
 	}
-	limit_packets();
-	prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0);
+	limit_packets(missing);
+	no_privileges(missing);
 	landlock = sandbox_landlock();
 	leave_files(root, landlock, missing);
 	close_door(SANDBOX_PACKETS, missing);
@@ -332,12 +366,13 @@ static int lock_helper(struct missing *missing)
 	drop_bounds(caps, 2, missing);
 	if (setgroups(0, NULL))
 		miss(missing, "no supplementary groups", errno);
-	err = drop_caps(caps, 2);
+	err = drop_caps(caps, 2, missing);
 	if (err) {
 		miss(missing, "dropping capabilities", -err);
 		return err;
 	}
-	limit_helper();
+	limit_helper(missing);
+	no_privileges(missing);
 	close_door(SANDBOX_HELPER, missing);
 	return 0;
 }

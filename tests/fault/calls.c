@@ -21,6 +21,7 @@
 #include <string.h>
 #include <sys/epoll.h>
 #include <sys/file.h>
+#include <sys/ioctl.h>
 #include <sys/mman.h>
 #include <sys/prctl.h>
 #include <sys/random.h>
@@ -31,6 +32,7 @@
 #include <sys/timerfd.h>
 #include <sys/utsname.h>
 #include <sys/wait.h>
+#include <time.h>
 #include <unistd.h>
 
 #include "plan.h"
@@ -40,6 +42,10 @@
 	static __typeof__(name) *real; \
 	if (!real) \
 	real = (__typeof__(name) *)dlsym(RTLD_NEXT, #name)
+
+/* No header has them. */
+int capget(void *header, void *data);
+int capset(void *header, const void *data);
 
 #define CALL(type, failure, name, params, args) \
 	type name params \
@@ -77,6 +83,7 @@ CALL(int, -1, recvmmsg,
      (int fd, struct mmsghdr *messages, unsigned count, int flags,
       struct timespec *limit),
      (fd, messages, count, flags, limit))
+CALL(int, -1, shutdown, (int fd, int how), (fd, how))
 CALL(unsigned, 0, if_nametoindex, (const char *name), (name))
 
 /* --- files ------------------------------------------------------------------- */
@@ -96,16 +103,18 @@ CALL(off_t, -1, lseek, (int fd, off_t at, int from), (fd, at, from))
 CALL(int, -1, lstat, (const char *path, struct stat *st), (path, st))
 CALL(int, -1, memfd_create, (const char *name, unsigned flags), (name, flags))
 CALL(int, -1, mkdir, (const char *path, mode_t mode), (path, mode))
+CALL(char *, NULL, mkdtemp, (char *path), (path))
 CALL(int, -1, pipe2, (int ends[2], int flags), (ends, flags))
+CALL(char *, NULL, realpath, (const char *path, char *absolute),
+     (path, absolute))
 CALL(int, -1, rename, (const char *from, const char *to), (from, to))
+CALL(int, -1, rmdir, (const char *path), (path))
 CALL(int, -1, stat, (const char *path, struct stat *st), (path, st))
 CALL(int, -1, unlink, (const char *path), (path))
 CALL(FILE *, NULL, fopen, (const char *path, const char *mode), (path, mode))
 CALL(FILE *, NULL, fdopen, (int fd, const char *mode), (fd, mode))
 CALL(FILE *, NULL, open_memstream, (char **text, size_t *size), (text, size))
 CALL(int, EOF, fflush, (FILE * file), (file))
-CALL(char *, NULL, fgets, (char *text, int size, FILE *file),
-     (text, size, file))
 
 int open(const char *path, int flags, ...)
 {
@@ -158,6 +167,18 @@ int fcntl(int fd, int command, ...)
 	value = va_arg(args, void *);
 	va_end(args);
 	return fault_now("fcntl") ? -1 : real(fd, command, value);
+}
+
+int ioctl(int fd, unsigned long request, ...)
+{
+	va_list args;
+	void *value;
+
+	REAL(ioctl);
+	va_start(args, request);
+	value = va_arg(args, void *);
+	va_end(args);
+	return fault_now("ioctl") ? -1 : real(fd, request, value);
 }
 
 int posix_fallocate(int fd, off_t at, off_t length)
@@ -265,8 +286,25 @@ int __poll_chk(struct pollfd *fds, nfds_t count, int ms, size_t room)
 	return fault_now("poll") ? -1 : real(fds, count, ms, room);
 }
 
+/* As in the kernel: a clock may be unknown to it, this one is not. */
+int clock_gettime(clockid_t clock, struct timespec *now)
+{
+	REAL(clock_gettime);
+	return clock != CLOCK_MONOTONIC && fault_now("clock_gettime") ?
+		       -1 :
+		       real(clock, now);
+}
+
 /* --- processes, rights, memory --------------------------------------------------- */
 
+CALL(int, -1, kill, (pid_t pid, int number), (pid, number))
+CALL(int, -1, setegid, (gid_t group), (group))
+CALL(int, -1, getrlimit, (__rlimit_resource_t what, struct rlimit *limit),
+     (what, limit))
+CALL(int, -1, setrlimit, (__rlimit_resource_t what, const struct rlimit *limit),
+     (what, limit))
+CALL(int, -1, capget, (void *header, void *data), (header, data))
+CALL(int, -1, capset, (void *header, const void *data), (header, data))
 CALL(int, -1, execve, (const char *path, char *const argv[], char *const env[]),
      (path, argv, env))
 CALL(pid_t, -1, waitpid, (pid_t pid, int *status, int options),

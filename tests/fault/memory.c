@@ -13,6 +13,7 @@
 void *__libc_malloc(size_t bytes);
 void *__libc_calloc(size_t count, size_t bytes);
 void *__libc_realloc(void *old, size_t bytes);
+void *__libc_memalign(size_t alignment, size_t bytes);
 
 void *malloc(size_t bytes)
 {
@@ -22,6 +23,12 @@ void *malloc(size_t bytes)
 void *calloc(size_t count, size_t bytes)
 {
 	return fault_now("calloc") ? NULL : __libc_calloc(count, bytes);
+}
+
+void *aligned_alloc(size_t alignment, size_t bytes)
+{
+	return fault_now("aligned_alloc") ? NULL :
+					    __libc_memalign(alignment, bytes);
 }
 
 void *realloc(void *old, size_t bytes)
