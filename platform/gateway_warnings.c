@@ -80,6 +80,11 @@ static void warn_network(struct gateway *g)
 		warn(g, "%s", GATEWAY_FALLBACK_LOST);
 	if (g->state.warning[0])
 		warn(g, "%s", g->state.warning);
+	if (helper_unsaved(g->helper))
+		warn(g,
+		     "settings: %s.settings cannot be written (%s): after a "
+		     "crash kernel settings would stay changed",
+		     g->config->control, strerror(helper_unsaved(g->helper)));
 }
 
 static void warn_forwards(struct gateway *g)

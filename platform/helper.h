@@ -93,6 +93,9 @@ int helper_no_redirects(struct helper *helper);
 int helper_reserve_ports(struct helper *helper,
 			 const struct nat_portset *ports);
 int helper_forward(struct helper *helper);
+/* Why the settings as they were are not in the file that outlives a crash, an
+ * errno, as of the last change; 0: they are. */
+int helper_unsaved(const struct helper *helper);
 /* Puts back what was changed; keep_forwarding: the router goes on without us.
  */
 int helper_restore(struct helper *helper, bool keep_forwarding);

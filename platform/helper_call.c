@@ -131,7 +131,8 @@ static int wait_for(const struct helper *helper, short events, int64_t deadline)
 
 		if (ready > 0)
 			return 0;
-		if (ready == 0)
+		/* Nor is a call that fails waited for without end. */
+		if (ready == 0 || left <= 0)
 			return -ETIMEDOUT;
 	}
 }

@@ -16,6 +16,7 @@ struct helper {
 	char *config_path; /* NULL: the default file */
 	uint32_t last_id;
 	int64_t deadline; /* of all calls, CLOCK_MONOTONIC ms; 0: none */
+	int unsaved; /* helper_unsaved() */
 	bool gone;
 	bool told; /* that it is gone */
 };

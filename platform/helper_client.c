@@ -123,20 +123,38 @@ int helper_settings(struct helper *helper)
 	return ask(helper, HELPER_SETTINGS, NULL, 0, HELPER_QUICK_MS, NULL, 0);
 }
 
+/* A change of settings; the answer says as well what became of the file. */
+static int change(struct helper *helper, enum helper_verb verb,
+		  const void *data, size_t length)
+{
+	struct helper_received reply;
+	int err = helper_call(helper, verb, data, length, HELPER_QUICK_MS,
+			      &reply);
+
+	helper_close_fds(&reply);
+	if (reply.answer.verb == verb)
+		helper->unsaved = (int)(reply.answer.value & INT16_MAX);
+	return err;
+}
+
 int helper_no_redirects(struct helper *helper)
 {
-	return ask(helper, HELPER_REDIRECTS, NULL, 0, HELPER_QUICK_MS, NULL, 0);
+	return change(helper, HELPER_REDIRECTS, NULL, 0);
 }
 
 int helper_reserve_ports(struct helper *helper, const struct nat_portset *ports)
 {
-	return ask(helper, HELPER_RESERVE, ports->bits, sizeof(ports->bits),
-		   HELPER_QUICK_MS, NULL, 0);
+	return change(helper, HELPER_RESERVE, ports->bits, sizeof(ports->bits));
 }
 
 int helper_forward(struct helper *helper)
 {
-	return ask(helper, HELPER_FORWARD, NULL, 0, HELPER_QUICK_MS, NULL, 0);
+	return change(helper, HELPER_FORWARD, NULL, 0);
+}
+
+int helper_unsaved(const struct helper *helper)
+{
+	return helper->unsaved;
 }
 
 int helper_restore(struct helper *helper, bool keep_forwarding)

@@ -230,16 +230,23 @@ static void no_redirects(struct helper_process *helper, const char *device)
 		sysctl_set(helper->saved, name, "0");
 }
 
+/* Beside the result of a change: what became of the file. */
+static int changed(const struct helper_process *helper, int result,
+		   struct helper_reply *reply)
+{
+	reply->answer.value = (uint32_t)sysctl_store_error(helper->saved);
+	return result;
+}
+
 static int run_redirects(struct helper_process *helper, const void *data,
 			 size_t length, struct helper_reply *reply)
 {
 	(void)data;
 	(void)length;
-	(void)reply;
 	no_redirects(helper, "all");
 	for (size_t i = 0; i < helper->inside_count; i++)
 		no_redirects(helper, helper->inside[i]);
-	return 0;
+	return changed(helper, 0, reply);
 }
 
 static int run_reserve(struct helper_process *helper, const void *data,
@@ -247,10 +254,10 @@ static int run_reserve(struct helper_process *helper, const void *data,
 {
 	struct nat_portset ports;
 
-	(void)reply;
 	memset(&ports, 0, sizeof(ports));
 	memcpy(ports.bits, data, length);
-	return sysctl_reserve_ports(helper->saved, &ports);
+	return changed(helper, sysctl_reserve_ports(helper->saved, &ports),
+		       reply);
 }
 
 static int run_forward(struct helper_process *helper, const void *data,
@@ -258,8 +265,9 @@ static int run_forward(struct helper_process *helper, const void *data,
 {
 	(void)data;
 	(void)length;
-	(void)reply;
-	return sysctl_set(helper->saved, "net/ipv4/ip_forward", "1");
+	return changed(helper,
+		       sysctl_set(helper->saved, "net/ipv4/ip_forward", "1"),
+		       reply);
 }
 
 static int check_restore(struct helper_process *helper, const void *data,

@@ -29,6 +29,9 @@ int sysctl_set(struct sysctl_saved *saved, const char *name, const char *value);
  * called again, the set takes the place of the one before. 0 or -errno. */
 int sysctl_reserve_ports(struct sysctl_saved *saved,
 			 const struct nat_portset *ports);
+/* Why the last change is not in the file, an errno; 0: it is, or there is no
+ * file. */
+int sysctl_store_error(const struct sysctl_saved *saved);
 /* Puts back what still holds the value we wrote, removes the file; frees
  * saved. */
 void sysctl_restore(struct sysctl_saved *saved);

@@ -32,7 +32,7 @@ struct sysctl_setting {
 struct sysctl_saved {
 	struct sysctl_setting *settings; /* the latest first */
 	char *store; /* NULL: no file */
-	bool store_failed; /* told once */
+	int store_error; /* why it is not written, an errno; told once */
 };
 
 /* Adds a setting at the head of the list; NULL without memory. */

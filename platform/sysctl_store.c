@@ -66,7 +66,11 @@ static int print_all(const struct sysctl_saved *saved, FILE *out)
 		print_setting(setting, out, list);
 	fputs(LAST_LINE "\n", out);
 	free(list);
-	return fflush(out) || ferror(out) ? -EIO : 0;
+	/* What was written before the last part may be what failed. */
+	errno = 0;
+	if (!fflush(out) && !ferror(out))
+		return 0;
+	return errno ? -errno : -EIO;
 }
 
 /* A file of our own making: nobody else's is opened, no link followed. */
@@ -112,12 +116,17 @@ void sysctl_store_save(struct sysctl_saved *saved)
 {
 	int result = saved->store ? save(saved) : 0;
 
-	if (result && !saved->store_failed)
+	if (result && !saved->store_error)
 		log_warning("settings",
 			    "%s cannot be written (%s): after a crash kernel "
 			    "settings would stay changed",
 			    saved->store, strerror(-result));
-	saved->store_failed = result != 0;
+	saved->store_error = -result;
+}
+
+int sysctl_store_error(const struct sysctl_saved *saved)
+{
+	return saved->store_error;
 }
 
 /* --- reading ------------------------------------------------------------- */

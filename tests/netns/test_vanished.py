@@ -1,9 +1,11 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
 """What the daemon relies on goes away: the packet filter's program, the
 directory of the table, memory. Traffic goes on, somebody is told, and it recovers."""
+import contextlib
 import os
 import resource
 import signal
+import subprocess
 
 from daemon import PORTICO
 from lab import E, L1, L2, R1
@@ -132,6 +134,54 @@ def test_a_read_only_state_directory_is_told(lab):
     return check_in_memory(lab, "Read-only", f"{place}/state", [
         "unshare", "-m", "sh", "-c", f"mount -t tmpfs -o ro none {place} && "
         'exec "$@"', "sh"])
+
+
+@limit(90)
+def test_with_everything_on_a_full_file_system_it_serves(lab):
+    """Sockets, table and settings, as by default in /run/portico. What is lost
+    is told, by its cause; with room again nothing is left of it."""
+    lab.need_portico()
+    lab.stop()
+    daemon = lab.second_daemon()
+    place = os.path.join(lab.directory, "run")
+    os.makedirs(place, exist_ok=True)
+    subprocess.run(["mount", "-t", "tmpfs", "-o", "size=64k", "none", place],
+                   check=True)
+    try:
+        with open(f"{place}/rubbish", "wb", buffering=0) as file:
+            with contextlib.suppress(OSError):  # it is full then
+                while file.write(b"rubbish " * 512):
+                    pass
+        config = {name: f"{place}/{name}"
+                  for name in ("control", "control_read", "state")}
+        lab.gw.sysctl("net.ipv4.conf.all.send_redirects", 1)
+        daemon.control = config["control"]
+        daemon.configure(config)
+        daemon.start()
+        with Who(lab.wan, udp=[(R1, 7504)], tcp=[(R1, 7504)]):
+            udp, tcp = lab.lan1.udp(L1, 5504), lab.lan1.tcp((R1, 7504))
+            assert ask(udp, (R1, 7504)) == f"{E}:5504" and ask_tcp(tcp)
+            for said in (daemon.log(),
+                         "\n".join(daemon.json("status")["warnings"])):
+                assert f"{place}/state cannot be used (its file system is " \
+                    "full)" in said, said
+                assert f"{place}/control.settings cannot be written (No " \
+                    "space left on device)" in said, said
+            os.unlink(f"{place}/rubbish")
+            daemon.configure({**config, "forwards": FORWARDS})
+            daemon.run("reload")
+            assert [ask(udp, (R1, 7504)), ask_tcp(tcp)]
+            udp.close()
+            tcp.close()
+        assert os.path.exists(f"{place}/control.settings")
+        left = daemon.json("status")["warnings"]
+        assert not [w for w in left if w.startswith("settings")], left
+        daemon.stop()
+        assert lab.gw.sysctl("net.ipv4.conf.all.send_redirects") == "1"
+    finally:
+        daemon.kill()
+        lab.remove_guard()
+        subprocess.run(["umount", "-l", place], check=True)
 
 
 def vm_bytes(pid):
