@@ -236,7 +236,8 @@ check-long: deps ## what takes too long for check (as root)
 	@tests/deps $(LONG_PACKAGES)
 	+@$(MAKE) --no-print-directory all tests
 	@tests/bench/engine_run --build $(BUILD) --count
-	@tests/netns/run --long -j 1
+	@tests/netns/run --long -j 1 handover restart
+	@tests/netns/run --long -j 4 fault_
 
 unit: $(UNIT) $(FUZZ) ## run the unit and property tests only
 	@PORTICO_NETNS=no tests/run $(UNIT) $(FUZZ)

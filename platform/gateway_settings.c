@@ -62,7 +62,13 @@ void gateway_restore_settings(struct gateway *g)
 	/* The kernel's masquerade goes on in our place, and needs a router. */
 	bool goes_on = g->plan && g->plan->spec.rules.fallback_kernel;
 
+	int err;
+
 	helper_bound(g->helper, HELPER_QUICK_MS);
-	if (g->settings)
-		helper_restore(g->helper, goes_on);
+	err = g->settings ? helper_restore(g->helper, goes_on) : 0;
+	if (err)
+		log_warning("settings",
+			    "kernel settings are not put back (%s): what they "
+			    "were is in %s.settings, for the next start",
+			    strerror(-err), g->config->control);
 }

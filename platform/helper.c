@@ -22,6 +22,9 @@
 
 /* The helper's only descriptor beside the standard ones. */
 #define SOCKET 3
+/* An answer for which the kernel has no memory is tried for a second. */
+#define ANSWER_TRIES 100
+#define ANSWER_PAUSE_MS 10
 
 /* --- requests --------------------------------------------------------------- */
 
@@ -115,7 +118,8 @@ static void put_fds(struct msghdr *message, const struct helper_reply *reply)
 	message->msg_controllen = CMSG_SPACE(reply->fd_count * sizeof(int));
 }
 
-/* Our copies of the descriptors are closed. */
+/* Our copies of the descriptors are closed. Who asked waits for nothing but
+ * this: memory for it is waited for, too. */
 static void answer(const struct helper_process *helper,
 		   struct helper_reply *reply)
 {
@@ -131,9 +135,14 @@ static void answer(const struct helper_process *helper,
 		message.msg_controllen = sizeof(control.bytes);
 		put_fds(&message, reply);
 	}
-	while (sendmsg(helper->fd, &message, MSG_NOSIGNAL) < 0 &&
-	       errno == EINTR)
-		;
+	for (int tries = 0; tries < ANSWER_TRIES &&
+			    sendmsg(helper->fd, &message, MSG_NOSIGNAL) < 0;
+	     tries++) {
+		if (errno == ENOBUFS || errno == ENOMEM)
+			poll(NULL, 0, ANSWER_PAUSE_MS);
+		else if (errno != EINTR)
+			break;
+	}
 	for (size_t i = 0; i < reply->fd_count; i++)
 		close(reply->fds[i]);
 }
@@ -275,6 +284,10 @@ static bool take_message(struct helper_process *helper)
 	ssize_t got = recv(helper->fd, message, sizeof(message), 0);
 	int result;
 
+	if (got < 0 && (errno == ENOBUFS || errno == ENOMEM)) {
+		poll(NULL, 0, ANSWER_PAUSE_MS); /* it waits there */
+		return true;
+	}
 	if (got < 0)
 		return errno == EINTR || errno == EAGAIN;
 	if (!got)

@@ -9,6 +9,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <grp.h>
+#include <locale.h>
 #include <net/if.h>
 #include <poll.h>
 #include <pwd.h>
@@ -329,6 +330,10 @@ CALL(void *, MAP_FAILED, mmap,
      (void *at, size_t bytes, int rights, int flags, int fd, off_t from),
      (at, bytes, rights, flags, fd, from))
 
+CALL(locale_t, (locale_t)0, newlocale,
+     (int parts, const char *name, locale_t base), (parts, name, base))
+CALL(locale_t, (locale_t)0, duplocale, (locale_t locale), (locale))
+
 char *strdup(const char *text)
 {
 	REAL(strdup);
@@ -378,3 +383,16 @@ long syscall(long number, ...)
 		       real(number, values[0], values[1], values[2], values[3],
 			    values[4], values[5]);
 }
+
+/* --- the same for libraries ------------------------------------------------------ */
+
+/* Those made without _FILE_OFFSET_BITS have other names for what is the same
+ * where a long has 64 bits. */
+#ifdef __LP64__
+#define PLAIN(name) __asm__(".globl " #name "\n.set " #name ", " #name "64\n")
+
+PLAIN(open);
+PLAIN(stat);
+PLAIN(fstat);
+PLAIN(fopen);
+#endif

@@ -19,6 +19,9 @@
 
 /* Frames looked at; those of the shim are left out. */
 #define FRAMES_SEEN (FAULT_FRAMES + 8)
+#define KNOWN_BITS 12
+#define KNOWN (1U << KNOWN_BITS)
+#define KNOWN_MIX 11400714819323198485ULL /* 2^64 by the golden ratio */
 #define FNV_BASIS 14695981039346656037ULL
 #define FNV_PRIME 1099511628211ULL
 
@@ -76,7 +79,7 @@ static uint64_t mix(uint64_t hash, const void *bytes, size_t count)
 }
 
 /* The same in every run, wherever things were loaded. 0: one of ours. */
-static uint64_t frame_of(const void *address)
+static uint64_t find_frame(const void *address)
 {
 	uint64_t offset, library;
 	const char *slash;
@@ -92,6 +95,21 @@ static uint64_t frame_of(const void *address)
 	slash = slash ? slash + 1 : info.dli_fname;
 	library = mix(FNV_BASIS, slash, strlen(slash)) | 1;
 	return library << 48 | offset;
+}
+
+/* Looking one up takes longer than many a call: found once. */
+static uint64_t frame_of(const void *address)
+{
+	static struct known {
+		const void *address;
+		uint64_t frame;
+	} table[KNOWN];
+	struct known *known =
+		&table[(uintptr_t)address * KNOWN_MIX >> (64 - KNOWN_BITS)];
+
+	if (known->address != address)
+		*known = (struct known){ address, find_frame(address) };
+	return known->frame;
 }
 
 static void look(struct fault_site *site, const char *call, const char *process)

@@ -8,7 +8,6 @@ next. See tests/fault/plan.h.
 """
 import collections
 import errno
-import functools
 import mmap
 import os
 import shutil
@@ -97,19 +96,28 @@ class Fault:
         self.block.close()
 
 
-@functools.lru_cache(maxsize=None)
-def _named(address):
-    """The functions at an address of the daemon, innermost (inlined) first."""
-    done = subprocess.run(["addr2line", "-f", "-i", "-e", PORTICOD,
-                           hex(address)], capture_output=True, text=True,
-                          timeout=30)
-    return [name for name in done.stdout.split("\n")[0::2] if name]
+_named = {}  # the functions at an address, innermost (inlined) first
+
+
+def find_names(sites):
+    """All that functions() will be asked for, at once."""
+    wanted = {frame - 1 for site in sites for frame in site.frames
+              if not frame >> 48} - _named.keys()
+    if not wanted:
+        return
+    done = subprocess.run(["addr2line", "-a", "-f", "-i", "-e", PORTICOD],
+                          input="".join(f"{at:#x}\n" for at in wanted),
+                          capture_output=True, text=True, timeout=60)
+    for block in ("\n" + done.stdout).split("\n0x")[1:]:
+        at, *lines = block.strip().split("\n")
+        _named[int(at, 16)] = lines[0::2]
 
 
 def functions(site):
     """Those of the daemon that led to a call, innermost first."""
+    find_names([site])
     return [name for frame in site.frames if not frame >> 48
-            for name in _named(frame - 1)]
+            for name in _named[frame - 1]]
 
 
 def where(site):

@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
 """Calls of the daemon fail: shortages that it has to outlast. Every call in
-turn is long_fault.py's, some drawn ones long_fault_drawn.py's."""
+turn is long_fault_*.py's, some drawn ones test_fault_drawn.py's."""
 import time
 
 from fault import unusable
