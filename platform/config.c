@@ -18,6 +18,7 @@
 #include "config_position.h"
 #include "config_read.h"
 #include "files.h"
+#include "room.h"
 
 #define FILE_MAX_BYTES (1U << 20)
 #define FILE_READ_BYTES 4096
@@ -189,7 +190,8 @@ static size_t members_kept(struct json_object *value)
  * memory ran out it says nothing: there is no document, or a member less. */
 static struct json_object *parse(struct config_reader *reader)
 {
-	struct json_tokener *tokener = json_tokener_new();
+	struct json_tokener *tokener =
+		room_for(ROOM_JSON(reader->length)) ? json_tokener_new() : NULL;
 	struct json_object *root;
 
 	if (!tokener) {

@@ -36,6 +36,7 @@ enum control_refusal {
 	CONTROL_IDLE,
 	CONTROL_SLOW_REQUEST,
 	CONTROL_SLOW_ANSWER,
+	CONTROL_MEMORY, /* there was none for a client or its answer */
 	CONTROL_REFUSALS,
 	CONTROL_ALLOWED = CONTROL_REFUSALS
 };

@@ -198,8 +198,12 @@ static void on_event(struct watch *watch, uint32_t events)
 {
 	struct control_client *client = (struct control_client *)(void *)watch;
 
+	int err = serve(client);
+
 	(void)events;
-	if (serve(client))
+	if (err == -ENOMEM)
+		client->listener->control->stats.refused[CONTROL_MEMORY]++;
+	if (err)
 		control_client_close(client);
 }
 

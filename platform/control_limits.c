@@ -26,6 +26,7 @@ static const char *const names[] = {
 	[CONTROL_IDLE] = "idle",
 	[CONTROL_SLOW_REQUEST] = "slow_request",
 	[CONTROL_SLOW_ANSWER] = "slow_answer",
+	[CONTROL_MEMORY] = "memory",
 };
 static_assert(sizeof(names) / sizeof(names[0]) == CONTROL_REFUSALS,
 	      "every limit has a name");

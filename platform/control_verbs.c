@@ -10,6 +10,7 @@
 
 #include "control_private.h"
 #include "filter.h"
+#include "room.h"
 #include "views.h"
 
 /* Objects within objects in a request; a request has none. */
@@ -256,8 +257,11 @@ static int read_request(struct request *request, struct json_object *object,
 /* A complete object and nothing behind it, or NULL. */
 static struct json_object *parse(const char *line, size_t length)
 {
-	struct json_tokener *tokener = json_tokener_new_ex(REQUEST_DEPTH);
 	struct json_object *object = NULL;
+	struct json_tokener *tokener =
+		room_for(ROOM_JSON(length)) ?
+			json_tokener_new_ex(REQUEST_DEPTH) :
+			NULL;
 
 	if (!tokener)
 		return NULL;

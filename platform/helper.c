@@ -164,14 +164,17 @@ static void run_job(struct helper_process *helper, int fd,
 {
 	const struct helper_action *action =
 		&helper_actions[helper->whole.verb];
+	ssize_t done;
 
 	/* With the daemon the helper ends, and then nobody wants this. */
 	prctl(PR_SET_PDEATHSIG, SIGKILL);
 	close(helper->fd);
 	reply->answer.result =
 		action->run(helper, helper->data, helper->whole.total, reply);
-	_exit(write(fd, &reply->answer, sizeof(reply->answer)) !=
-	      sizeof(reply->answer));
+	do
+		done = write(fd, &reply->answer, sizeof(reply->answer));
+	while (done < 0 && errno == EINTR);
+	_exit(done != (ssize_t)sizeof(reply->answer));
 }
 
 static int start_job(struct helper_process *helper, struct helper_reply *reply)
@@ -341,8 +344,10 @@ static void become_helper(int fd, const struct config *config)
 
 	ignore_signals();
 	prctl(PR_SET_NAME, "portico-helper");
-	if (fd != SOCKET && dup3(fd, SOCKET, O_CLOEXEC) < 0)
+	if (fd != SOCKET && dup3(fd, SOCKET, O_CLOEXEC) < 0) {
+		log_error("helper", "its socket: %s", strerror(errno));
 		_exit(1);
+	}
 	process_close_from(SOCKET + 1);
 	serve(&helper);
 	/* What settings were changed stays noted in their file. */

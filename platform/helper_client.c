@@ -57,7 +57,10 @@ int helper_choose(struct helper *helper, enum rules_backend *backend,
 	if (!err && reply.answer.value >= RULES_BACKENDS)
 		err = -EBADMSG;
 	if (err)
-		snprintf(error, error_size, "%s", reply.answer.text);
+		snprintf(error, error_size, "%s%s",
+			 reply.answer.text[0] ? "" : "the packet filter: ",
+			 reply.answer.text[0] ? reply.answer.text :
+						strerror(-err));
 	else
 		*backend = (enum rules_backend)reply.answer.value;
 	return err;

@@ -268,12 +268,21 @@ static void limit(int what, rlim_t most, const char *name,
 		miss(missing, name, errno);
 }
 
-/* A log that goes to a plain file has to grow. */
-static bool logs_to_file(void)
+/* A log that goes to a plain file has to grow: beyond a limit it would be the
+ * daemon's end. */
+static void limit_files(rlim_t most, struct missing *missing)
 {
+	static const char name[] = "a limit of written files";
 	struct stat st;
 
-	return !fstat(STDERR_FILENO, &st) && S_ISREG(st.st_mode);
+	if (!fstat(STDERR_FILENO, &st)) {
+		if (!S_ISREG(st.st_mode))
+			limit(RLIMIT_FSIZE, most, name, missing);
+	} else if (errno == EBADF) {
+		limit(RLIMIT_FSIZE, most, name, missing);
+	} else {
+		miss(missing, name, errno);
+	}
 }
 
 static void limit_packets(struct missing *missing)
@@ -281,17 +290,14 @@ static void limit_packets(struct missing *missing)
 	limit(RLIMIT_CORE, 0, "no core file", missing);
 	limit(RLIMIT_NOFILE, PACKETS_FILES, "a limit of open files", missing);
 	limit(RLIMIT_NPROC, 0, "a limit of processes", missing);
-	if (!logs_to_file())
-		limit(RLIMIT_FSIZE, 0, "a limit of written files", missing);
+	limit_files(0, missing);
 }
 
 static void limit_helper(struct missing *missing)
 {
 	limit(RLIMIT_CORE, 0, "no core file", missing);
 	limit(RLIMIT_NOFILE, HELPER_FILES, "a limit of open files", missing);
-	if (!logs_to_file())
-		limit(RLIMIT_FSIZE, HELPER_FILE_BYTES,
-		      "a limit of written files", missing);
+	limit_files(HELPER_FILE_BYTES, missing);
 }
 
 /* --- all of it --------------------------------------------------------------------- */

@@ -336,8 +336,15 @@ CALL(locale_t, (locale_t)0, duplocale, (locale_t locale), (locale))
 
 char *strdup(const char *text)
 {
+	char *copy;
+
 	REAL(strdup);
-	return fault_now("strdup") ? NULL : real(text);
+	if (fault_now("strdup"))
+		return NULL;
+	fault_hold(1);
+	copy = real(text);
+	fault_hold(0);
+	return copy;
 }
 
 pid_t fork(void)

@@ -37,10 +37,34 @@ void fault_forked(int in_child)
 	forks = 0;
 }
 
+void fault_hold(int hold)
+{
+	busy = hold;
+}
+
+static bool allocates(const char *call)
+{
+	static const char *const names[] = {
+		"malloc",	 "calloc", "realloc",	"strdup",	 "mmap",
+		"aligned_alloc", "fdopen", "newlocale", "open_memstream"
+	};
+
+	for (size_t i = 0; i < sizeof(names) / sizeof(names[0]); i++)
+		if (!strcmp(names[i], call))
+			return true;
+	return false;
+}
+
+static bool fits_call(const char *wanted, const char *call)
+{
+	return !wanted[0] || !strcmp(wanted, call) ||
+	       (!strcmp(wanted, "memory") && allocates(call));
+}
+
 static bool fits(const struct fault_plan *plan, const char *call, uint64_t id)
 {
 	return (!plan->site || plan->site == id) &&
-	       (!plan->call[0] || !strcmp(plan->call, call)) &&
+	       fits_call(plan->call, call) &&
 	       (!plan->process[0] || !strcmp(plan->process, process));
 }
 

@@ -30,7 +30,7 @@ struct fault_plan {
 	uint32_t skip; /* fitting calls that pass first */
 	uint32_t times; /* that many fail then; 0: all */
 	uint64_t site; /* 0: any */
-	char call[FAULT_NAME]; /* "": any */
+	char call[FAULT_NAME]; /* "": any; "memory": whatever allocates */
 	char process
 		[FAULT_NAME]; /* "": any; "0" the first, "0.2" its 2nd child */
 	uint32_t seen; /* fitting calls so far */
@@ -70,6 +70,9 @@ uint32_t fault_disarm(void);
 /* What shall happen to this call now: FAULT_NONE, an enum fault_how, or an
  * errno, which it leaves in errno too. */
 int fault_now(const char *call);
+
+/* What is called until fault_hold(0) is a part of a call that was asked for. */
+void fault_hold(int hold);
 
 /* A child was made: its process has a name of its own. */
 void fault_forked(int in_child);

@@ -97,8 +97,13 @@ EXCUSED = [
      "without memory libseccomp dies, or makes a list that kills", True),
     (None, None, "set_group",
      "neither the C library's name service nor its modules bear it", True),
-    ("strdup", None, "read_text",
+    (None, None, "find_identity",
+     "neither the C library's name service nor its modules bear it", True),
+    # The daemon looks for memory before it lets json-c read (room.h).
+    ("strdup", None, "parse",
      "json-c does not look at what it got for a key", True),
+    ("realloc", None, "parse",
+     "json-c goes on with a text that was cut", True),
     ("strdup", None, "firewall_add_nft",
      "json-c does not look at what it got for a key", True),
     ("write", SHORT, "sysctl_write",
@@ -113,10 +118,20 @@ ENDS = [
 ]
 
 
+# Where a call can fail in these ways only, by one function that led to it: a
+# text in memory, a pipe, a socket between two processes.
+WAYS_THERE = {
+    ("fclose", "draft_close"): MEMORY,
+    ("write", "run_job"): ["EINTR"],
+    ("sendmsg", "answer"): ["ENOBUFS", "EINTR"],
+    ("sendmsg", "send_piece"): ["ENOBUFS", "EINTR"],
+}
+
+
 def ways(site):
-    # A text in memory can fail for one reason only.
-    if site.call == "fclose" and "draft_close" in functions(site):
-        return MEMORY
+    for (call, function), there in WAYS_THERE.items():
+        if call == site.call and function in functions(site):
+            return there
     return WAYS.get(site.call, ["EIO"])
 
 

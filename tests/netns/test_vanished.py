@@ -8,7 +8,8 @@ import signal
 import subprocess
 
 from daemon import PORTICO
-from lab import E, L1, L2, R1
+from fault import Fault, unusable
+from lab import E, L1, L2, R1, Skip
 from netns import SLOW, wait_for
 from standin import Loader
 from test_backend import guarded
@@ -184,12 +185,6 @@ def test_with_everything_on_a_full_file_system_it_serves(lab):
         subprocess.run(["umount", "-l", place], check=True)
 
 
-def vm_bytes(pid):
-    with open(f"/proc/{pid}/status") as file:
-        return 1024 * next(int(line.split()[1]) for line in file
-                           if line.startswith("VmSize:"))
-
-
 def open_many(space, count, first):
     """As many sockets, each a mapping; those that are answered."""
     socks = [space.udp(L2, first + n) for n in range(count)]
@@ -200,36 +195,95 @@ def open_many(space, count, first):
             sock.close()
 
 
+VERBS = ("status", "mappings", "sessions", "hosts", "rules")
+# One process has not a byte more, for as long as it takes: the packet process,
+# the helper (and what it forks).
+SQUEEZED = {"the daemon": "0", "the helper": "0.1"}
+
+
+def refused(daemon, *command):
+    """Whether a request is refused, in words or by a closed connection."""
+    done = daemon.run("--json", *command, check=False)
+    said = done.stderr if done.stderr else done.stdout
+    assert done.returncode == 0 or said.strip(), done
+    return done.returncode != 0
+
+
+def squeeze(lab, fault, process, flows):
+    """What goes wrong, and what does not, while nothing can be allocated."""
+    daemon, (udp, tcp, seen) = lab.daemon, flows
+    fault.arm("ENOMEM", call="memory", times=0, process=process)
+    asked = [refused(daemon, verb) for verb in VERBS]
+    daemon.configure({"forwards": FORWARDS})
+    reload = refused(daemon, "reload")
+    first = 6000 if process == "0" else 7000
+    assert open_many(lab.lan2, 200, first) == 200  # new ones, too
+    assert [ask(udp, (R1, 7503)), ask_tcp(tcp)] == seen
+    assert daemon.alive(), daemon.log()
+    return sum(asked), reload, fault.disarm()
+
+
 @limit(90)
 def test_without_memory_packets_go_on(lab):
-    """Not a byte more for the daemon: requests may be cut off, packets do not
-    notice, and it is as before when there is memory again."""
+    """What needs memory is refused in words; packets need none, those of new
+    connections neither; and all is as before when there is memory again."""
     lab.need_portico()
-    # Limits of a process of another user are not root's to set everywhere.
-    lab.start(fresh=True, sandbox="off")
-    pid = lab.daemon.process.pid
+    reason = unusable()
+    if reason:
+        raise Skip(reason)
+    fault, told = Fault(lab.directory), []
+    lab.start(fresh=True, wrap=fault.wrap)
     with Who(lab.wan, udp=[(R1, 7503)], tcp=[(R1, 7503)]):
         udp, tcp = lab.lan1.udp(L1, 5503), lab.lan1.tcp((R1, 7503))
-        seen = [ask(udp, (R1, 7503)), ask_tcp(tcp)]
-        assert open_many(lab.lan2, 200, 6000) == 200
-        old = resource.prlimit(pid, resource.RLIMIT_AS)
-        resource.prlimit(pid, resource.RLIMIT_AS, (vm_bytes(pid), old[1]))
-        answered = 0
-        for _ in range(5):
-            for verb in ("status", "mappings", "sessions", "hosts", "rules"):
-                done = lab.daemon.run("--json", verb, check=False)
-                answered += done.returncode == 0
-        # Rules that must change need a program, and memory to start it.
-        lab.daemon.configure({"forwards": FORWARDS, "sandbox": "off"})
-        lab.daemon.run("reload", check=False)
-        assert open_many(lab.lan2, 200, 7000) == 200
-        assert [ask(udp, (R1, 7503)), ask_tcp(tcp)] == seen
-        assert lab.daemon.alive()
-        resource.prlimit(pid, resource.RLIMIT_AS, old)
-        wait_for("the rules", lambda: not warned(lab), 25)
-        assert lab.daemon.run("reload").returncode == 0
+        flows = udp, tcp, [ask(udp, (R1, 7503)), ask_tcp(tcp)]
+        for name, process in SQUEEZED.items():
+            asked, reload, failed = squeeze(lab, fault, process, flows)
+            told.append(f"{name}: {failed} allocations failed, {asked} of "
+                        f"{len(VERBS)} requests and "
+                        f"{'the' if reload else 'no'} reload were refused")
+            # The table's views are the daemon's own.
+            assert asked == (len(VERBS) if process == "0" else 0), told
+            assert reload and failed > asked, told
+            counted = lab.portico("status")["control"]["refused"]["memory"]
+            assert counted >= asked, counted
+            # With memory again: the last configuration, then another.
+            assert lab.daemon.run("reload").returncode == 0
+            assert not warned(lab)
+            lab.daemon.reload({})
+            assert [ask(udp, (R1, 7503)), ask_tcp(tcp)] == flows[2]
         assert len(lab.portico("mappings")["mappings"]) >= 400
         udp.close()
         tcp.close()
     lab.stop()
-    return f"{answered} of 25 requests were answered meanwhile"
+    fault.close()
+    return "; ".join(told)
+
+
+@limit(90)
+def test_below_what_it_uses_a_reload_is_refused_not_fatal(lab):
+    """The kernel gives the daemon nothing at all, and a configuration asks for
+    more than what lies free in it."""
+    lab.need_portico()
+    # Limits of a process of another user are not root's to set everywhere.
+    lab.start(fresh=True, sandbox="off")
+    pid = lab.daemon.process.pid
+    with Who(lab.wan, udp=[(R1, 7503)]):
+        udp = lab.lan1.udp(L1, 5503)
+        seen = ask(udp, (R1, 7503))
+        old = resource.prlimit(pid, resource.RLIMIT_AS)
+        resource.prlimit(pid, resource.RLIMIT_AS, (1 << 20, old[1]))
+        try:
+            lab.daemon.configure({"forwards": FORWARDS, "sandbox": "off"})
+            with open(lab.daemon.path, "a") as file:
+                file.write(" " * 900000)
+            done = lab.daemon.run("reload", check=False)
+            assert done.returncode == 1 and "memory" in done.stderr, done
+            assert open_many(lab.lan2, 50, 6000) == 50
+            assert ask(udp, (R1, 7503)) == seen and lab.daemon.alive()
+        finally:
+            resource.prlimit(pid, resource.RLIMIT_AS, old)
+        assert lab.daemon.run("reload").returncode == 0
+        assert ask(udp, (R1, 7503)) == seen and not warned(lab)
+        udp.close()
+    lab.stop()
+    return done.stderr.strip()
