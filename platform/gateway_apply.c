@@ -42,9 +42,10 @@ static int render(const struct rules_spec *spec, enum rules_backend backend,
 
 	if (!out)
 		return -errno;
+	/* A text in memory cannot be written for one reason only. */
 	err = rules_render(spec, backend, out);
-	if (fclose(out) && !err)
-		err = -errno;
+	if (fclose(out) || err == -EIO)
+		err = -ENOMEM;
 	/* glibc closes well, without a text, when it cannot shrink it. */
 	return !err && !*text ? -ENOMEM : err;
 }

@@ -206,10 +206,12 @@ static void end_job(struct helper_process *helper)
 {
 	struct helper_reply reply = reply_to(&helper->job_piece);
 	ssize_t got;
+	int err;
 
 	do
 		got = read(helper->job_fd, &reply.answer, sizeof(reply.answer));
 	while (got < 0 && errno == EINTR);
+	err = errno;
 	close(helper->job_fd);
 	helper->job_fd = -1;
 	while (waitpid(helper->job, NULL, 0) < 0 && errno == EINTR)
@@ -218,7 +220,9 @@ static void end_job(struct helper_process *helper)
 		reply = reply_to(&helper->job_piece);
 		reply.answer.result = -EIO;
 		snprintf(reply.answer.text, HELPER_TEXT_MAX,
-			 "the helper's child died");
+			 "the helper's child %s%s",
+			 got < 0 ? "is not heard: " : "died",
+			 got < 0 ? strerror(err) : "");
 	}
 	reply.answer.text[HELPER_TEXT_MAX - 1] = '\0';
 	answer(helper, &reply);

@@ -356,9 +356,9 @@ class Bench:
         self.ended()
         return "ended"
 
-    def case(self, phase, site, what):
+    def case(self, phase, site, what, tries):
         """"served", "ended", or "" where the call did not come."""
-        for number in range(TRIES):
+        for number in range(tries):
             self.strikes_s = AGAIN_S if number else STRIKES_S
             outcome = getattr(self, "case_" + phase)(site, what)
             if self.fault.struck():
@@ -386,7 +386,8 @@ class Bench:
                 break
             name = f"{told(what)} of {where(site)}"
             try:
-                outcome = self.case(phase, site, what)
+                outcome = self.case(phase, site, what,
+                                    2 if seconds else TRIES)
                 if outcome:
                     counts[outcome] += 1
                 else:

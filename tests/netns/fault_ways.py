@@ -121,8 +121,11 @@ ENDS = [
 # Where a call can fail in these ways only, by one function that led to it: a
 # text in memory, a pipe, a socket between two processes.
 WAYS_THERE = {
-    ("fclose", "draft_close"): MEMORY,
+    ("fclose", "draft_close"): MEMORY, ("fclose", "gateway_plan"): MEMORY,
+    ("fflush", "gateway_plan"): MEMORY,
     ("write", "run_job"): ["EINTR"],
+    # EPERM: another program listens on the queue, which is what is said.
+    ("sendto", "config_send"): ["ENOBUFS", "EINTR"],
     ("sendmsg", "answer"): ["ENOBUFS", "EINTR"],
     ("sendmsg", "send_piece"): ["ENOBUFS", "EINTR"],
 }
