@@ -4,7 +4,7 @@ turn is long_fault_*.py's, some drawn ones test_fault_drawn.py's."""
 import time
 
 from fault import unusable
-from fault_bench import Bench
+from fault_bench import CONFIG, Bench
 from lab import Skip
 from netns import wait_for
 from tools import limit
@@ -48,6 +48,26 @@ def test_a_loop_that_fails_is_an_end_with_a_reason(lab):
         assert bench.daemon.process.wait(5) == 1, bench.last()
         assert "event loop: Bad file descriptor" in bench.last()
         bench.ended()
+
+
+def test_with_require_a_limit_that_cannot_be_had_is_no_start(lab):
+    lab.need_sandbox()
+    reason = unusable()
+    if reason:
+        raise Skip(reason)
+    with Bench(lab) as bench:
+        bench.daemon.configure({**CONFIG, "sandbox": "require"})
+        for process, who in (("0", "sandbox: "), ("0.1", "the helper's: ")):
+            bench.fault.arm("EPERM", call="setrlimit", process=process)
+            assert not bench.start()
+            assert bench.daemon.process.wait(5) == 1, bench.last()
+            last = bench.last().split("\n")[-1]
+            assert f"{who}no core file (Operation not permitted)" in last, last
+            bench.fault.disarm()
+            bench.ended()
+        bench.daemon.configure(CONFIG)
+        assert bench.start()
+        bench.stop()
 
 
 def test_the_bench_sees_a_missing_guard(lab):

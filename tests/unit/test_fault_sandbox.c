@@ -158,7 +158,8 @@ static void test_each(void)
 		 * least what was there. */
 		{ "prctl", 7, 4 },
 		{ "capset", 1, 1 },
-		{ "setgroups", 1, 1 }, { "fstat", 1, 1 },
+		{ "setgroups", 1, 1 },
+		{ "fstat", 1, 1 },
 	};
 	const bool root = !geteuid();
 
