@@ -16,6 +16,7 @@
  * A name that libseccomp does not know on this machine is passed over.
  */
 #include "sandbox.h"
+#include "room.h"
 #include "sandbox_numbers.h"
 
 #include <errno.h>
@@ -34,6 +35,10 @@ struct checked {
 	unsigned count;
 	struct scmp_arg_cmp argument[3];
 };
+
+/* libseccomp does not bear it when memory runs out while it makes a list: so
+ * much is there before (room.h). */
+#define FILTER_ROOM (128U << 10)
 
 #define IS(number, value) \
 	{ \
@@ -342,11 +347,13 @@ static int build(enum sandbox_role role, scmp_filter_ctx filter)
 
 int sandbox_filter(enum sandbox_role role)
 {
-	scmp_filter_ctx filter = seccomp_init(role == SANDBOX_PACKETS ?
-						      SCMP_ACT_KILL_PROCESS :
-						      SCMP_ACT_ERRNO(ENOSYS));
+	scmp_filter_ctx filter;
 	int err;
 
+	if (!room_for(FILTER_ROOM))
+		return -ENOMEM;
+	filter = seccomp_init(role == SANDBOX_PACKETS ? SCMP_ACT_KILL_PROCESS :
+							SCMP_ACT_ERRNO(ENOSYS));
 	if (!filter)
 		return -ENOMEM;
 	err = build(role, filter);
