@@ -16,7 +16,7 @@ import threading
 import time
 
 from fault import Fault, find_names, functions, number, told, where
-from fault_ways import WORDS, alike, excused, may_end, ways
+from fault_ways import WORDS, alike, by_chance, excused, may_end, ways
 from lab import E, L1, NEXT_HOP, R1
 from netns import SLOW, ip_batch, wait_for
 from tools import Who, ask, ask_tcp
@@ -375,7 +375,8 @@ class Bench:
     def run(self, phase, cases, seconds=None):
         """Cases of one phase, (site, what) each, as many as the time allows,
         but a few at least; a summary, with those that could not be."""
-        counts, bad, missed = {"served": 0, "ended": 0}, [], []
+        counts, bad = {"served": 0, "ended": 0}, []
+        missed, chance = [], []
         began = time.monotonic()
         reasons = [excused(*case) for case in cases]
         cases = [case for case, why in zip(cases, reasons) if not why]
@@ -390,6 +391,8 @@ class Bench:
                                     2 if seconds else TRIES)
                 if outcome:
                     counts[outcome] += 1
+                elif by_chance(site, what):
+                    chance.append(f"{name}: {by_chance(site, what)}")
                 else:
                     missed.append(name)
             except (AssertionError, OSError) as error:
@@ -406,7 +409,7 @@ class Bench:
             f"{len(missed)} never came, {struck} did: " + " ;; ".join(missed)
         lines = [f"{phase}: {struck} calls failed in turn: {counts['served']} "
                  f"times it served on, {counts['ended']} times it ended"]
-        lines += ["never came: " + name for name in missed]
+        lines += ["never came: " + name for name in missed + chance]
         lines += [f"excused, {reasons.count(why)} times: {why}"
                   for why in sorted(set(filter(None, reasons)))]
         return "\n    ".join(lines)
