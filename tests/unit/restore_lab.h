@@ -42,8 +42,8 @@ static inline bool reaches(struct engine *engine, uint8_t proto, uint16_t port)
 }
 
 /* GRE with a key (RFC 2890). */
-static inline void packet_gre(struct packet *packet, uint32_t src, uint32_t dst,
-			      uint32_t key)
+static inline void packet_gre_keyed(struct packet *packet, uint32_t src,
+				    uint32_t dst, uint32_t key)
 {
 	packet_other(packet, src, dst, NAT_PROTO_GRE, 24);
 	packet_put32(packet_l4(packet), 0x20000800U);
@@ -53,7 +53,7 @@ static inline void packet_gre(struct packet *packet, uint32_t src, uint32_t dst,
 static inline struct nat_result gre(struct engine *engine, enum nat_path path,
 				    uint32_t src, uint32_t dst, uint32_t key)
 {
-	packet_gre(&engine->packet, src, dst, key);
+	packet_gre_keyed(&engine->packet, src, dst, key);
 	return engine_run(engine, path);
 }
 

@@ -104,7 +104,7 @@ static void make_session(struct engine *engine)
 
 static void make_tunnel(struct engine *engine)
 {
-	packet_gre(&engine->packet, INSIDE_3, PEER_2, 13);
+	packet_gre_keyed(&engine->packet, INSIDE_3, PEER_2, 13);
 }
 
 /* One millisecond before the first session of `open` is due, all else that was
