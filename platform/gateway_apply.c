@@ -134,7 +134,7 @@ void gateway_follow(struct gateway *g, struct gateway_plan *plan)
 	uint64_t now_ms = loop_clock_ms();
 
 	if (old && strcmp(old->text, plan->text) != 0)
-		g->asked_stale = true;
+		g->asked_stale = g->sight_stale = true;
 	g->plan = plan;
 	g->forwards_missing = nat_configure(g->nat, &plan->nat, now_ms);
 	follow_uplink(g, network, now_ms);

@@ -61,6 +61,8 @@ struct gateway {
 	uint64_t ticks;
 	uint32_t forwards_missing; /* ports the table had no room for */
 	struct rules_sight sight; /* the rules as they were loaded */
+	struct rules_sight sight_last; /* after the last load */
+	bool sight_stale; /* other rules than these were loaded since */
 	bool blind; /* rules_look() cannot tell: sight means nothing */
 	bool rules_failed;
 	uint64_t rules_retry; /* the tick of the next try */

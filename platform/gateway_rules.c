@@ -16,11 +16,30 @@
 /* Somewhat less than a tick's second. */
 #define LIFE_EVERY_MS 900U
 
+static bool same_sight(const struct rules_sight *a, const struct rules_sight *b)
+{
+	return !memcmp(a, b, sizeof(*a));
+}
+
+/* The same rules, loaded again, look as before: else somebody was at them before
+ * we looked, and the next look will tell. Unless they do so twice: it is how
+ * they look now. */
+static void keep_sight(struct gateway *g, const struct rules_sight *now)
+{
+	if (g->sight_stale || same_sight(now, &g->sight_last))
+		g->sight = *now;
+	g->sight_last = *now;
+	g->sight_stale = false;
+}
+
 /* What was loaded, as it is in force. */
 static int remember(struct gateway *g, char *error, size_t size)
 {
-	int look = rules_look(g->backend, &g->sight);
+	struct rules_sight now = { 0 };
+	int look = rules_look(g->backend, &now);
 
+	if (!look)
+		keep_sight(g, &now);
 	if (look == -ENOENT)
 		return gateway_say(error, size, look,
 				   "somebody removed the rules at once");
@@ -38,6 +57,7 @@ int gateway_load_rules(struct gateway *g, const struct gateway_plan *plan,
 	int err = helper_apply(g->helper, &plan->spec.rules, g->backend, error,
 			       size);
 
+	g->sight_stale = true;
 	return err ? err : remember(g, error, size);
 }
 
@@ -49,7 +69,7 @@ static bool changed(const struct gateway *g)
 
 	if (g->blind || (err && err != -ENOENT))
 		return false;
-	return err || memcmp(&now, &g->sight, sizeof(now)) != 0;
+	return err || !same_sight(&now, &g->sight);
 }
 
 /* --- without waiting ------------------------------------------------------- */
