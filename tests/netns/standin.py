@@ -16,7 +16,17 @@ nft\\ *-c*|nft\\ *list*|*save*|*version*) ;;
    while [ -e {hold} ] && [ $turns -lt 6000 ]; do
        sleep 0.1
        turns=$((turns + 1))
-   done ;;
+   done
+   if [ -e {linger} ]; then
+       {real}/"${{0##*/}}" "$@"
+       status=$?
+       echo "$$" >>{waits}
+       while [ -e {linger} ] && [ $turns -lt 20 ]; do
+           sleep 0.1
+           turns=$((turns + 1))
+       done
+       exit $status
+   fi ;;
 esac
 exec {real}/"${{0##*/}}" "$@"
 """
@@ -28,18 +38,19 @@ NAMES = ["iptables-nft-restore", "iptables-nft-save",
 class Loader:
     """`wrap`: a command line that starts a daemon which sees the stand-ins.
     Between hold() and release() no rules are loaded; after delay() whatever
-    loads some takes so long, also when it is released meanwhile."""
+    loads some takes so long, also when it is released meanwhile; after linger()
+    it has loaded them, and does not end for two seconds."""
 
     def __init__(self, directory):
         self.real = os.path.join(directory, "real")
-        self.path, self.hold_path, self.delay_path, self.waits = (
-            os.path.join(directory, name)
-            for name in ("slow-loader", "hold", "delay", "waits"))
+        self.path, self.hold_path, self.delay_path, self.linger_path, \
+            self.waits = (os.path.join(directory, name) for name in (
+                "slow-loader", "hold", "delay", "linger", "waits"))
         os.makedirs(self.real, exist_ok=True)
         with open(self.path, "w") as file:
             file.write(SCRIPT.format(
-                hold=self.hold_path, delay=self.delay_path, waits=self.waits,
-                real=self.real))
+                hold=self.hold_path, delay=self.delay_path,
+                linger=self.linger_path, waits=self.waits, real=self.real))
         os.chmod(self.path, 0o755)
         mounts = [f"mount --bind {self.path} {path}"
                   for path in filter(None, map(self._keep, PROGRAMS))]
@@ -60,6 +71,11 @@ class Loader:
 
     def hold(self):
         for path in (self.waits, self.hold_path):
+            with open(path, "w"):
+                pass
+
+    def linger(self):
+        for path in (self.waits, self.linger_path):
             with open(path, "w"):
                 pass
 
@@ -86,6 +102,6 @@ class Loader:
         wait_for("rules to be loaded", self.waiting)
 
     def release(self):
-        for path in (self.hold_path, self.delay_path):
+        for path in (self.hold_path, self.delay_path, self.linger_path):
             if os.path.exists(path):
                 os.unlink(path)

@@ -9,6 +9,7 @@ from lab import E, L1, R1
 from manager import Manager
 from netns import SLOW, wait_for
 from standin import Loader
+from test_backend import FLUSHES
 from test_vanished import FORWARDS, warned
 from tools import Who, all_rules, ask, limit
 
@@ -63,3 +64,23 @@ def test_packets_wait_for_a_bounded_time_and_life_is_shown(lab):
         lab.stop()
         manager.__exit__()
     return f"refused after {seconds:.1f} s, life shown {lives} times"
+
+
+def test_who_flushes_rules_as_they_are_loaded_is_noticed(lab):
+    """Before the daemon has looked at what was loaded."""
+    lab.need_portico()
+    loader = Loader(lab.directory)
+    try:
+        lab.start(fresh=True, wrap=loader.wrap)
+        before = all_rules(lab.gw)
+        flush = FLUSHES[lab.portico("status")["backend"]][-1].split()
+        loader.linger()
+        lab.gw.run(*flush)
+        wait_for("the rules", lambda: all_rules(lab.gw) == before, 15)
+        assert loader.running(), "it has ended before"
+        lab.gw.run(*flush)
+        loader.release()
+        wait_for("the rules again", lambda: all_rules(lab.gw) == before, 15)
+    finally:
+        loader.release()
+        lab.stop()
