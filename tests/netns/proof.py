@@ -13,6 +13,8 @@ While a proof runs, every packet that leaves the gateway, on either side, is
 seen, and all its checksums are computed again.
 """
 import contextlib
+import os
+import re
 import sys
 import threading
 import time
@@ -31,14 +33,22 @@ SEGMENT, SEGMENTS = 1200, 20
 
 # --- super-packets beside the probe ------------------------------------------
 
+def takes_super_datagrams():
+    """A kernel before 6.11 damages those that are rewritten: at the first one
+    the daemon has everything segmented (tests/vm/test_segments.py)."""
+    release = re.match(r"(\d+)\.(\d+)", os.uname().release)
+    return tuple(map(int, release.groups())) >= (6, 11)
+
+
 class Bulk:
-    """Super-packets of UDP and TCP in both directions, one after the other,
-    each compared on arrival: what is changed, or lost while the queue dropped
-    nothing, is an error."""
+    """Super-packets of UDP, where the kernel takes them, and TCP in both
+    directions, one after the other, each compared on arrival: what is changed,
+    or lost while the queue dropped nothing, is an error."""
 
     def __init__(self, lab):
         self.lab = lab
         self.error = None
+        self.kinds = ["TCP"] + ["UDP"] * takes_super_datagrams()
         self.server = lab.wan.udp(R1, BULK_PORT)
         self.client = lab.lan2.udp(L2, BULK_PORT)
         listener = lab.wan.listener(R1, BULK_PORT)
@@ -57,8 +67,9 @@ class Bulk:
     def _run(self):
         try:
             while not self.stop.is_set():
-                self._segments(self.client, self.server, (R1, BULK_PORT))
-                self._segments(self.server, self.client, self.outside)
+                if "UDP" in self.kinds:
+                    self._segments(self.client, self.server, (R1, BULK_PORT))
+                    self._segments(self.server, self.client, self.outside)
                 self._stream(self.tcp_client, self.tcp_server)
                 self._stream(self.tcp_server, self.tcp_client)
                 self.turns += 1
@@ -109,7 +120,7 @@ class Bulk:
             return
         assert not self.error, f"beside the probe: {self.error!r}"
         after = self.counters()
-        for kind, old, new in zip(("TCP", "UDP"), self.before, after):
+        for kind, old, new in zip(self.kinds, self.before, after):
             assert new > old, f"no super-packet of {kind} was queued"
         assert not self.lost or after[2] > self.before[2], (
             f"{self.lost} super-packets were lost")

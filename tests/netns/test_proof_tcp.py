@@ -104,9 +104,9 @@ def knock(probe):
     return syns
 
 
-def collect(views, until):
+def collect(views, until, start):
     """[(seconds since the start, packet)] of each view."""
-    start, seen = time.monotonic(), {name: [] for name in views}
+    seen = {name: [] for name in views}
     while (now := time.monotonic() - start) < until:
         for name, view in views.items():
             new = view.read()[len(seen[name]):]
@@ -133,7 +133,7 @@ def rfc5382_req4_an_unsolicited_syn_hears_nothing_for_6_seconds(probe):
     with Lab() as other:
         set_manner(other, probe.lab.manner)
         other.start(behaviour={"icmp_after_6s": True})
-        late = Probe(other)
+        late, start = Probe(other), time.monotonic()
         for one in (probe, late):
             syns = knock(one)
         late.send("wan", segment(P1, 6003, E, 8003, "S", 99))
@@ -141,7 +141,7 @@ def rfc5382_req4_an_unsolicited_syn_hears_nothing_for_6_seconds(probe):
         opened = again = False
         # 6 s, then two of the daemon's ticks: one for the SYN, and one for
         # its repetition, had that been kept, too.
-        for now, seen in collect(views, 8):
+        for now, seen in collect(views, 8, start):
             if now > 0.2 and not again:  # repeated, as hosts do
                 again = True
                 probe.send("wan", *syns)

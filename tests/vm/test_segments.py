@@ -2,17 +2,15 @@
 """A kernel before 6.11 damages UDP super-datagrams that were rewritten: the
 first one ends segmentation offload. (test_offload shows that the next arrive,
 in every way the kernel packs them.)"""
-import os
-
 from lab import L1, R1, Skip
 from netns import wait_for
+from proof import takes_super_datagrams
 from test_offload import send, segments
 from tools import pattern, usual_offloads
 
 
 def test_the_first_super_datagram_ends_segmentation_offload(lab):
-    version = tuple(map(int, os.uname().release.split(".")[:2]))
-    if version >= (6, 11):
+    if takes_super_datagrams():
         raise Skip("this kernel segments them well")
     usual_offloads(lab)
     lab.start(fresh=True)
