@@ -204,7 +204,7 @@ def test_a_host_can_be_flushed(lab):
     """What a lease's end is told by: nothing of the host is left, nothing of
     others is touched, and an inside host's traffic begins anew."""
     lab.need_portico()
-    lab.start()
+    lab.start(fresh=True)
     with Who(lab.wan, udp=[(R1, 7130)], tcp=[(R1, 7130)]):
         one, two = lab.lan1.udp(L1, 5130), lab.lan2.udp(L2, 5130)
         before = ask(one, (R1, 7130))

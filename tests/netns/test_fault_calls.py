@@ -68,6 +68,9 @@ def test_every_call_is_made_to_fail_or_cannot(lab):
     reason = unusable()
     if reason:
         raise Skip(reason)
+    with open(PORTICOD, "rb") as file:
+        if b".gcda" in file.read():
+            raise Skip("a build that counts what is reached calls others")
     files = [PORTICOD] + libraries()
     defined = symbols(SHIM, "--defined-only")
     own = set().union(*(symbols(path, "--defined-only")

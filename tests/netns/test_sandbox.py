@@ -305,7 +305,7 @@ def jail():
 
 
 def test_the_jail_of_the_openwrt_package_leaves_enough(lab):
-    lab.need_portico()
+    lab.need_sandbox()
     daemon = lab.start(fresh=True, wrap=jail(), sandbox="require")
     with Who(lab.wan, udp=[(R1, 7353)]):
         sock = lab.lan1.udp(L1, 5353)

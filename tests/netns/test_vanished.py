@@ -90,7 +90,7 @@ def test_a_stop_ends_what_loads_rules_too_slowly(lab):
         guard = all_rules(lab.gw)
         lab.start(fresh=True, wrap=loader.wrap)
         lab.daemon.configure({"forwards": FORWARDS})
-        loader.delay(15 * SLOW)  # each table's
+        loader.delay(12 * SLOW)  # each table's
         asking = lab.gw.start(PORTICO, "--socket", lab.daemon.control,
                               "reload")
         loader.wait_held()
