@@ -173,62 +173,6 @@ static int open_tick(struct gateway *g)
 
 /* --- opening and closing -------------------------------------------------- */
 
-static int open_network(struct gateway *g, char *error, size_t size)
-{
-	struct spec_devices devices;
-	int err = spec_choose_devices(g->config, &devices);
-
-	if (err)
-		return gateway_say(error, size, err, "%s", spec_error(err));
-	g->network = network_open(g->loop, devices.uplink,
-				  (const char(*)[IFNAMSIZ])devices.inside,
-				  devices.inside_count,
-				  g->config->uplink_address,
-				  nat_known_uplink(g->nat),
-				  gateway_network_changed, g);
-	err = g->network ? 0 : -errno;
-	if (!g->config->uplink_device[0] || !g->config->inside_count) {
-		log_info("network", "chosen: uplink %s", devices.uplink);
-		for (size_t i = 0; i < devices.inside_count; i++)
-			log_info("network", "chosen: inside %s",
-				 devices.inside[i]);
-	}
-	free(devices.inside);
-	return err ? gateway_say(error, size, err, "rtnetlink: %s",
-				 strerror(-err)) :
-		     0;
-}
-
-static bool inside_exists(const struct network_state *state)
-{
-	for (size_t i = 0; i < state->inside_count; i++)
-		if (state->inside[i].index)
-			return true;
-	return !state->inside_count;
-}
-
-/* At a first start a device that does not exist is taken for a typing error:
- * the uplink, or all of the inside. Later they come and go (PPPoE), also while
- * no daemon is there to see it: then the status warns of them. */
-static int check_devices(struct gateway *g, char *error, size_t size)
-{
-	const struct network_state *state = network_state(g->network);
-
-	if (nat_known_uplink(g->nat))
-		return 0;
-	if (!state->uplink.index)
-		return gateway_say(error, size, -ENODEV,
-				   "uplink.device: %s does not exist",
-				   state->uplink.name);
-	if (!inside_exists(state))
-		return gateway_say(
-			error, size, -ENODEV,
-			"inside.devices: %s%s does not exist",
-			state->inside[0].name,
-			state->inside_count > 1 ? ", as all the others," : "");
-	return 0;
-}
-
 /* The first plan; when its rules cannot be loaded the guard takes their place:
  * some of them may be in force. */
 static int begin(struct gateway *g, char *error, size_t size)
@@ -345,9 +289,9 @@ static int open_all(struct gateway *g, char *error, size_t size)
 	if (!err)
 		err = open_engine(g, error, size);
 	if (!err)
-		err = open_network(g, error, size);
+		err = gateway_open_network(g, error, size);
 	if (!err)
-		err = check_devices(g, error, size);
+		err = gateway_check_devices(g, error, size);
 	if (!err)
 		err = open_queue(g, error, size);
 	if (!err && g->stored[0])

@@ -133,6 +133,14 @@ void gateway_move(struct gateway *gateway, const struct network_state *network,
 /* While the helper is waited for: goes on telling them, and shows life. */
 void gateway_meanwhile(void *context);
 
+/* --- gateway_network.c --- */
+
+/* Opens the monitor of the devices. 0 or -errno with a sentence. */
+int gateway_open_network(struct gateway *gateway, char *error, size_t size);
+/* Whether we can begin with the devices as they are. 0, or -ENODEV with a
+ * sentence. */
+int gateway_check_devices(struct gateway *gateway, char *error, size_t size);
+
 /* --- gateway_settings.c --- */
 
 /* Before the first of those below. 0 or -errno with a sentence in error. */

@@ -27,7 +27,7 @@ const char *const helper_files[] = {
 };
 
 /* The lists in their order. */
-enum { NETS, APART, EXEMPT, ELSEWHERE, LISTS };
+enum { NETS, AWAY, EXEMPT, ELSEWHERE, LISTS };
 
 struct head {
 	char uplink[IFNAMSIZ];
@@ -101,7 +101,7 @@ int helper_spec_put(const struct rules_spec *spec, enum rules_backend backend,
 	/* nftables asks the kernel itself what is routed elsewhere. */
 	size_t elsewhere = backend == RULES_NFTABLES ? 0 :
 						       spec->elsewhere_count;
-	size_t prefixes = spec->inside_net_count + spec->apart_count +
+	size_t prefixes = spec->inside_net_count + spec->away_count +
 			  spec->exempt_count + elsewhere;
 	struct head *head;
 	char *at;
@@ -115,14 +115,14 @@ int helper_spec_put(const struct rules_spec *spec, enum rules_backend backend,
 		return -ENOMEM;
 	put_head(head, spec, backend);
 	head->counts[NETS] = (uint32_t)spec->inside_net_count;
-	head->counts[APART] = (uint32_t)spec->apart_count;
+	head->counts[AWAY] = (uint32_t)spec->away_count;
 	head->counts[EXEMPT] = (uint32_t)spec->exempt_count;
 	head->counts[ELSEWHERE] = (uint32_t)elsewhere;
 	at = (char *)(head + 1);
 	for (size_t i = 0; i < spec->inside_count; i++, at += IFNAMSIZ)
 		strncpy(at, spec->inside[i], IFNAMSIZ - 1);
 	at = put_list(at, spec->inside_nets, spec->inside_net_count);
-	at = put_list(at, spec->apart, spec->apart_count);
+	at = put_list(at, spec->away, spec->away_count);
 	at = put_list(at, spec->exempt, spec->exempt_count);
 	put_list(at, spec->elsewhere, elsewhere);
 	*block = head;
@@ -208,9 +208,9 @@ static int take_lists(const struct head *head, const char *at,
 	}
 	rules->inside_nets = storage->prefixes;
 	rules->inside_net_count = head->counts[NETS];
-	rules->apart = rules->inside_nets + rules->inside_net_count;
-	rules->apart_count = head->counts[APART];
-	rules->exempt = rules->apart + rules->apart_count;
+	rules->away = rules->inside_nets + rules->inside_net_count;
+	rules->away_count = head->counts[AWAY];
+	rules->exempt = rules->away + rules->away_count;
 	rules->exempt_count = head->counts[EXEMPT];
 	rules->elsewhere = rules->exempt + rules->exempt_count;
 	rules->elsewhere_count = head->counts[ELSEWHERE];

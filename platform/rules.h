@@ -37,11 +37,13 @@ struct rules_spec {
 	size_t inside_count;
 	const struct nat_prefix *inside_nets; /* for the guard */
 	size_t inside_net_count;
-	/* Those of them where nothing that leaves by the uplink can be meant. */
-	const struct nat_prefix *apart;
-	size_t apart_count;
+	/* Those of them that cannot be reached now: what is for them would leave
+	 * by the default route. */
+	const struct nat_prefix *away;
+	size_t away_count;
 	/* Not all of them are known yet: the guard takes every private address
-	 * for one (RFC 1918, RFC 6598). */
+	 * (RFC 1918, RFC 6598) that inside devices send for one; iptables', which
+	 * has no fallback beside it, whatever they send. */
 	bool inside_unknown;
 	const struct nat_prefix *exempt;
 	size_t exempt_count;

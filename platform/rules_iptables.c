@@ -304,22 +304,27 @@ static void chain_errors(FILE *out, const struct rules_spec *spec,
 static void chain_guard(FILE *out, const struct rules_spec *spec)
 {
 	const struct nat_prefix own = { spec->uplink_addr, 32 };
-	char from[96], to[64];
+	char from[64], to[64];
 
 	snprintf(from, sizeof(from), "PORTICO-POST -o %s -s", spec->uplink);
 	snprintf(to, sizeof(to), "PORTICO-POST -o %s -d", spec->uplink);
 	exempt(out, spec, "PORTICO-POST -d", "PORTICO-POST -s");
 	/* Comes here while the link to the inside is down. */
-	each_prefix(out, to, spec->apart, spec->apart_count, "DROP");
+	each_prefix(out, to, spec->away, spec->away_count, "DROP");
 	each_prefix(out, "PORTICO-POST -s", &own, spec->uplink_addr ? 1 : 0,
 		    "RETURN");
 	each_prefix(out, from, spec->inside_nets, spec->inside_net_count,
 		    "DROP");
-	snprintf(from, sizeof(from),
-		 "PORTICO-POST -o %s -m addrtype ! --src-type LOCAL -s",
-		 spec->uplink);
-	if (spec->inside_unknown)
-		each_prefix(out, from, rules_private, RULES_PRIVATE, "DROP");
+}
+
+/* Without the daemon nothing that inside devices send may leave, whatever their
+ * networks are. (While it is there it sees all that they send.) */
+static void guard_devices(FILE *out, const struct rules_spec *spec)
+{
+	exempt(out, spec, "PORTICO-FORWARD -d", "PORTICO-FORWARD -s");
+	for (size_t i = 0; i < spec->inside_count; i++)
+		fprintf(out, "-A PORTICO-FORWARD -i %s -o %s -j DROP\n",
+			spec->inside[i], spec->uplink);
 }
 
 static void chain_post(FILE *out, const struct rules_spec *spec,
@@ -399,6 +404,13 @@ void rules_iptables_guard(const struct rules_spec *spec, const char *first,
 {
 	table_open(out, RULES_MANGLE, first);
 	fputs(":PORTICO-POST - [0:0]\n", out);
+	if (spec->inside_unknown)
+		fputs(":PORTICO-FORWARD - [0:0]\n", out);
 	chain_guard(out, spec);
-	fputs("-I POSTROUTING -j PORTICO-POST\nCOMMIT\n", out);
+	if (spec->inside_unknown)
+		guard_devices(out, spec);
+	fputs("-I POSTROUTING -j PORTICO-POST\n", out);
+	if (spec->inside_unknown)
+		fputs("-I FORWARD -j PORTICO-FORWARD\n", out);
+	fputs("COMMIT\n", out);
 }

@@ -257,6 +257,10 @@ static void chain_out(FILE *out, const struct rules_spec *spec)
 	fprintf(out,
 		"\t\toifname \"%s\" meta mark & 0x%08" PRIx32 " != 0 drop\n",
 		spec->uplink, marks.inbound);
+	if (spec->uplink_index)
+		fprintf(out,
+			"\t\toif %u meta mark & 0x%08" PRIx32 " != 0 drop\n",
+			spec->uplink_index, marks.inbound);
 	fprintf(out,
 		"\t\tmeta mark & 0x%08" PRIx32 " != 0 %s queue num %u\n"
 		"\t\tmeta mark & 0x%08" PRIx32 " != 0 queue num %u\n",
@@ -293,6 +297,19 @@ static void private_text(const char *option, char *text, size_t size)
 		snprintf(text + used, size - used, " }");
 }
 
+/* From inside devices alone: other private networks may be routed out. */
+static void guard_private(FILE *out, const struct rules_spec *spec)
+{
+	char private[160];
+
+	private_text("ip saddr", private, sizeof(private));
+	fputs("\t\tiifname ", out);
+	inside_devices(out, spec);
+	fprintf(out,
+		" oifname \"%s\" %s ip saddr != @exempt ip daddr != @exempt drop\n",
+		spec->uplink, private);
+}
+
 /* After every source translation, ours and the kernel's: what still has an
  * inside source here would be seen outside. That goes for the router's own
  * packets, too: an answer to them could not come back. The uplink's own
@@ -300,18 +317,16 @@ static void private_text(const char *option, char *text, size_t size)
  * for an inside network comes here while its link is down. */
 static void chain_guard(FILE *out, const struct rules_spec *spec)
 {
-	char address[RULES_PREFIX_TEXT], private[160];
+	char address[RULES_PREFIX_TEXT];
 
 	chain_open(out, "guard", "filter", "postrouting", "300");
-	guard(out, spec, "ip daddr @apart");
+	guard(out, spec, "ip daddr @away");
 	if (spec->uplink_addr)
 		fprintf(out, "\t\tip saddr %s accept\n",
 			rules_addr_text(spec->uplink_addr, address));
 	guard(out, spec, "ip saddr @inside");
-	private_text("fib saddr type != local ip saddr", private,
-		     sizeof(private));
 	if (spec->inside_unknown)
-		guard(out, spec, private);
+		guard_private(out, spec);
 	chain_close(out);
 }
 
@@ -368,7 +383,7 @@ static const char in_place[] = "table ip portico\n"
 			       "table ip portico {\n"
 			       "\tset exempt { type ipv4_addr; " INTERVALS
 			       "\tset inside { type ipv4_addr; " INTERVALS
-			       "\tset apart { type ipv4_addr; " INTERVALS
+			       "\tset away { type ipv4_addr; " INTERVALS
 			       "\tset tcp_ports { type inet_service; " INTERVALS
 			       "\tset udp_ports { type inet_service; " INTERVALS
 			       "\tset alive { type ifname; flags timeout; }\n"
@@ -378,7 +393,7 @@ static const char in_place[] = "table ip portico\n"
 			       "}\n"
 			       "delete set ip portico exempt\n"
 			       "delete set ip portico inside\n"
-			       "delete set ip portico apart\n"
+			       "delete set ip portico away\n"
 			       "delete set ip portico tcp_ports\n"
 			       "delete set ip portico udp_ports\n"
 			       "delete set ip portico alive\n"
@@ -392,7 +407,7 @@ static void table_open(FILE *out, const struct rules_spec *spec,
 	fprintf(out, "%stable ip portico {\n", header);
 	prefix_set(out, "exempt", spec->exempt, spec->exempt_count);
 	prefix_set(out, "inside", spec->inside_nets, spec->inside_net_count);
-	prefix_set(out, "apart", spec->apart, spec->apart_count);
+	prefix_set(out, "away", spec->away, spec->away_count);
 }
 
 void rules_nft(const struct rules_spec *spec,

@@ -176,16 +176,16 @@ static int fill_nets(const struct network_state *network,
 		return 0;
 	storage->inside_nets =
 		copy_prefixes(network->inside_nets, network->inside_net_count);
-	storage->apart = copy_prefixes(network->apart, network->apart_count);
+	storage->away = copy_prefixes(network->away, network->away_count);
 	storage->elsewhere =
 		copy_prefixes(network->elsewhere, network->elsewhere_count);
-	if (!storage->inside_nets || !storage->apart || !storage->elsewhere)
+	if (!storage->inside_nets || !storage->away || !storage->elsewhere)
 		return -ENOMEM;
 	rules->inside_nets = storage->inside_nets;
 	rules->inside_net_count = network->inside_net_count;
 	rules->inside_unknown = network->inside_unknown;
-	rules->apart = storage->apart;
-	rules->apart_count = network->apart_count;
+	rules->away = storage->away;
+	rules->away_count = network->away_count;
 	rules->elsewhere = storage->elsewhere;
 	rules->elsewhere_count = network->elsewhere_count;
 	return 0;
@@ -281,19 +281,19 @@ void spec_free(struct spec_storage *storage)
 
 	free(storage->inside);
 	free(storage->inside_nets);
-	free(storage->apart);
+	free(storage->away);
 	free(storage->elsewhere);
 	storage->inside = NULL;
 	storage->inside_nets = NULL;
-	storage->apart = NULL;
+	storage->away = NULL;
 	storage->elsewhere = NULL;
 	rules->inside = NULL;
 	rules->inside_nets = NULL;
-	rules->apart = NULL;
+	rules->away = NULL;
 	rules->elsewhere = NULL;
 	rules->inside_count = 0;
 	rules->inside_net_count = 0;
-	rules->apart_count = 0;
+	rules->away_count = 0;
 	rules->elsewhere_count = 0;
 }
 

@@ -32,7 +32,7 @@ struct spec_storage {
 	char uplink[IFNAMSIZ];
 	char (*inside)[IFNAMSIZ];
 	struct nat_prefix *inside_nets;
-	struct nat_prefix *apart;
+	struct nat_prefix *away;
 	struct nat_prefix *elsewhere;
 };
 

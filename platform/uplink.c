@@ -43,7 +43,7 @@ static void state_clear(struct network_state *state)
 	free(state->behind);
 	free(state->inside);
 	free(state->inside_nets);
-	free(state->apart);
+	free(state->away);
 	free(state->elsewhere);
 	memset(state, 0, sizeof(*state));
 }
@@ -213,6 +213,39 @@ void network_close(struct network *network)
 		mnl_socket_close(network->socket);
 	state_clear(&network->state);
 	free(network);
+}
+
+static bool is_known(const struct network_state *state,
+		     const struct nat_prefix *net)
+{
+	for (size_t i = 0; i < state->inside_net_count; i++)
+		if (state->inside_nets[i].length <= net->length &&
+		    nat_prefix_has(&state->inside_nets[i], net->addr))
+			return true;
+	return false;
+}
+
+int network_remember(struct network *network, const struct nat_prefix *nets,
+		     size_t count)
+{
+	struct network_state *state = &network->state;
+	int rc;
+
+	for (size_t i = 0; i < state->inside_count; i++) {
+		struct network_nets *behind = &state->behind[i];
+
+		if (behind->count)
+			continue;
+		free(behind->nets);
+		behind->nets = calloc(count + 1, sizeof(*nets));
+		if (!behind->nets)
+			return -ENOMEM;
+		for (size_t j = 0; j < count; j++)
+			if (!is_known(state, &nets[j]))
+				behind->nets[behind->count++] = nets[j];
+	}
+	rc = refresh(network);
+	return rc < 0 ? rc : 0;
 }
 
 const struct network_state *network_state(const struct network *network)

@@ -49,9 +49,10 @@ struct network_state {
 	/* All of these. */
 	struct nat_prefix *inside_nets;
 	size_t inside_net_count;
-	/* Those of them in which nothing is routed by the uplink. */
-	struct nat_prefix *apart;
-	size_t apart_count;
+	/* Those of them whose device is away, down or without an address, and in
+	 * which nothing is routed by the uplink. */
+	struct nat_prefix *away;
+	size_t away_count;
 	/* Prefixes of the main table more specific than the default route that
 	 * leave by a device which is neither uplink nor inside. */
 	struct nat_prefix *elsewhere;
@@ -81,6 +82,11 @@ struct network *network_open(struct loop *loop, const char *uplink,
 void network_close(struct network *network);
 /* Reads again what could not be read when it changed. */
 void network_retry(struct network *network);
+/* Networks that an earlier process served: taken for what is behind the inside
+ * devices that told of nothing yet, until they do, unless another has them. 0 or
+ * -errno, nothing is taken then. */
+int network_remember(struct network *network, const struct nat_prefix *nets,
+		     size_t count);
 const struct network_state *network_state(const struct network *network);
 
 #endif

@@ -80,21 +80,48 @@ static size_t normalize(struct nat_prefix *prefixes, size_t count)
 	return kept + 1;
 }
 
-/* The networks on a device now, behind the `count` in nets; no normal form.
- * Returns the new count. */
-static size_t add_nets(const struct uplink_table *table, unsigned index,
-		       struct nat_prefix *nets, size_t count)
+/* Sorts and leaves out what is there twice; one within another stays. */
+static size_t unique(struct nat_prefix *prefixes, size_t count)
 {
+	size_t kept = 0;
+
+	if (!count)
+		return 0;
+	qsort(prefixes, count, sizeof(*prefixes), compare_prefixes);
+	for (size_t i = 1; i < count; i++)
+		if (compare_prefixes(&prefixes[kept], &prefixes[i]))
+			prefixes[++kept] = prefixes[i];
+	return kept + 1;
+}
+
+/* A default route to the inside does not make the world inside; a route for
+ * multicast or broadcasts says where these go, not who is there. */
+static bool holds_hosts(const struct nat_prefix *net)
+{
+	return net->length && net->addr < 0xe0000000U;
+}
+
+/* The networks on a device now, in no order. Returns how many. */
+static size_t add_nets(const struct uplink_table *table, unsigned index,
+		       struct nat_prefix *nets)
+{
+	size_t count = 0;
+
 	for (size_t i = 0; index && i < table->addr_count; i++)
 		if (table->addrs[i].index == index &&
-		    table->addrs[i].net.length)
+		    holds_hosts(&table->addrs[i].net))
 			nets[count++] = table->addrs[i].net;
-	/* A default route to the inside does not make the world inside. */
 	for (size_t i = 0; index && i < table->route_count; i++)
 		if (table->routes[i].index == index &&
-		    table->routes[i].to.length)
+		    holds_hosts(&table->routes[i].to))
 			nets[count++] = table->routes[i].to;
 	return count;
+}
+
+/* The device does not tell what is behind it. */
+static bool is_away(const struct network_device *device)
+{
+	return !device->index || !device->up || !device->networks;
 }
 
 /* What is behind the device; what was, as long as it does not tell. */
@@ -108,9 +135,9 @@ static int build_behind(const struct uplink_table *table,
 
 	if (!nets)
 		return -ENOMEM;
-	count = add_nets(table, device->index, nets, 0);
+	count = add_nets(table, device->index, nets);
 	device->networks = count > 0;
-	if (!count || !device->up) {
+	if (is_away(device)) {
 		if (behind->count)
 			memcpy(nets + count, behind->nets,
 			       behind->count * sizeof(*nets));
@@ -118,35 +145,7 @@ static int build_behind(const struct uplink_table *table,
 	}
 	free(behind->nets);
 	behind->nets = nets;
-	behind->count = normalize(nets, count);
-	return 0;
-}
-
-static int build_inside_nets(const struct uplink_table *table,
-			     struct network_state *state)
-{
-	size_t most = 0, count = 0;
-	int rc;
-
-	state->inside_unknown = false;
-	for (size_t i = 0; i < state->inside_count; i++) {
-		rc = build_behind(table, &state->inside[i], &state->behind[i]);
-		if (rc)
-			return rc;
-		most += state->behind[i].count;
-		state->inside_unknown |= !state->behind[i].count;
-	}
-	state->inside_nets = calloc(most + 1, sizeof(*state->inside_nets));
-	if (!state->inside_nets)
-		return -ENOMEM;
-	for (size_t i = 0; i < state->inside_count; i++) {
-		const struct network_nets *behind = &state->behind[i];
-
-		memcpy(state->inside_nets + count, behind->nets,
-		       behind->count * sizeof(*behind->nets));
-		count += behind->count;
-	}
-	state->inside_net_count = normalize(state->inside_nets, count);
+	behind->count = unique(nets, count);
 	return 0;
 }
 
@@ -168,17 +167,46 @@ static bool leads_out(const struct uplink_table *table,
 	return state->uplink_addr && nat_prefix_has(net, state->uplink_addr);
 }
 
-static int build_apart(const struct uplink_table *table,
-		       struct network_state *state)
+/* All of them, and those that are away. */
+static void gather(const struct uplink_table *table,
+		   struct network_state *state)
 {
-	state->apart =
-		calloc(state->inside_net_count + 1, sizeof(*state->apart));
-	if (!state->apart)
+	for (size_t i = 0; i < state->inside_count; i++) {
+		const struct network_nets *behind = &state->behind[i];
+
+		for (size_t j = 0; j < behind->count; j++) {
+			const struct nat_prefix *net = &behind->nets[j];
+
+			state->inside_nets[state->inside_net_count++] = *net;
+			if (is_away(&state->inside[i]) &&
+			    !leads_out(table, state, net))
+				state->away[state->away_count++] = *net;
+		}
+	}
+	state->inside_net_count =
+		normalize(state->inside_nets, state->inside_net_count);
+	state->away_count = normalize(state->away, state->away_count);
+}
+
+static int build_inside_nets(const struct uplink_table *table,
+			     struct network_state *state)
+{
+	size_t most = 0;
+	int rc;
+
+	state->inside_unknown = false;
+	for (size_t i = 0; i < state->inside_count; i++) {
+		rc = build_behind(table, &state->inside[i], &state->behind[i]);
+		if (rc)
+			return rc;
+		most += state->behind[i].count;
+		state->inside_unknown |= !state->behind[i].count;
+	}
+	state->inside_nets = calloc(most + 1, sizeof(*state->inside_nets));
+	state->away = calloc(most + 1, sizeof(*state->away));
+	if (!state->inside_nets || !state->away)
 		return -ENOMEM;
-	for (size_t i = 0; i < state->inside_net_count; i++)
-		if (!leads_out(table, state, &state->inside_nets[i]))
-			state->apart[state->apart_count++] =
-				state->inside_nets[i];
+	gather(table, state);
 	return 0;
 }
 
@@ -246,8 +274,6 @@ int uplink_state_build(const struct uplink_table *table, uint32_t fixed_addr,
 	state->policy_routing = table->policy_routing;
 	rc = build_inside_nets(table, state);
 	if (!rc)
-		rc = build_apart(table, state);
-	if (!rc)
 		rc = build_elsewhere(table, state);
 	return rc;
 }
@@ -284,8 +310,7 @@ bool uplink_state_equal(const struct network_state *a,
 			return false;
 	return same_prefixes(a->inside_nets, a->inside_net_count,
 			     b->inside_nets, b->inside_net_count) &&
-	       same_prefixes(a->apart, a->apart_count, b->apart,
-			     b->apart_count) &&
+	       same_prefixes(a->away, a->away_count, b->away, b->away_count) &&
 	       same_prefixes(a->elsewhere, a->elsewhere_count, b->elsewhere,
 			     b->elsewhere_count);
 }

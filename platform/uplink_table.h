@@ -58,7 +58,7 @@ const struct network_device *uplink_table_link(const struct uplink_table *table,
 /* Fills *state, whose device names (and inside_count) are set, and what was last
  * known behind each device, from the table. fixed_addr and known_addr as in
  * network_open(). 0 or -ENOMEM; the arrays behind[].nets, inside_nets,
- * apart and elsewhere are allocated and belong to the caller. */
+ * away and elsewhere are allocated and belong to the caller. */
 int uplink_state_build(const struct uplink_table *table, uint32_t fixed_addr,
 		       uint32_t known_addr, struct network_state *state);
 bool uplink_state_equal(const struct network_state *a,

@@ -119,9 +119,9 @@ static void use(struct uplink_table *table)
 		abort();
 	/* Once more: with what is kept of the first time. */
 	free(state.inside_nets);
-	free(state.apart);
+	free(state.away);
 	free(state.elsewhere);
-	state.apart_count = 0;
+	state.away_count = 0;
 	if (uplink_state_build(table, 0, 0, &state))
 		abort();
 	for (size_t i = 0; i < state.inside_net_count; i++)
@@ -130,7 +130,7 @@ static void use(struct uplink_table *table)
 	if (!uplink_state_equal(&state, &state))
 		fuzz_expect("a state differs from itself");
 	free(state.inside_nets);
-	free(state.apart);
+	free(state.away);
 	free(state.elsewhere);
 	free(behind[0].nets);
 	free(behind[1].nets);

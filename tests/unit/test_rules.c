@@ -192,27 +192,31 @@ static void test_inside_unknown(void)
 	f->spec.inside_unknown = true;
 	f->spec.fallback_kernel = true;
 	text = render_with(rules_render_guard, &f->spec, RULES_NFTABLES);
-	CU_ASSERT(holds(text, "oifname \"wan0\" fib saddr type != local "
-			      "ip saddr { 10.0.0.0/8, 172.16.0.0/12, "
-			      "192.168.0.0/16, 100.64.0.0/10 } "
+	CU_ASSERT(holds(text, "iifname { \"lan0\", \"guest.2\" } "
+			      "oifname \"wan0\" ip saddr { 10.0.0.0/8, "
+			      "172.16.0.0/12, 192.168.0.0/16, 100.64.0.0/10 } "
 			      "ip saddr != @exempt ip daddr != @exempt drop"));
 	CU_ASSERT(holds(text, "192.168.0.0/16, 100.64.0.0/10 } masquerade\n"));
 	free(text);
 	text = render_with(rules_render_guard, &f->spec, RULES_IPTABLES_NFT);
-	CU_ASSERT(holds(text, "-A PORTICO-POST -o wan0 -m addrtype "
-			      "! --src-type LOCAL -s 172.16.0.0/12 -j DROP\n"));
+	CU_ASSERT(holds(text, "-A PORTICO-FORWARD -i lan0 -o wan0 -j DROP\n"));
+	CU_ASSERT(holds(text, "-I FORWARD -j PORTICO-FORWARD\n"));
+	CU_ASSERT(holds(text, "-A PORTICO-FORWARD -d 10.8.0.0/16 -j RETURN"));
+	free(text);
+	/* While the daemon is there it sees all. */
+	text = render(&f->spec, RULES_IPTABLES_NFT);
+	CU_ASSERT(lacks(text, "-A PORTICO-FORWARD -i lan0 -o wan0 -j DROP\n"));
 	free(text);
 	free(f);
 }
 
-/* What goes to a network that is also the uplink's may be meant for the
- * outside. */
-static void test_inside_not_apart(void)
+/* What is for a network that cannot be reached. */
+static void test_inside_away(void)
 {
 	struct fixture *f = fixture_new();
 	char *text;
 
-	f->spec.apart_count = 1;
+	f->spec.away_count = 1;
 	text = render_with(rules_render_guard, &f->spec, RULES_NFTABLES);
 	CU_ASSERT(holds(text, "elements = { 192.168.1.0/24 }"));
 	free(text);
@@ -231,7 +235,7 @@ static void test_nothing_inside(void)
 	char *text;
 
 	f->spec.inside_count = f->spec.inside_net_count = 0;
-	f->spec.apart_count = 0;
+	f->spec.away_count = 0;
 	f->spec.tcp = f->spec.udp = NULL;
 	text = render(&f->spec, RULES_NFTABLES);
 	CU_ASSERT(holds(text, "iifname { \"none\" } fib"));
@@ -426,7 +430,7 @@ static const struct test tests[] = {
 	{ "without an address nothing comes in", test_no_address },
 	{ "nothing inside is known yet", test_nothing_inside },
 	{ "a device whose networks are unknown", test_inside_unknown },
-	{ "the uplink lies in an inside network", test_inside_not_apart },
+	{ "an inside network is away", test_inside_away },
 	{ "any two adjacent mark bits will do", test_other_mark },
 	{ "device names that rules would misread are refused",
 	  test_bad_devices },

@@ -69,16 +69,16 @@ static void test_kept_nets(void)
 	end();
 }
 
-static bool is_apart(uint32_t addr, uint8_t length)
+static bool is_away(uint32_t addr, uint8_t length)
 {
-	for (size_t i = 0; i < now()->apart_count; i++)
-		if (now()->apart[i].addr == addr &&
-		    now()->apart[i].length == length)
+	for (size_t i = 0; i < now()->away_count; i++)
+		if (now()->away[i].addr == addr &&
+		    now()->away[i].length == length)
 			return true;
 	return false;
 }
 
-static void test_apart(void)
+static void test_away(void)
 {
 	new_namespace();
 	add_device("wan0");
@@ -86,18 +86,24 @@ static void test_apart(void)
 	ip("addr add 192.168.9.7/24 dev wan0");
 	ip("addr add 192.168.1.1/24 dev lan0");
 	ip("route add default via 192.168.9.1");
-	ip("route add 10.0.0.0/8 via 192.168.1.254");
+	ip("route add 192.168.0.0/16 via 192.168.1.254");
+	ip("route add 224.0.0.0/4 dev lan0");
+	ip("route add 255.255.255.255 dev lan0");
 	begin(0);
-	CU_ASSERT(is_apart(0xc0a80100, 24) && is_apart(0x0a000000, 8));
-	/* Of a wide one, a part is reached by the uplink. */
-	ip("route add 10.1.2.0/24 via 192.168.9.1");
-	WAIT_UNTIL(!is_apart(0x0a000000, 8));
-	CU_ASSERT(is_apart(0xc0a80100, 24));
-	ip("route del 10.1.2.0/24");
-	WAIT_UNTIL(is_apart(0x0a000000, 8));
+	CU_ASSERT_EQUAL(now()->away_count, 0);
+	CU_ASSERT_EQUAL(now()->inside_net_count, 1);
+	/* Of the wide one, a part is the uplink's. */
+	ip("link set lan0 down");
+	WAIT_UNTIL(now()->away_count == 1);
+	CU_ASSERT(is_away(0xc0a80100, 24));
+	CU_ASSERT(is_inside(0xc0a80000, 16));
+	ip("link set lan0 up");
+	WAIT_UNTIL(now()->away_count == 0);
 	/* The same network on both sides. */
 	ip("addr add 192.168.1.7/24 dev wan0");
-	WAIT_UNTIL(!is_apart(0xc0a80100, 24));
+	ip("link set lan0 down");
+	WAIT_UNTIL(!now()->inside[0].up);
+	CU_ASSERT(!is_away(0xc0a80100, 24));
 	CU_ASSERT(is_inside(0xc0a80100, 24));
 	end();
 }
@@ -237,7 +243,7 @@ static void test_choose_excluded(void)
 
 static const struct test tests[] = {
 	{ "inside networks include inner routers'", test_inside_nets },
-	{ "what can be meant inside only", test_apart },
+	{ "what cannot be reached now", test_away },
 	{ "networks are kept while their device is away", test_kept_nets },
 	{ "routes through other devices lead elsewhere", test_elsewhere },
 	{ "only the best route of a prefix counts", test_best_route },
