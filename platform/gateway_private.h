@@ -67,6 +67,7 @@ struct gateway {
 	bool rules_failed;
 	uint64_t rules_retry; /* the tick of the next try */
 	uint32_t asked; /* the load that nobody waits for; 0: there is none */
+	uint64_t asked_tick; /* when */
 	bool asked_stale; /* the plan has changed since it was asked for */
 	bool accept_again; /* accept rules may have to be inserted after it */
 	bool withdrawn; /* the rules do without us from now on */

@@ -13,6 +13,8 @@
 
 /* Between two tries to load rules that failed: a program may take long. */
 #define RETRY_EVERY_S 10U
+/* More than all programs of one load may take (rules_text.h). */
+#define ASKED_LOST_S 120U
 /* Somewhat less than a tick's second. */
 #define LIFE_EVERY_MS 900U
 
@@ -54,9 +56,15 @@ static int remember(struct gateway *g, char *error, size_t size)
 int gateway_load_rules(struct gateway *g, const struct gateway_plan *plan,
 		       char *error, size_t size)
 {
-	int err = helper_apply(g->helper, &plan->spec.rules, g->backend, error,
-			       size);
+	int err;
 
+	/* Behind what it is at already; but where rules cannot be loaded, that
+	 * may be for ever. */
+	do
+		err = helper_apply(g->helper, &plan->spec.rules, g->backend,
+				   error, size);
+	while (err == -EBUSY && !g->rules_failed &&
+	       !helper_wait_any(g->helper));
 	g->sight_stale = true;
 	return err ? err : remember(g, error, size);
 }
@@ -83,6 +91,7 @@ void gateway_ask_rules(struct gateway *g)
 	err = helper_ask_apply(g->helper, &g->plan->spec.rules, g->backend,
 			       &g->asked);
 	g->asked_stale = false;
+	g->asked_tick = g->ticks;
 	if (!err)
 		return;
 	g->asked = 0;
@@ -120,6 +129,9 @@ void gateway_rules_done(void *context, const struct helper_done *what)
 
 	if (asked)
 		g->asked = 0;
+	/* It is free. */
+	if (!what->rules && g->rules_failed && !g->asked)
+		g->rules_retry = g->ticks;
 	if (!what->rules && what->result == -EBUSY)
 		g->accept_again = true;
 	else if (!what->rules && what->result)
@@ -142,6 +154,10 @@ void gateway_rules_failed(struct gateway *g, const char *error)
 
 void gateway_watch_rules(struct gateway *g)
 {
+	if (g->asked && g->ticks - g->asked_tick > ASKED_LOST_S) {
+		g->asked = 0;
+		gateway_rules_failed(g, "the helper's answer is lost");
+	}
 	if (g->asked)
 		return;
 	if (g->rules_failed) {
@@ -161,7 +177,7 @@ void gateway_watch_rules(struct gateway *g)
  * rules' patience allows. */
 static void refresh_alive(struct gateway *g, uint64_t now_ms, bool loading)
 {
-	const unsigned every_s = loading ? RULES_ALIVE_S - 1 : RULES_REFRESH_S;
+	const unsigned every_s = loading ? RULES_ALIVE_S - 2 : RULES_REFRESH_S;
 	int err;
 
 	if (!g->plan || g->withdrawn ||
@@ -180,11 +196,11 @@ void gateway_show_life(struct gateway *g, bool loading)
 {
 	uint64_t now_ms = loop_clock_ms();
 
+	refresh_alive(g, now_ms, loading);
 	if (now_ms - g->life_ms < LIFE_EVERY_MS)
 		return;
 	g->life_ms = now_ms;
 	notify_watchdog();
-	refresh_alive(g, now_ms, loading);
 }
 
 /* --- at the end ------------------------------------------------------------ */

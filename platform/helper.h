@@ -61,6 +61,10 @@ void helper_unwatch(struct helper *helper);
 /* From now on all calls together wait wait_ms at most, and each by its own
  * bound; 0: by that alone. What is not waited for is done all the same. */
 void helper_bound(struct helper *helper, int wait_ms);
+/* Waits until something comes that is not waited for, and tells it by its event:
+ * after a call met -EBUSY. 0 or -errno; -ETIMEDOUT: nothing came within the
+ * bound of all. */
+int helper_wait_any(struct helper *helper);
 /* Ends the helper, and the loop's watch. */
 void helper_stop(struct helper *helper);
 

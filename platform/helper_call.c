@@ -325,6 +325,22 @@ static int bounded(const struct helper *helper, int wait_ms)
 	return left > 0 ? (int)left : 0;
 }
 
+int helper_wait_any(struct helper *helper)
+{
+	int64_t deadline = clock_ms() + bounded(helper, HELPER_CHANGE_MS);
+	struct helper_received reply;
+	int err;
+
+	while ((err = receive(helper, &reply)) == -EAGAIN) {
+		err = wait_busily(helper, deadline);
+		if (err)
+			return err;
+	}
+	if (!err)
+		dispatch(helper, &reply);
+	return err;
+}
+
 int helper_call(struct helper *helper, enum helper_verb verb, const void *data,
 		size_t length, int wait_ms, struct helper_received *reply)
 {

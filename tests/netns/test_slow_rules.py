@@ -5,7 +5,7 @@ bounded time."""
 import time
 
 from daemon import PORTICO
-from lab import E, L1, R1
+from lab import E, L1, R1, Lab
 from manager import Manager
 from netns import SLOW, wait_for
 from standin import Loader
@@ -15,6 +15,7 @@ from tools import Who, all_rules, ask, limit
 
 CHANGE_S = 15  # HELPER_CHANGE_MS
 LIFE = "WATCHDOG=1"
+OTHER = E.replace(".7", ".8")
 
 
 def told(manager):
@@ -84,3 +85,30 @@ def test_who_flushes_rules_as_they_are_loaded_is_noticed(lab):
     finally:
         loader.release()
         lab.stop()
+
+
+def test_a_change_waits_for_a_load_that_is_under_way(lab):
+    """Which nobody waits for: packets would pass by the rules for the old
+    address."""
+    lab.need_portico()
+    with Lab() as own:
+        loader = Loader(own.directory)
+        try:
+            own.start(wrap=loader.wrap)
+            with Who(own.wan, udp=[(R1, 7522)]):
+                udp = own.lan1.udp(L1, 5522)
+                assert ask(udp, (R1, 7522)) == f"{E}:5522"
+                backend = own.portico("status")["backend"]
+                loader.linger()
+                own.gw.run(*FLUSHES[backend][-1].split())
+                loader.wait_held()
+                own.gw.ip(f"addr del {E}/24 dev wan0")
+                own.give_address(OTHER)
+                wait_for("the address", lambda: own.portico("status")[
+                    "uplink"]["address"] == OTHER, 20)
+                assert ask(udp, (R1, 7522)) == f"{OTHER}:5522"
+                udp.close()
+            assert "not loaded" not in own.daemon.log(), own.daemon.log()
+        finally:
+            loader.release()
+        own.leaks.read()  # what left without rules
