@@ -243,6 +243,17 @@ def neighbours_fail_fast(space, device):
         space.sysctl(f"net.ipv4.neigh.{device}.{key}", value)
 
 
+def in_order(native):
+    """Sets and chains of each table by name: rules loaded in place of others
+    leave base chains where they were, and the others come behind."""
+    def sort(table):
+        parts = re.split(r"\n(?=\t(?:set|chain|map) )", table.group(2))
+        parts = sorted(part.strip("\n") for part in parts)
+        return table.group(1) + "\n".join(parts) + "\n}\n"
+    return re.sub(r"^(table .* \{\n)((?:[^}\n].*\n|\n)*)\}\n", sort, native,
+                  flags=re.M)
+
+
 def all_rules(space):
     """Every rule of every flavour there, without counters and without the
     empty tables that iptables-save makes for itself."""
@@ -257,4 +268,4 @@ def all_rules(space):
                     r"policy accept;\n\t\}\n\n?)*\}\n", "", native,
                     flags=re.M)
     return re.sub(r"\[\d+:\d+\]|counter packets \d+ bytes \d+", "",
-                  text + native)
+                  text + in_order(native))
