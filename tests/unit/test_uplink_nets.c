@@ -108,6 +108,33 @@ static void test_away(void)
 	end();
 }
 
+/* What an earlier process served stands for a device that is away, until it is
+ * there. */
+static void test_remembered(void)
+{
+	static const struct nat_prefix nets[] = { { 0x0a070000, 24 },
+						  { 0xc0a80100, 24 } };
+
+	new_namespace();
+	add_device("lan1");
+	ip("addr add 192.168.1.1/24 dev lan1");
+	begin(0);
+	CU_ASSERT(now()->inside_unknown);
+	CU_ASSERT_EQUAL(network_remember(lab.network, nets, 2), 0);
+	CU_ASSERT(!now()->inside_unknown);
+	CU_ASSERT_EQUAL(now()->inside_net_count, 2);
+	CU_ASSERT(is_inside(0x0a070000, 24) && is_away(0x0a070000, 24));
+	/* lan1 has it, and is there. */
+	CU_ASSERT(!is_away(0xc0a80100, 24));
+	CU_ASSERT_EQUAL(network_remember(lab.network, nets, 2), 0);
+	CU_ASSERT_EQUAL(now()->inside_net_count, 2);
+	add_device("lan0");
+	ip("addr add 10.9.0.1/16 dev lan0");
+	WAIT_UNTIL(is_inside(0x0a090000, 16) && !is_inside(0x0a070000, 24));
+	CU_ASSERT_EQUAL(now()->away_count, 0);
+	end();
+}
+
 static void test_elsewhere(void)
 {
 	new_namespace();
@@ -244,6 +271,7 @@ static void test_choose_excluded(void)
 static const struct test tests[] = {
 	{ "inside networks include inner routers'", test_inside_nets },
 	{ "what cannot be reached now", test_away },
+	{ "networks of an earlier process", test_remembered },
 	{ "networks are kept while their device is away", test_kept_nets },
 	{ "routes through other devices lead elsewhere", test_elsewhere },
 	{ "only the best route of a prefix counts", test_best_route },
