@@ -106,7 +106,7 @@ def test_a_reload_whose_rules_fail_changes_nothing(lab):
         wait_for("the warning", lambda: any(
             said in w for w in lab.portico("status")["warnings"]), 5)
         assert all_rules(lab.gw) == before
-        lab.gw.run(*inside, "umount", program)
+        lab.gw.run(*inside, "umount", "-l", program)
         wait_for("the rules", lambda: not any(
             said in w for w in lab.portico("status")["warnings"]), 20)
         assert all_rules(lab.gw) == before
