@@ -25,7 +25,7 @@ def test_a_transfer_goes_on_over_kills(lab):
     with httpd(lab.wan, R1, 7302):
         url = f"http://{R1}:7302"
         wanted = curl(lab.lan1, f"{url}/sha256/{count}").stdout.strip()
-        with lab.lan1.running("curl", "-sS", "--limit-rate", "10M", "-o",
+        with lab.lan1.running("curl", "-sS", "--limit-rate", "5M", "-o",
                               path, f"{url}/{count}") as client:
             for _ in range(3):
                 time.sleep(0.5)

@@ -10,7 +10,7 @@ import subprocess
 from daemon import PORTICO
 from fault import Fault, unusable
 from lab import E, L1, L2, R1, Skip
-from netns import SLOW, wait_for
+from netns import wait_for
 from standin import Loader
 from test_backend import guarded
 from tools import Who, all_rules, ask, ask_tcp, limit
@@ -90,7 +90,7 @@ def test_a_stop_ends_what_loads_rules_too_slowly(lab):
         guard = all_rules(lab.gw)
         lab.start(fresh=True, wrap=loader.wrap)
         lab.daemon.configure({"forwards": FORWARDS})
-        loader.delay(12 * SLOW)  # each table's
+        loader.delay(12)  # each table's; the bounds below are fixed, too
         asking = lab.gw.start(PORTICO, "--socket", lab.daemon.control,
                               "reload")
         loader.wait_held()
