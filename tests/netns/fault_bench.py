@@ -41,6 +41,8 @@ TRIES = 3
 # Of the cases that are not excused so many percent must strike, all but one
 # where they are few: stacks differ where time plays a part.
 STRIKE_PERCENT = 95
+# Of a small part in a hurry, on whatever machine; those that did not are named.
+DRAWN_PERCENT = 60
 LEAST = 8  # cases of a phase, however late it is
 FAILURES_MOST = 8  # of one test; then it gives up
 
@@ -404,7 +406,8 @@ class Bench:
             self.daemon.stop()
         struck = sum(counts.values())
         assert not bad, f"{len(bad)}, {struck} went well: " + " ;; ".join(bad)
-        most = (struck + len(missed)) * (100 - STRIKE_PERCENT) // 100
+        percent = DRAWN_PERCENT if seconds else STRIKE_PERCENT
+        most = (struck + len(missed)) * (100 - percent) // 100
         assert len(missed) <= max(1, most), \
             f"{len(missed)} never came, {struck} did: " + " ;; ".join(missed)
         lines = [f"{phase}: {struck} calls failed in turn: {counts['served']} "
