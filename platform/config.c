@@ -3,7 +3,6 @@
  * Reads a configuration file: text, syntax, json-c, keys, checks, in that
  * order; each step refuses with one line. The keys are in config_keys.c.
  */
-#include "buffer.h"
 #include "config.h"
 
 #include <assert.h>
@@ -15,6 +14,7 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "buffer.h"
 #include "config_position.h"
 #include "config_read.h"
 #include "files.h"

@@ -185,9 +185,9 @@ static void on_client(struct watch *watch, uint32_t events)
 	}
 	user = control_user(fd);
 	refusal = control_may_enter(listener, user);
-	if (refusal != CONTROL_ALLOWED)
+	if (refusal != CONTROL_ALLOWED) {
 		turn_away(fd, refusal);
-	else if (control_client_add(listener, fd, user)) {
+	} else if (control_client_add(listener, fd, user)) {
 		listener->control->stats.refused[CONTROL_MEMORY]++;
 		log_warning("control", "%s: a client was lost: no memory",
 			    listener->path);

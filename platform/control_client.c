@@ -197,7 +197,6 @@ static int serve(struct control_client *client)
 static void on_event(struct watch *watch, uint32_t events)
 {
 	struct control_client *client = (struct control_client *)(void *)watch;
-
 	int err = serve(client);
 
 	(void)events;

@@ -173,8 +173,8 @@ int helper_unlink_control(struct helper *helper)
 
 /* --- without waiting ------------------------------------------------------------- */
 
-int helper_ask_apply(struct helper *helper, const struct rules_spec *spec,
-		     enum rules_backend backend, uint32_t *id)
+static int send_spec(struct helper *helper, enum helper_verb verb,
+		     const struct rules_spec *spec, enum rules_backend backend)
 {
 	void *block;
 	size_t length;
@@ -184,9 +184,17 @@ int helper_ask_apply(struct helper *helper, const struct rules_spec *spec,
 
 	if (err)
 		return err;
-	err = helper_send(helper, HELPER_APPLY, block, length, HELPER_QUICK_MS);
-	*id = helper->last_id;
+	err = helper_send(helper, verb, block, length, HELPER_QUICK_MS);
 	free(block);
+	return err;
+}
+
+int helper_ask_apply(struct helper *helper, const struct rules_spec *spec,
+		     enum rules_backend backend, uint32_t *id)
+{
+	int err = send_spec(helper, HELPER_APPLY, spec, backend);
+
+	*id = helper->last_id;
 	return err;
 }
 
@@ -202,18 +210,7 @@ int helper_ask_accept(struct helper *helper)
 int helper_ask_doctor(struct helper *helper, const struct rules_spec *spec,
 		      enum rules_backend backend)
 {
-	void *block;
-	size_t length;
-	int err = helper->gone ?
-			  -EPIPE :
-			  helper_spec_put(spec, backend, &block, &length);
-
-	if (err)
-		return err;
-	err = helper_send(helper, HELPER_DOCTOR, block, length,
-			  HELPER_QUICK_MS);
-	free(block);
-	return err;
+	return send_spec(helper, HELPER_DOCTOR, spec, backend);
 }
 
 int helper_ask_names(struct helper *helper)

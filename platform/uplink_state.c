@@ -65,9 +65,10 @@ static int compare_prefixes(const void *left, const void *right)
 	return (int)a->length - (int)b->length;
 }
 
-/* Sorts and leaves out what another prefix covers: a set of addresses, in the
- * form that rules and comparisons want. Returns the new count. */
-static size_t normalize(struct nat_prefix *prefixes, size_t count)
+/* Sorts and leaves out what is there twice, with `within` also what another
+ * covers: a set of addresses, in the form that rules and comparisons want.
+ * Returns the new count. */
+static size_t sort_out(struct nat_prefix *prefixes, size_t count, bool within)
 {
 	size_t kept = 0;
 
@@ -75,23 +76,16 @@ static size_t normalize(struct nat_prefix *prefixes, size_t count)
 		return 0;
 	qsort(prefixes, count, sizeof(*prefixes), compare_prefixes);
 	for (size_t i = 1; i < count; i++)
-		if (!nat_prefix_has(&prefixes[kept], prefixes[i].addr))
+		if (within ?
+			    !nat_prefix_has(&prefixes[kept], prefixes[i].addr) :
+			    compare_prefixes(&prefixes[kept], &prefixes[i]))
 			prefixes[++kept] = prefixes[i];
 	return kept + 1;
 }
 
-/* Sorts and leaves out what is there twice; one within another stays. */
-static size_t unique(struct nat_prefix *prefixes, size_t count)
+static size_t normalize(struct nat_prefix *prefixes, size_t count)
 {
-	size_t kept = 0;
-
-	if (!count)
-		return 0;
-	qsort(prefixes, count, sizeof(*prefixes), compare_prefixes);
-	for (size_t i = 1; i < count; i++)
-		if (compare_prefixes(&prefixes[kept], &prefixes[i]))
-			prefixes[++kept] = prefixes[i];
-	return kept + 1;
+	return sort_out(prefixes, count, true);
 }
 
 /* A default route to the inside does not make the world inside; a route for
@@ -145,7 +139,8 @@ static int build_behind(const struct uplink_table *table,
 	}
 	free(behind->nets);
 	behind->nets = nets;
-	behind->count = unique(nets, count);
+	/* One within another stays: only a part may be led out. */
+	behind->count = sort_out(nets, count, false);
 	return 0;
 }
 
