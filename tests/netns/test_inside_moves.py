@@ -4,7 +4,7 @@ inside stays inside, while the daemon runs and after it ended."""
 import contextlib
 import time
 
-from lab import E, GW, L1, L2, R1, Lab
+from lab import E, GW, L1, L2, L3, R1, Lab
 from netns import ip_batch, wait_for
 from tools import Who, ask
 from test_uplink_devices import chatter
@@ -121,4 +121,26 @@ def test_nothing_for_the_inside_leaves_by_the_uplink(lab):
             for made in (sock, tcp, outside, third, router):
                 made.close()
             assert peer
+        own.check()
+
+
+def test_what_is_translated_for_a_lost_route_stays(lab):
+    """An inner router's network is gone, its mappings are not: the default
+    route would take their packets out again."""
+    lab.need_portico()
+    with Lab(second=True) as own:
+        own.lan3.ip("addr add 192.168.77.1/32 dev lo")
+        own.gw.ip(f"route add 192.168.77.0/24 via {L3}")
+        own.start()
+        with Who(own.wan, udp=[(R1, 7404)]):
+            sock = own.lan3.udp("192.168.77.1", 5404)
+            assert ask(sock, (R1, 7404)) == f"{E}:5404"
+            own.gw.ip("route del 192.168.77.0/24")
+            outside = own.wan.udp(R1, 7405)
+            for _ in range(10):
+                outside.sendto(b"outside", (E, 5404))
+                time.sleep(0.01)
+            assert own.mapping("192.168.77.1:5404"), "it has ended"
+            sock.close()
+            outside.close()
         own.check()
