@@ -222,7 +222,7 @@ check-openwrt: deps all ## test the OpenWrt package, its scripts and rules
 check-vm: deps ## run the network tests on Debian's kernel in qemu (as root)
 	@tests/deps $(VM_PACKAGES)
 	+@$(MAKE) --no-print-directory all tests
-	@tests/vm/run $(VM_WORDS)
+	+@tests/vm/run $(VM_WORDS)
 
 check-cross: deps ## test for MIPS, ARM and musl under qemu (CROSS="mips musl")
 	@tests/deps $(CROSS_PACKAGES)

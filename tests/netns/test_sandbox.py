@@ -228,13 +228,16 @@ def test_in_the_background_it_logs_by_the_helper(lab):
     lab.need_portico()
     lab.stop()
     daemon = lab.second_daemon()
-    # /dev/log of its own: the test's, in a mount namespace.
+    # /dev/log of its own: the test's, in a mount namespace. What is below
+    # /dev/shm stays, the test's files may be there.
     listener = ("import socket, sys\n"
                 "s = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM)\n"
                 "s.bind('/dev/log')\n"
                 "while True:\n"
                 "    print(s.recv(2048).decode(), flush=True)\n")
-    script = ('mount -t tmpfs none /dev && mknod /dev/null c 1 3 && '
+    script = ('exec 3</dev/shm && mount -t tmpfs none /dev && mkdir /dev/shm && '
+              'mount --no-canonicalize --bind /proc/self/fd/3 /dev/shm && '
+              'mknod /dev/null c 1 3 && '
               'ln -s /proc/self/fd/0 /dev/stdin && '
               f'{PORTICOD} --config {daemon.path} && '
               'exec python3 -c "$1"')
