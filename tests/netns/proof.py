@@ -265,8 +265,8 @@ def set_manner(lab, name):
 
 
 # Where everything takes longer, what a test has opened must not end before it.
-PATIENT = {"timeouts": {"udp": 300 * SLOW, "tcp_opening": 240 * SLOW,
-                        "tcp_closing": 240 * SLOW, "icmp": 60 * SLOW}}
+PATIENT = {"timeouts": {key: int(seconds * SLOW) for key, seconds in (
+    ("udp", 300), ("tcp_opening", 240), ("tcp_closing", 240), ("icmp", 60))}}
 
 
 class Table:

@@ -18,17 +18,22 @@ SETTINGS = {"timeouts": {"udp": 6, "port_hold": 2}, "forwards": [FORWARD]}
 
 
 def boottime(days):
-    """A command line in whose time namespace the machine is older."""
+    """A command line in whose time namespace the machine is older. Who asks for
+    one only gets it for its children; Linux 6.1 does not enter it at exec."""
     offset = str(days * DAY)
-    return ["unshare", "--time", "--monotonic", offset, "--boottime", offset]
+    return ["unshare", "--time", "--monotonic", offset, "--boottime", offset,
+            "nsenter", "--time=/proc/self/ns/time_for_children"]
 
 
 def need_time_namespaces(lab):
     lab.need_portico()
-    done = subprocess.run(boottime(1) + ["true"], capture_output=True,
-                          text=True, check=False)
+    done = subprocess.run(boottime(1) + ["cat", "/proc/uptime"],
+                          capture_output=True, text=True, check=False)
     if done.returncode:
         raise Skip(f"no time namespaces: {done.stderr.strip()}")
+    older = float(done.stdout.split()[0]) - time.clock_gettime(
+        time.CLOCK_BOOTTIME)
+    assert abs(older - DAY) < 60, older
 
 
 def restart(lab, wrap):

@@ -5,7 +5,7 @@ from scapy.layers.inet import IP, UDP
 
 import wire
 from lab import E, GW, L2, Lab, address, port, quote
-from netns import wait_for
+from netns import SLOW, wait_for
 from proof import BULK_PORT, H1, P1, Probe, Table, set_manner
 
 # RFC 7597: offset 4, 8 bits of PSID 0x34: 15 ranges of 16 ports, 240 in all.
@@ -17,7 +17,7 @@ def config(ranges):
     return {
         "uplink": {"low_ports": "", "router_ports": "61000", "ports": ",".join(
             f"{r.start}-{r.stop - 1}" for r in ranges)},
-        "timeouts": {"udp": 3, "port_hold": 2},
+        "timeouts": {"udp": int(3 * SLOW), "port_hold": int(2 * SLOW)},
         # One host takes them all.
         "limits": {"host_mappings": 4096, "host_new_per_second": 10000,
                    "host_guaranteed": 0},
