@@ -7,14 +7,15 @@ import time
 
 from daemon import BUILD
 from lab import E, L1, L2, R1, Skip
-from netns import wait_for
+from netns import SLOW, wait_for
 from restart import state_line
 from tools import Who, ask, ask_tcp, limit
 
 WALL = os.path.join(BUILD, "tests", "netns", "preload", "wall.so")
 DAY = 86400
 FORWARD = {"name": "a", "proto": "udp", "outside": 8301, "to": f"{L1}:80"}
-SETTINGS = {"timeouts": {"udp": 6, "port_hold": 2}, "forwards": [FORWARD]}
+SETTINGS = {"timeouts": {"udp": 6, "port_hold": int(2 * SLOW)},
+            "forwards": [FORWARD]}
 
 
 def boottime(days):
