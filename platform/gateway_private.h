@@ -150,8 +150,8 @@ int gateway_open_settings(struct gateway *gateway, char *error,
 /* Keeps the router itself off the pool's ports. */
 void gateway_reserve_ports(struct gateway *gateway);
 
-/* Keeps the router from sending redirects to inside hosts; again whenever a
- * device may have been made anew. */
+/* Keeps the router from sending redirects, which quote inside addresses; again
+ * whenever a device may have been made anew. */
 void gateway_set_redirects(struct gateway *gateway);
 /* Makes the machine a router. 0 or -errno with a sentence in error. */
 int gateway_set_forwarding(struct gateway *gateway, char *error,

@@ -24,7 +24,8 @@ int gateway_open_settings(struct gateway *g, char *error, size_t size)
 }
 
 /* Else a hairpin would make the router tell hosts each other's addresses
- * (design 4.4). */
+ * (design 4.4), and what comes from the uplink's own network for an inside host
+ * that has no route would be answered there with the address. */
 void gateway_set_redirects(struct gateway *g)
 {
 	helper_no_redirects(g->helper);

@@ -91,7 +91,7 @@ int helper_accept(struct helper *helper, bool insert, char *error,
 		  size_t error_size);
 
 /* The kernel's settings (sysctl.h): the file that outlives a crash is opened
- * first; redirects are those of `all` and the inside devices. */
+ * first; redirects are those of `all`, the uplink and the inside devices. */
 int helper_settings(struct helper *helper);
 int helper_no_redirects(struct helper *helper);
 int helper_reserve_ports(struct helper *helper,

@@ -244,6 +244,8 @@ static int run_redirects(struct helper_process *helper, const void *data,
 	(void)data;
 	(void)length;
 	no_redirects(helper, "all");
+	if (helper->pinned)
+		no_redirects(helper, helper->uplink);
 	for (size_t i = 0; i < helper->inside_count; i++)
 		no_redirects(helper, helper->inside[i]);
 	return changed(helper, 0, reply);

@@ -4,7 +4,7 @@ inside stays inside, while the daemon runs and after it ended."""
 import contextlib
 import time
 
-from lab import E, GW, L1, L2, L3, R1, Lab
+from lab import E, GW, L1, L2, L3, NEXT_HOP, R1, Lab
 from netns import ip_batch, wait_for
 from tools import Who, ask
 from test_uplink_devices import chatter
@@ -143,4 +143,32 @@ def test_what_is_translated_for_a_lost_route_stays(lab):
             assert own.mapping("192.168.77.1:5404"), "it has ended"
             sock.close()
             outside.close()
+        own.check()
+
+
+def test_nobody_is_redirected_to_an_inside_address(lab):
+    """Who is on the uplink's own network would be told, in a quote, of what
+    goes back the way it came: its inside link is down, its route is gone."""
+    lab.need_portico()
+    lost = "192.168.77.1"
+    with Lab(second=True) as own:
+        for device in ("all", "wan0"):
+            own.gw.sysctl(f"net.ipv4.conf.{device}.send_redirects", 1)
+        own.lan3.ip(f"addr add {lost}/32 dev lo")
+        own.gw.ip(f"route add 192.168.77.0/24 via {L3}")
+        own.start()
+        with Who(own.wan, udp=[(NEXT_HOP, 7406)]):
+            down, away = own.lan1.udp(L1, 5405), own.lan3.udp(lost, 5406)
+            for sock, port in ((down, 5405), (away, 5406)):
+                assert ask(sock, (NEXT_HOP, 7406)) == f"{E}:{port}"
+            own.gw.ip("link set lan0 down")
+            own.gw.ip("route del 192.168.77.0/24")
+            warns(own, "inside device lan0 is down")
+            outside = own.wan.udp(NEXT_HOP, 7407)
+            for port in (5405, 5406) * 10:
+                outside.sendto(b"outside", (E, port))
+                time.sleep(0.01)
+            time.sleep(0.3)
+            for made in (down, away, outside):
+                made.close()
         own.check()

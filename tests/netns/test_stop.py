@@ -10,7 +10,8 @@ from tools import Who, all_rules, ask, ask_tcp, frame, pattern
 
 SETTINGS = ["net.ipv4.ip_forward", "net.ipv4.ip_local_reserved_ports",
             "net.ipv4.conf.all.send_redirects",
-            "net.ipv4.conf.lan0.send_redirects"]
+            "net.ipv4.conf.lan0.send_redirects",
+            "net.ipv4.conf.wan0.send_redirects"]
 
 
 def settings(lab):
@@ -23,6 +24,7 @@ def set_before(lab, forward):
     lab.gw.sysctl("net.ipv4.ip_local_reserved_ports", "9000-9010,50000")
     lab.gw.sysctl("net.ipv4.conf.all.send_redirects", 1)
     lab.gw.sysctl("net.ipv4.conf.lan0.send_redirects", 1)
+    lab.gw.sysctl("net.ipv4.conf.wan0.send_redirects", 1)
     return settings(lab)
 
 
@@ -35,6 +37,7 @@ def test_settings_are_changed_while_it_runs_and_put_back(lab):
         assert during["net.ipv4.ip_forward"] == "1"
         assert during["net.ipv4.conf.all.send_redirects"] == "0"
         assert during["net.ipv4.conf.lan0.send_redirects"] == "0"
+        assert during["net.ipv4.conf.wan0.send_redirects"] == "0"
         reserved = ports_of(during["net.ipv4.ip_local_reserved_ports"])
         assert reserved >= set(range(9000, 9011)) | {50000}
         first, last = map(int, lab.gw.sysctl(
