@@ -290,7 +290,8 @@ static struct queue *open_queue(const struct queue_config *config,
 	if (!config->batch || config->batch > QUEUE_BATCH_MAX)
 		queue->config.batch = QUEUE_BATCH_MAX;
 	queue->nat = nat;
-	queue->raw.fd = queue->pace.fd = queue->proc = -1;
+	queue->raw.fd = queue->raw.outside = -1;
+	queue->pace.fd = queue->proc = -1;
 	queue->roles.mark_shift = config->mark_shift;
 	queue->roles.loopback = if_nametoindex("lo");
 	error = set_up(queue, fds);

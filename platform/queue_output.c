@@ -42,10 +42,13 @@ static void on_pace(struct watch *watch, uint32_t events)
 
 int queue_output_open(struct queue *queue)
 {
+	const uint32_t mark = (uint32_t)NAT_MARK_INBOUND
+			      << queue->config.mark_shift;
+
 	queue->pace.handler = on_pace;
 	queue->pace.fd =
 		timerfd_create(CLOCK_MONOTONIC, TFD_NONBLOCK | TFD_CLOEXEC);
-	return queue->pace.fd < 0 ? -errno : raw_open(&queue->raw);
+	return queue->pace.fd < 0 ? -errno : raw_open(&queue->raw, mark);
 }
 
 void queue_output_close(struct queue *queue)
@@ -58,7 +61,8 @@ void queue_output_close(struct queue *queue)
 void queue_answer(struct queue *queue, const struct nat_result *result,
 		  uint64_t now_ms)
 {
-	raw_send(&queue->raw, result->answer, result->answer_length, now_ms);
+	raw_send(&queue->raw, result->answer, result->answer_length,
+		 nat_uplink(queue->nat), now_ms);
 	if (queue->raw.used)
 		set_pace(queue, true);
 }
@@ -74,7 +78,8 @@ void queue_send_output(struct queue *queue, uint64_t now_ms)
 
 	while (!waits &&
 	       nat_next_output(queue->nat, now_ms, &packet, &length)) {
-		raw_send(&queue->raw, packet, length, now_ms);
+		raw_send(&queue->raw, packet, length, nat_uplink(queue->nat),
+			 now_ms);
 		waits = queue->raw.used != 0;
 	}
 	set_pace(queue, queue->raw.used || nat_telling(queue->nat));

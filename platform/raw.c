@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later
  *
- * The raw socket by which the engine's own packets leave. It never receives
- * (IPPROTO_RAW is for sending only) and never blocks.
+ * The raw sockets by which the engine's own packets leave. They never receive
+ * (IPPROTO_RAW is for sending only) and never block.
  */
 #include "raw.h"
 
@@ -18,35 +18,49 @@
 #define IP_NODEFRAG 22 /* linux/in.h, which libc's header excludes */
 #endif
 
-int raw_open(struct raw *raw)
+/* A socket, or -errno. */
+static int open_one(uint32_t mark)
 {
+	int fd = socket(AF_INET, SOCK_RAW | SOCK_NONBLOCK | SOCK_CLOEXEC,
+			IPPROTO_RAW);
 	int on = 1, error;
 
-	*raw = (struct raw){
-		.fd = socket(AF_INET, SOCK_RAW | SOCK_NONBLOCK | SOCK_CLOEXEC,
-			     IPPROTO_RAW),
-	};
-	if (raw->fd < 0)
+	if (fd < 0)
 		return -errno;
-	if (setsockopt(raw->fd, IPPROTO_IP, IP_HDRINCL, &on, sizeof(on)) ||
-	    setsockopt(raw->fd, IPPROTO_IP, IP_NODEFRAG, &on, sizeof(on))) {
-		error = -errno;
+	if (!setsockopt(fd, IPPROTO_IP, IP_HDRINCL, &on, sizeof(on)) &&
+	    !setsockopt(fd, IPPROTO_IP, IP_NODEFRAG, &on, sizeof(on)) &&
+	    (!mark ||
+	     !setsockopt(fd, SOL_SOCKET, SO_MARK, &mark, sizeof(mark))))
+		return fd;
+	error = -errno;
+	close(fd);
+	return error;
+}
+
+int raw_open(struct raw *raw, uint32_t mark)
+{
+	int error;
+
+	*raw = (struct raw){ .fd = open_one(mark), .outside = -1 };
+	if (raw->fd >= 0)
+		raw->outside = open_one(0);
+	error = raw->fd < 0 ? raw->fd : raw->outside < 0 ? raw->outside : 0;
+	if (error)
 		raw_close(raw);
-		return error;
-	}
-	return 0;
+	return error;
 }
 
 void raw_close(struct raw *raw)
 {
 	if (raw->fd >= 0)
 		close(raw->fd);
+	if (raw->outside >= 0)
+		close(raw->outside);
 	free(raw->waiting);
-	*raw = (struct raw){ .fd = -1 };
+	*raw = (struct raw){ .fd = -1, .outside = -1 };
 }
 
-static int send_one(const struct raw *raw, const uint8_t *packet,
-		    uint32_t length)
+static int send_one(int fd, const uint8_t *packet, uint32_t length)
 {
 	struct sockaddr_in to = { .sin_family = AF_INET };
 	ssize_t sent;
@@ -54,7 +68,7 @@ static int send_one(const struct raw *raw, const uint8_t *packet,
 	memcpy(&to.sin_addr, packet + offsetof(struct iphdr, daddr),
 	       sizeof(to.sin_addr));
 	do
-		sent = sendto(raw->fd, packet, length, 0,
+		sent = sendto(fd, packet, length, 0,
 			      (const struct sockaddr *)&to, sizeof(to));
 	while (sent < 0 && errno == EINTR);
 	return sent < 0 ? -errno : 0;
@@ -72,12 +86,13 @@ static bool passes_by(int error)
 struct head {
 	uint64_t since_ms;
 	uint32_t length;
+	int fd;
 };
 
-static bool keep(struct raw *raw, const uint8_t *packet, uint32_t length,
-		 uint64_t now_ms)
+static bool keep(struct raw *raw, int fd, const uint8_t *packet,
+		 uint32_t length, uint64_t now_ms)
 {
-	const struct head head = { now_ms, length };
+	const struct head head = { now_ms, length, fd };
 
 	if (!raw->waiting)
 		raw->waiting = malloc(RAW_WAIT_BYTES);
@@ -98,7 +113,7 @@ bool raw_again(struct raw *raw, uint64_t now_ms)
 		int error;
 
 		memcpy(&head, raw->waiting + at, sizeof(head));
-		error = send_one(raw, raw->waiting + at + sizeof(head),
+		error = send_one(head.fd, raw->waiting + at + sizeof(head),
 				 head.length);
 		if (passes_by(error) && now_ms < head.since_ms + RAW_WAIT_MS)
 			break;
@@ -111,15 +126,25 @@ bool raw_again(struct raw *raw, uint64_t now_ms)
 	return raw->used != 0;
 }
 
+/* The socket for a packet, which has a whole header. */
+static int choose(const struct raw *raw, const uint8_t *packet, uint32_t own)
+{
+	uint32_t source;
+
+	memcpy(&source, packet + offsetof(struct iphdr, saddr), sizeof(source));
+	return own && ntohl(source) == own ? raw->outside : raw->fd;
+}
+
 void raw_send(struct raw *raw, const uint8_t *packet, uint32_t length,
-	      uint64_t now_ms)
+	      uint32_t own, uint64_t now_ms)
 {
 	bool wait = raw_again(raw, now_ms);
-	int error = -EINVAL;
+	int fd, error = -EINVAL;
 
 	if (length >= sizeof(struct iphdr)) {
-		error = wait ? -EAGAIN : send_one(raw, packet, length);
-		if (passes_by(error) && keep(raw, packet, length, now_ms))
+		fd = choose(raw, packet, own);
+		error = wait ? -EAGAIN : send_one(fd, packet, length);
+		if (passes_by(error) && keep(raw, fd, packet, length, now_ms))
 			return;
 	}
 	raw->lost += error != 0;

@@ -6,7 +6,7 @@ import time
 
 from lab import E, GW, L1, L2, L3, NEXT_HOP, R1, Lab
 from netns import ip_batch, wait_for
-from tools import Who, ask
+from tools import Who, ask, ask_tcp
 from test_uplink_devices import chatter
 
 WEB = {"name": "web", "proto": "udp", "outside": 8080, "to": f"{L1}:80"}
@@ -171,4 +171,25 @@ def test_nobody_is_redirected_to_an_inside_address(lab):
             time.sleep(0.3)
             for made in (down, away, outside):
                 made.close()
+        own.check()
+
+
+def test_who_is_told_of_a_move_without_a_route_is_not_told_outside(lab):
+    """The daemon's own packets find the default route, too."""
+    lab.need_portico()
+    lost = "192.168.77.1"
+    with Lab(second=True) as own:
+        own.lan3.ip(f"addr add {lost}/32 dev lo")
+        own.gw.ip(f"route add 192.168.77.0/24 via {L3}")
+        own.start()
+        with Who(own.wan, tcp=[(R1, 7408)]):
+            tcp = own.lan3.tcp((R1, 7408), source=(lost, 5407))
+            assert ask_tcp(tcp) == f"{E}:5407"
+            own.gw.ip("route del 192.168.77.0/24")
+            own.gw.ip(f"addr del {E}/24 dev wan0")
+            own.give_address(E.replace(".7", ".8"))
+            wait_for("a connection that is told",
+                     lambda: own.portico("status")["moves"]["told"])
+            time.sleep(0.2)
+            tcp.close()
         own.check()

@@ -200,7 +200,7 @@ static void wire_open(struct wire *wire)
 	CU_ASSERT_EQUAL_FATAL(
 		socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_NONBLOCK, 0, ends),
 		0);
-	wire->raw = (struct raw){ .fd = ends[0] };
+	wire->raw = (struct raw){ .fd = ends[0], .outside = -1 };
 	wire->end = ends[1];
 }
 
@@ -216,7 +216,7 @@ static void say(struct wire *wire, uint8_t number, uint64_t now_ms)
 {
 	const uint8_t packet[40] = { 0x45, [16] = 127, [19] = 1, number };
 
-	raw_send(&wire->raw, packet, sizeof(packet), now_ms);
+	raw_send(&wire->raw, packet, sizeof(packet), 0, now_ms);
 }
 
 /* These come next, and nothing behind them. */
@@ -240,7 +240,7 @@ static void test_raw(void)
 	wire_open(&wire);
 	say(&wire, 1, 0);
 	expect(&wire, 1, 1);
-	raw_send(&wire.raw, packet, 19, 0);
+	raw_send(&wire.raw, packet, 19, 0, 0);
 	CU_ASSERT_EQUAL(wire.raw.lost, 1);
 	fault_arm("sendto", EPERM, 0, 1);
 	say(&wire, 2, 0);
@@ -253,7 +253,7 @@ static void test_raw(void)
 	expect(&wire, 3, 1);
 	wire_close(&wire);
 	fault_arm("socket", EPERM, 0, 1);
-	CU_ASSERT_EQUAL(raw_open(&raw), -EPERM);
+	CU_ASSERT_EQUAL(raw_open(&raw, 0), -EPERM);
 	fault_disarm();
 	raw_close(&raw);
 }
@@ -284,6 +284,35 @@ static void test_raw_waits(void)
 	}
 	CU_ASSERT_EQUAL(wire.raw.lost, 0);
 	wire_close(&wire);
+}
+
+/* What is sent in the uplink's name alone is for the outside. */
+static void test_raw_sides(void)
+{
+	uint8_t packet[40] = { 0x45, [12] = 203, [14] = 113, [15] = 7 };
+	const uint32_t own = 203U << 24 | 113U << 8 | 7U;
+	struct wire inside, outside;
+
+	wire_open(&inside);
+	wire_open(&outside);
+	inside.raw.outside = outside.raw.fd;
+	for (uint8_t n = 1; n <= 4; n++) {
+		packet[20] = n;
+		if (n == 4) /* one that waits finds its way, too */
+			fault_arm("sendto", EAGAIN, 0, 1);
+		raw_send(&inside.raw, packet, sizeof(packet),
+			 n == 1 ? 0 :
+			 n == 2 ? own + 1 :
+				  own,
+			 0);
+	}
+	CU_ASSERT_EQUAL(fault_disarm(), 1);
+	CU_ASSERT_FALSE(raw_again(&inside.raw, 0));
+	expect(&inside, 1, 2);
+	expect(&outside, 3, 2);
+	inside.raw.outside = -1;
+	wire_close(&inside);
+	wire_close(&outside);
 }
 
 static void test_raw_gives_up(void)
@@ -318,7 +347,7 @@ static void test_raw_is_bounded(void)
 	/* It ends with those that wait. */
 	CU_ASSERT_FALSE(raw_again(&wire.raw, RAW_WAIT_MS));
 	CU_ASSERT_EQUAL(wire.raw.lost, most);
-	raw_send(&wire.raw, large, sizeof(large), 0);
+	raw_send(&wire.raw, large, sizeof(large), 0, 0);
 	CU_ASSERT_TRUE(raw_again(&wire.raw, 0));
 	fault_disarm();
 	wire_close(&wire);
@@ -335,6 +364,7 @@ static const struct test tests[] = {
 	{ "a packet of our own that cannot be sent is counted", test_raw },
 	{ "what the kernel has no room for waits, in its order",
 	  test_raw_waits },
+	{ "it says on which side it is to leave", test_raw_sides },
 	{ "but not for ever", test_raw_gives_up },
 	{ "nor without bound", test_raw_is_bounded },
 };
