@@ -343,6 +343,12 @@ static void chain_post(FILE *out, const struct rules_spec *spec,
 		marks.outbound, marks.outbound, following(features));
 	queue_following(out, spec, false);
 	fprintf(out, "-A PORTICO-POST -m mark --mark 0x%" PRIx32 "/0x%" PRIx32,
+	/* Bridged to another router there: a bridge shows it here, too. */
+	for (size_t i = 0; i < spec->inside_count; i++)
+		fprintf(out,
+			"-A PORTICO-POST -o %s -m mark --mark 0x%" PRIx32
+			"/0x%" PRIx32 " -j RETURN\n",
+			spec->inside[i], marks.outbound, marks.mask);
 		marks.outbound, marks.outbound);
 	queue_opening(out, spec, false);
 	for (size_t i = 0; i < COUNT(errors_icmp); i++)

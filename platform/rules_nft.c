@@ -261,6 +261,11 @@ static void chain_out(FILE *out, const struct rules_spec *spec)
 		fprintf(out,
 			"\t\toif %u meta mark & 0x%08" PRIx32 " != 0 drop\n",
 			spec->uplink_index, marks.inbound);
+	/* Bridged to another router there: a bridge shows it here, too. */
+	fputs("\t\toifname ", out);
+	inside_devices(out, spec);
+	fprintf(out, " meta mark & 0x%08" PRIx32 " == 0x%08" PRIx32 " accept\n",
+		marks.mask, marks.outbound);
 	fprintf(out,
 		"\t\tmeta mark & 0x%08" PRIx32 " != 0 %s queue num %u\n"
 		"\t\tmeta mark & 0x%08" PRIx32 " != 0 queue num %u\n",

@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
 """Several inside devices, and hosts on one bridge."""
-from lab import E, L1, L2, L3, R1
+from lab import E, L1, L2, L3, R1, R2
 from tools import Who, ask, ask_tcp, download, httpd, quiet
 
 LAB = {"second": True}
@@ -151,3 +151,25 @@ def test_an_outsider_with_an_inside_source_is_not_let_in(lab):
     finally:
         lab.wan.ip("addr del 192.168.1.200/32 dev lo")
         host.close()
+
+
+def test_what_is_bridged_to_another_router_is_not_translated(lab):
+    """It does not leave by the uplink, but a bridge shows it to the rules."""
+    lab.need_portico()
+    gateway(lab)
+    lab.bridge_filtering(1)
+    lab.lan1.ip(f"route add {R2} via {L2}")
+    lab.lan2.ip(f"addr add {R2}/32 dev lo")
+    try:
+        with Who(lab.lan2, udp=[(R2, 7134)], tcp=[(R2, 7134)]):
+            sock = lab.lan1.udp(L1, 5138)
+            assert ask(sock, (R2, 7134)) == f"{L1}:5138"
+            tcp = lab.lan1.tcp((R2, 7134), source=(L1, 5139))
+            assert ask_tcp(tcp) == f"{L1}:5139"
+            sock.close()
+            tcp.close()
+        assert not lab.mapping(f"{L1}:5138")
+    finally:
+        lab.bridge_filtering(0)
+        lab.lan1.ip(f"route del {R2}")
+        lab.lan2.ip(f"addr del {R2}/32 dev lo")
