@@ -317,14 +317,19 @@ static void chain_guard(FILE *out, const struct rules_spec *spec)
 		    "DROP");
 }
 
-/* Without the daemon nothing that inside devices send may leave, whatever their
- * networks are. (While it is there it sees all that they send.) */
-static void guard_devices(FILE *out, const struct rules_spec *spec)
+/* Where networks of inside devices are not known, nothing that these send may
+ * leave but what the daemon sees, which has its mark: without it nothing. */
+static void guard_devices(FILE *out, const struct rules_spec *spec, bool lives)
 {
+	char seen[48] = "";
+
+	if (lives)
+		snprintf(seen, sizeof(seen), " -m mark --mark 0x0/0x%" PRIx32,
+			 rules_marks(spec->mark).mask);
 	exempt(out, spec, "PORTICO-FORWARD -d", "PORTICO-FORWARD -s");
 	for (size_t i = 0; i < spec->inside_count; i++)
-		fprintf(out, "-A PORTICO-FORWARD -i %s -o %s -j DROP\n",
-			spec->inside[i], spec->uplink);
+		fprintf(out, "-A PORTICO-FORWARD -i %s -o %s%s -j DROP\n",
+			spec->inside[i], spec->uplink, seen);
 }
 
 static void chain_post(FILE *out, const struct rules_spec *spec,
@@ -337,18 +342,18 @@ static void chain_post(FILE *out, const struct rules_spec *spec,
 		"-A PORTICO-POST -o %s -m mark --mark 0x%" PRIx32 "/0x%" PRIx32
 		" -j DROP\n",
 		spec->uplink, marks.inbound, marks.inbound);
-	fprintf(out,
-		"-A PORTICO-POST ! -f -p tcp -m mark --mark 0x%" PRIx32
-		"/0x%" PRIx32 "%s",
-		marks.outbound, marks.outbound, following(features));
-	queue_following(out, spec, false);
-	fprintf(out, "-A PORTICO-POST -m mark --mark 0x%" PRIx32 "/0x%" PRIx32,
 	/* Bridged to another router there: a bridge shows it here, too. */
 	for (size_t i = 0; i < spec->inside_count; i++)
 		fprintf(out,
 			"-A PORTICO-POST -o %s -m mark --mark 0x%" PRIx32
 			"/0x%" PRIx32 " -j RETURN\n",
 			spec->inside[i], marks.outbound, marks.mask);
+	fprintf(out,
+		"-A PORTICO-POST ! -f -p tcp -m mark --mark 0x%" PRIx32
+		"/0x%" PRIx32 "%s",
+		marks.outbound, marks.outbound, following(features));
+	queue_following(out, spec, false);
+	fprintf(out, "-A PORTICO-POST -m mark --mark 0x%" PRIx32 "/0x%" PRIx32,
 		marks.outbound, marks.outbound);
 	queue_opening(out, spec, false);
 	for (size_t i = 0; i < COUNT(errors_icmp); i++)
@@ -375,14 +380,16 @@ static void table_mangle(FILE *out, const struct rules_spec *spec,
 	fputs(":PORTICO-POST - [0:0]\n"
 	      ":PORTICO-ERRORS - [0:0]\n",
 	      out);
-	if (spec->mss_clamp)
+	if (spec->mss_clamp || spec->inside_unknown)
 		fputs(":PORTICO-FORWARD - [0:0]\n", out);
 	chain_errors(out, spec, features);
 	chain_post(out, spec, features);
 	if (spec->mss_clamp)
 		chain_mss(out, spec);
+	if (spec->inside_unknown)
+		guard_devices(out, spec, true);
 	fputs("-I POSTROUTING -j PORTICO-POST\n", out);
-	if (spec->mss_clamp)
+	if (spec->mss_clamp || spec->inside_unknown)
 		fputs("-I FORWARD -j PORTICO-FORWARD\n", out);
 }
 
@@ -414,7 +421,7 @@ void rules_iptables_guard(const struct rules_spec *spec, const char *first,
 		fputs(":PORTICO-FORWARD - [0:0]\n", out);
 	chain_guard(out, spec);
 	if (spec->inside_unknown)
-		guard_devices(out, spec);
+		guard_devices(out, spec, false);
 	fputs("-I POSTROUTING -j PORTICO-POST\n", out);
 	if (spec->inside_unknown)
 		fputs("-I FORWARD -j PORTICO-FORWARD\n", out);

@@ -305,14 +305,19 @@ static void private_text(const char *option, char *text, size_t size)
 /* From inside devices alone: other private networks may be routed out. */
 static void guard_private(FILE *out, const struct rules_spec *spec)
 {
+	static const char rest[] =
+		"ip saddr != @exempt ip daddr != @exempt drop";
 	char private[160];
 
 	private_text("ip saddr", private, sizeof(private));
 	fputs("\t\tiifname ", out);
 	inside_devices(out, spec);
-	fprintf(out,
-		" oifname \"%s\" %s ip saddr != @exempt ip daddr != @exempt drop\n",
-		spec->uplink, private);
+	fprintf(out, " oifname \"%s\" %s %s\n", spec->uplink, private, rest);
+	if (!spec->uplink_index)
+		return;
+	fputs("\t\tiifname ", out);
+	inside_devices(out, spec);
+	fprintf(out, " oif %u %s %s\n", spec->uplink_index, private, rest);
 }
 
 /* After every source translation, ours and the kernel's: what still has an

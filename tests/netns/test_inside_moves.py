@@ -4,7 +4,7 @@ inside stays inside, while the daemon runs and after it ended."""
 import contextlib
 import time
 
-from lab import E, GW, L1, L2, L3, NEXT_HOP, R1, Lab
+from lab import E, GW, L1, L2, L3, MAC_LAN0, NEXT_HOP, R1, Lab
 from netns import ip_batch, wait_for
 from tools import Who, ask, ask_tcp
 from test_uplink_devices import chatter
@@ -192,4 +192,20 @@ def test_who_is_told_of_a_move_without_a_route_is_not_told_outside(lab):
                      lambda: own.portico("status")["moves"]["told"])
             time.sleep(0.2)
             tcp.close()
+        own.check()
+
+
+def test_a_part_of_a_network_elsewhere_leaks_nothing(lab):
+    """A more specific route leads it out; what is inside is not known."""
+    lab.need_portico()
+    with Lab(second=True) as own:
+        own.gw.ip(f"addr del {GW}/24 dev lan0")
+        ip_batch([f"route add 198.51.0.0/16 via {L3}",
+                  f"route add 198.51.100.0/24 via {NEXT_HOP}"], own.gw.name)
+        for device in ("all", "lan0"):
+            own.gw.sysctl(f"net.ipv4.conf.{device}.rp_filter", 0)
+        own.start(inside={"devices": ["lan0"]})
+        warns(own, "inside device lan0 has no address")
+        own.lan1.ip(f"neigh replace {GW} lladdr {MAC_LAN0} dev eth0")
+        talk(own)
         own.check()

@@ -198,14 +198,25 @@ static void test_inside_unknown(void)
 			      "ip saddr != @exempt ip daddr != @exempt drop"));
 	CU_ASSERT(holds(text, "192.168.0.0/16, 100.64.0.0/10 } masquerade\n"));
 	free(text);
+	/* Renamed, too. */
+	f->spec.uplink_index = 7;
+	text = render_with(rules_render_guard, &f->spec, RULES_NFTABLES);
+	CU_ASSERT(holds(text, "iifname { \"lan0\", \"guest.2\" } "
+			      "oif 7 ip saddr { 10.0.0.0/8,"));
+	free(text);
+	f->spec.uplink_index = 0;
 	text = render_with(rules_render_guard, &f->spec, RULES_IPTABLES_NFT);
 	CU_ASSERT(holds(text, "-A PORTICO-FORWARD -i lan0 -o wan0 -j DROP\n"));
 	CU_ASSERT(holds(text, "-I FORWARD -j PORTICO-FORWARD\n"));
 	CU_ASSERT(holds(text, "-A PORTICO-FORWARD -d 10.8.0.0/16 -j RETURN"));
 	free(text);
-	/* While the daemon is there it sees all. */
+	/* While the daemon is there it sees all but what is led out by a part
+	 * of a network that is routed elsewhere. */
 	text = render(&f->spec, RULES_IPTABLES_NFT);
 	CU_ASSERT(lacks(text, "-A PORTICO-FORWARD -i lan0 -o wan0 -j DROP\n"));
+	CU_ASSERT(holds(text, "-A PORTICO-FORWARD -i lan0 -o wan0 -m mark "
+			      "--mark 0x0/0x3000000 -j DROP\n"));
+	CU_ASSERT(holds(text, "-I FORWARD -j PORTICO-FORWARD\n"));
 	free(text);
 	free(f);
 }
