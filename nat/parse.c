@@ -71,14 +71,14 @@ static bool ip_checksum_good(const uint8_t *ip)
 }
 
 /* Options that hold addresses of the way: a translator would have to rewrite
- * them, and untouched they tell of the inside (RFC 791 3.1, RFC 5508 10b). */
+ * them, and untouched they tell of the inside (RFC 791 3.1, RFC 5508 10b): record
+ * route, timestamp, traceroute (RFC 1393), loose and strict source route. */
 static bool option_refused(uint8_t type)
 {
-	static const uint8_t refused[] = { 7, 68, 131, 137 };
+	static const uint8_t refused[] = { 7, 68, 82, 131, 137 };
 
 	for (size_t i = 0; i < sizeof(refused); i++)
-		if (type ==
-		    refused[i]) /* record route, timestamp, LSRR, SSRR */
+		if (type == refused[i])
 			return true;
 	return false;
 }

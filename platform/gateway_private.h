@@ -182,6 +182,9 @@ void gateway_show_life(struct gateway *gateway, bool loading);
 /* Inserts or removes the tagged accept rules, as the configuration says. What
  * fails is a warning. */
 void gateway_set_accept(struct gateway *gateway, const struct config *config);
+/* Has them inserted while packets pass: again, if the helper is busy, when it is
+ * not. */
+void gateway_ask_accept(struct gateway *gateway);
 /* At the end: the guard alone (or, with fallback "kernel", the rules as they
  * are), without accept rules. */
 void gateway_withdraw_rules(struct gateway *gateway,

@@ -98,7 +98,7 @@ void gateway_ask_rules(struct gateway *g)
 	gateway_rules_failed(g, strerror(-err));
 }
 
-static void ask_accept(struct gateway *g)
+void gateway_ask_accept(struct gateway *g)
 {
 	g->accept_again = g->config->forward_accept == CONFIG_ACCEPT_INSERT &&
 			  helper_ask_accept(g->helper) != 0;
@@ -167,7 +167,7 @@ void gateway_watch_rules(struct gateway *g)
 		log_warning("rules", "somebody removed or changed our rules");
 		gateway_ask_rules(g);
 	} else if (g->accept_again) {
-		ask_accept(g);
+		gateway_ask_accept(g);
 	}
 }
 

@@ -190,7 +190,7 @@ static void heal(struct gateway *g)
 		g->doctor_repeats = false;
 		return;
 	}
-	gateway_set_accept(g, g->config);
+	gateway_ask_accept(g);
 	g->doctor_repeats = true;
 	gateway_examine(g);
 }

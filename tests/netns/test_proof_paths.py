@@ -251,6 +251,7 @@ def rfc6864_the_id_of_a_packet_with_df_is_left_alone(probe):
 OPTIONS = {
     "record route": b"\x07\x07\x04\0\0\0\0\0",
     "timestamp": b"\x44\x08\x05\0\0\0\0\0",
+    "traceroute": b"\x52\x0c\0\1\0\0\0\0" + bytes([192, 168, 1, 50]),
     "loose source route": b"\x83\x07\x04" + bytes([203, 0, 113, 1]) + b"\0",
     "strict source route": b"\x89\x07\x04" + bytes([203, 0, 113, 1]) + b"\0",
 }

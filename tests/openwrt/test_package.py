@@ -73,6 +73,15 @@ def test_fields_stand_in_the_order_of_the_feed():
             text.index("$(INCLUDE_DIR)/package.mk") < text.index("define ")
 
 
+def test_mips16_is_refused():
+    """GCC 12 makes wrong programs for it (-Os -fPIE with its -fipa-ra: the
+    tests of check-cross fail or end by SIGSEGV), and OpenWrt makes it where
+    nobody objects."""
+    for package in ("portico", "portico-dev"):
+        flags = re.search("^PKG_BUILD_FLAGS:=(.*)", makefile(package), re.M)
+        assert "no-mips16" in flags.group(1).split(), (package, flags)
+
+
 def test_sources_are_pinned_by_their_hash():
     for package in PACKAGES:
         found = re.search(r"^PKG_HASH:=(.*)$", makefile(package), re.M)

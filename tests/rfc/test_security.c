@@ -217,7 +217,7 @@ static void bad_headers(void)
 /* Source routes and the options that write inside addresses down. */
 static void route_options(void)
 {
-	static const uint8_t refused[] = { 131, 137, 7, 68 };
+	static const uint8_t refused[] = { 131, 137, 7, 68, 82 };
 	static const uint8_t passed[] = { 148, 130 };
 	struct engine engine;
 
