@@ -63,7 +63,8 @@ void gateway_meanwhile(void *context)
 {
 	struct gateway *g = context;
 
-	if (g->queue)
+	/* The guard alone does not know our mark (raw.h). */
+	if (g->queue && !g->withdrawn)
 		queue_send_output(g->queue, loop_clock_ms());
 	gateway_show_life(g, true);
 }
