@@ -222,6 +222,7 @@ static int start(struct gateway *g, char *error, size_t size)
 	if (err)
 		return gateway_say(error, size, err, "timer: %s",
 				   strerror(-err));
+	gateway_hear_rules(g);
 	gateway_examine(g);
 	helper_ask_names(g->helper);
 	return 0;
@@ -313,6 +314,7 @@ static void free_all(struct gateway *g)
 		loop_remove(g->loop, &g->tick);
 		close(g->tick.fd);
 	}
+	gateway_hear_no_rules(g);
 	gateway_expire_close(g);
 	if (g->queue)
 		queue_close(g->queue);
@@ -346,7 +348,7 @@ struct gateway *gateway_open(struct loop *loop, struct config *config,
 	g->lock_in = lock_in;
 	g->lock_context = context;
 	g->config = config;
-	g->tick.fd = g->crowd.fd = -1;
+	g->tick.fd = g->crowd.fd = g->flushes.fd = -1;
 	g->state.fd = -1;
 	g->doctor.fd = -1;
 	g->started_ms = loop_clock_ms();

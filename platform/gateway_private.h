@@ -55,6 +55,8 @@ struct gateway {
 	bool settings; /* the helper notes what it changes of them */
 	struct nat_portset bound[2]; /* UDP, TCP: for warnings */
 	struct watch tick;
+	struct watch flushes; /* rules_events.h */
+	unsigned flushed; /* loads for that since the last tick's look */
 	struct watch crowd; /* while more is over than ends at once */
 	uint32_t uplink_shown; /* the address that was last logged */
 	uint64_t started_ms;
@@ -175,6 +177,10 @@ void gateway_rules_done(void *context, const struct helper_done *what);
 /* Every RULES_REFRESH_S: has rules loaded again that are gone or were not
  * loaded. */
 void gateway_watch_rules(struct gateway *gateway);
+/* Has nf_tables tell of flushes, which then need not wait for that, if it is the
+ * backend. What fails is a warning. */
+void gateway_hear_rules(struct gateway *gateway);
+void gateway_hear_no_rules(struct gateway *gateway);
 /* To whom it concerns: the service manager, and the rules that know what to do
  * without us. To be called once a second or oftener; loading: the helper is at
  * other rules. */

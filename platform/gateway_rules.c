@@ -4,17 +4,24 @@
  * them away, and taking them off at the end.
  */
 #include <errno.h>
+#include <stddef.h>
 #include <stdio.h>
 #include <string.h>
+#include <sys/epoll.h>
+#include <unistd.h>
 
 #include "gateway_private.h"
 #include "helper_waits.h"
 #include "log.h"
+#include "rules_events.h"
 
 /* Between two tries to load rules that failed: a program may take long. */
 #define RETRY_EVERY_S 10U
 /* More than all programs of one load may take (rules_text.h). */
 #define ASKED_LOST_S 120U
+/* Loads at once between two ticks' looks: somebody may take out whatever we load,
+ * as soon as we do. */
+#define FLUSHES_MAX 4U
 /* Somewhat less than a tick's second. */
 #define LIFE_EVERY_MS 900U
 
@@ -152,7 +159,7 @@ void gateway_rules_failed(struct gateway *g, const char *error)
 	g->rules_retry = g->ticks + RETRY_EVERY_S;
 }
 
-void gateway_watch_rules(struct gateway *g)
+static void look_after(struct gateway *g)
 {
 	if (g->asked && g->ticks - g->asked_tick > ASKED_LOST_S) {
 		g->asked = 0;
@@ -169,6 +176,54 @@ void gateway_watch_rules(struct gateway *g)
 	} else if (g->accept_again) {
 		gateway_ask_accept(g);
 	}
+}
+
+void gateway_watch_rules(struct gateway *g)
+{
+	g->flushed = 0;
+	look_after(g);
+}
+
+static void somebody_flushed(struct watch *watch, uint32_t events)
+{
+	struct gateway *g =
+		(void *)((char *)watch - offsetof(struct gateway, flushes));
+
+	(void)events;
+	if (!rules_events_take(watch->fd) || g->withdrawn || g->asked ||
+	    g->flushed >= FLUSHES_MAX)
+		return;
+	look_after(g);
+	g->flushed += g->asked != 0;
+}
+
+void gateway_hear_rules(struct gateway *g)
+{
+	int err;
+
+	if (g->backend == RULES_IPTABLES_LEGACY)
+		return;
+	g->flushes.handler = somebody_flushed;
+	g->flushes.fd = rules_events_open();
+	err = g->flushes.fd < 0 ? g->flushes.fd :
+				  loop_add(g->loop, &g->flushes, EPOLLIN);
+	if (!err)
+		return;
+	log_warning("rules",
+		    "that somebody removes them is seen up to 2 s late: %s",
+		    strerror(-err));
+	if (g->flushes.fd >= 0)
+		close(g->flushes.fd);
+	g->flushes.fd = -1;
+}
+
+void gateway_hear_no_rules(struct gateway *g)
+{
+	if (g->flushes.fd < 0)
+		return;
+	loop_remove(g->loop, &g->flushes);
+	close(g->flushes.fd);
+	g->flushes.fd = -1;
 }
 
 /* --- life ------------------------------------------------------------------ */

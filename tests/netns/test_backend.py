@@ -141,18 +141,22 @@ FLUSHES = {
 
 
 def check_flushes(lab, name):
-    """Whoever flushes the rules: they come back, and others stay."""
-    status = "rules could not be loaded"
+    """Whoever flushes the rules: they come back, and others stay. nf_tables tells
+    of it; legacy tables are looked at every two seconds."""
+    status, said = "rules could not be loaded", "removed or changed our rules"
     for number, command in enumerate(FLUSHES[name]):
         before = all_rules(lab.gw)
         assert "portico" in before.lower()
         lab.gw.run(*command.split())
+        wait_for(f"a word about {command}",
+                 lambda: lab.daemon.log().count(said) == number + 1,
+                 2.5 if name == "iptables-legacy" else 0.3, 0.01)
         wait_for(f"the rules after {command}",
                  lambda: all_rules(lab.gw) == before, 8)
         log = lab.daemon.log()
-        assert log.count("removed or changed our rules") == number + 1, log
+        assert log.count(said) == number + 1, log
         assert not any(status in w for w in lab.portico("status")["warnings"])
-    lab.leaks.read()  # what left in those two seconds
+    lab.leaks.read()  # what left until then
     with Who(lab.wan, udp=[(R1, 7200)]):
         sock = lab.lan1.udp(L1, 5201)
         assert ask(sock, (R1, 7200)).startswith(E + ":")
