@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
 # Portico: a NAT and port-address-translation gateway. `make help` lists what
-# can be made. CC, AR, PKG_CONFIG, CPPFLAGS, CFLAGS, LDFLAGS, PREFIX, DESTDIR
-# and BUILD are taken from the environment or the command line.
+# can be made. CC, AR, PKG_CONFIG, CPPFLAGS, CFLAGS, LDFLAGS, PREFIX, DESTDIR,
+# BUILD and ONE_PROGRAM are taken from the environment or the command line.
 
 VERSION := 0.1.0
 
@@ -75,7 +75,7 @@ endif
 objects = $(patsubst %.c,$(BUILD)/%.o,$(1))
 programs = $(patsubst %.c,$(BUILD)/%,$(1))
 
-MAINS := platform/porticod.c platform/portico.c
+MAINS := $(wildcard platform/main_*.c)
 NAT_OBJ := $(call objects,$(wildcard nat/*.c))
 PLATFORM_OBJ := $(call objects,$(filter-out $(MAINS) $(NOT_BUILT),\
 	$(wildcard platform/*.c)))
@@ -110,9 +110,13 @@ WALL := $(if $(SHIM),$(BUILD)/tests/netns/preload/wall.so)
 TOOLS := $(call programs,$(wildcard tests/netns/*.c tests/bench/*.c))
 BENCH_OBJ := $(call objects,$(wildcard tests/bench/lib/*.c))
 
-all: $(BUILD)/porticod $(BUILD)/portico ## build porticod and portico (default)
+# ONE_PROGRAM=yes: one file that is the daemon, and by a link to it the command.
+PROGRAMS := $(addprefix $(BUILD)/,$(if $(filter yes,$(ONE_PROGRAM)),one,\
+	porticod portico))
 
-tests: $(UNIT) $(TOOLS) $(FUZZ) $(SHIM) $(WALL) ## build the test programs
+all: $(PROGRAMS) ## build porticod and portico (default)
+
+tests: $(UNIT) $(TOOLS) $(FUZZ) $(SHIM) $(WALL) $(BUILD)/one ## build the test programs
 
 $(BUILD)/libnat.a: $(NAT_OBJ)
 $(BUILD)/libplatform.a: $(PLATFORM_OBJ)
@@ -122,8 +126,8 @@ $(ARCHIVES) $(SUITE):
 	@rm -f $@
 	$(Q)$(AR) rcs $@ $^
 
-$(BUILD)/porticod $(BUILD)/portico: \
-		$(BUILD)/%: $(BUILD)/platform/%.o $(ARCHIVES)
+$(BUILD)/porticod $(BUILD)/portico $(BUILD)/one: \
+		$(BUILD)/%: $(BUILD)/platform/main_%.o $(ARCHIVES)
 	$(call say,LINK)
 	$(Q)$(LINK) -o $@ $^ $(PKG_LIBS)
 
@@ -302,8 +306,13 @@ install: all ## install programs, unit, man pages, example (DESTDIR, PREFIX)
 	install -d $(DESTDIR)$(PREFIX)/sbin $(DESTDIR)$(PREFIX)/bin \
 		$(DESTDIR)$(UNITDIR) $(DESTDIR)$(MANDIR)/man8 \
 		$(DESTDIR)$(SYSCONFDIR)/portico $(DESTDIR)$(SYSUSERSDIR)
+ifeq ($(ONE_PROGRAM),yes)
+	install -m 755 $(BUILD)/one $(DESTDIR)$(PREFIX)/sbin/porticod
+	ln -sf ../sbin/porticod $(DESTDIR)$(PREFIX)/bin/portico
+else
 	install -m 755 $(BUILD)/porticod $(DESTDIR)$(PREFIX)/sbin/
 	install -m 755 $(BUILD)/portico $(DESTDIR)$(PREFIX)/bin/
+endif
 	sed 's|@PREFIX@|$(PREFIX)|g' platform/systemd/portico.service \
 		>$(DESTDIR)$(UNITDIR)/portico.service
 	chmod 644 $(DESTDIR)$(UNITDIR)/portico.service

@@ -10,6 +10,7 @@
 
 #include "cli.h"
 #include "client.h"
+#include "mains.h"
 #include "names.h"
 #include "text.h"
 
@@ -336,7 +337,7 @@ static enum cli_exit run(struct given *given)
 	return command->run(&given->cli);
 }
 
-int main(int argc, char **argv)
+int portico_main(int argc, char **argv)
 {
 	struct given given = { 0 };
 	enum cli_exit code = read_arguments(&given, argc, argv);

@@ -24,6 +24,7 @@
 #include "lock.h"
 #include "log.h"
 #include "loop.h"
+#include "mains.h"
 #include "notify.h"
 #include "rules.h"
 #include "sandbox.h"
@@ -476,7 +477,7 @@ static void open_standard(void)
 		close(fd);
 }
 
-int main(int argc, char **argv)
+int porticod_main(int argc, char **argv)
 {
 	struct options options = { 0 };
 	int status;

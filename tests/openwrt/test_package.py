@@ -138,9 +138,17 @@ def test_the_development_package_differs_only_by_its_source():
 
 def test_the_version_is_the_one_that_the_programs_say():
     assert fields("portico")["portico"]["PKG_VERSION"] == version()
-    for program in ("porticod", "portico"):
-        said = run(os.path.join(BUILD, program), "--version").stdout
-        assert version() in said, said
+    root = contents("portico") + "/portico/usr"
+    for program in (f"{BUILD}/porticod", f"{BUILD}/portico",
+                    f"{root}/sbin/porticod", f"{root}/bin/portico"):
+        said = run(program, "--version").stdout
+        assert said == f"{os.path.basename(program)} {version()}\n", said
+
+
+def test_daemon_and_command_are_one_file():
+    root = contents("portico") + "/portico/usr"
+    assert os.readlink(f"{root}/bin/portico") == "../sbin/porticod"
+    assert "Usage: portico " in run(f"{root}/bin/portico", "--help").stdout
 
 
 def needed(program):
@@ -152,6 +160,7 @@ def needed(program):
 
 def test_depends_names_the_libraries_of_the_programs_and_no_others():
     libraries = needed("porticod") | needed("portico")
+    assert needed("one") == libraries
     if any("asan" in name or "ubsan" in name for name in libraries):
         raise Skip("built with sanitizers")
     assert {LIBRARIES[name] for name in libraries} == \

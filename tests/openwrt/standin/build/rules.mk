@@ -7,3 +7,4 @@ INSTALL_BIN = install -m 0755
 INSTALL_DATA = install -m 0644
 INSTALL_CONF = install -m 0600
 CP = cp -fpR
+LN = ln -sf

@@ -1,0 +1,7 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+#include "mains.h"
+
+int main(int argc, char **argv)
+{
+	return portico_main(argc, argv);
+}
