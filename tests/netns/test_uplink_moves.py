@@ -211,8 +211,8 @@ def test_a_ping_is_told_and_goes_on(lab):
         own.wan.run("iptables", "-A", "INPUT", "-p", "icmp", "--icmp-type",
                     "8", "-d", R1, "-m", "statistic", "--mode", "nth",
                     "--every", "1000", "--packet", "1", "-j", "DROP")
-        with own.lan1.running("ping", "-n", "-i", "0.5", "-c", "8", R1) \
-                as ping:
+        with own.lan1.running("ping", "-n", "-i", "0.5", "-c", int(8 * SLOW),
+                              R1) as ping:
             wait_for("two answers", lambda: ping.output().count("ttl=") > 1)
             began = change(own)
             wait_for("the ICMP error", errors.read)
