@@ -49,9 +49,11 @@ static int remember(struct gateway *g, char *error, size_t size)
 
 	if (!look)
 		keep_sight(g, &now);
-	if (look == -ENOENT)
+	if (look == -ENOENT) {
+		g->blind = false;
 		return gateway_say(error, size, look,
 				   "somebody removed the rules at once");
+	}
 	if (look && !g->blind)
 		log_warning("rules",
 			    "nobody will notice when they are removed: %s",
@@ -111,6 +113,33 @@ void gateway_ask_accept(struct gateway *g)
 			  helper_ask_accept(g->helper) != 0;
 }
 
+static void look_after(struct gateway *g)
+{
+	if (g->asked && g->ticks - g->asked_tick > ASKED_LOST_S) {
+		g->asked = 0;
+		gateway_rules_failed(g, "the helper's answer is lost");
+	}
+	if (g->asked)
+		return;
+	if (g->rules_failed) {
+		if (g->ticks >= g->rules_retry)
+			gateway_ask_rules(g);
+	} else if (changed(g)) {
+		log_warning("rules", "somebody removed or changed our rules");
+		gateway_ask_rules(g);
+	} else if (g->accept_again) {
+		gateway_ask_accept(g);
+	}
+}
+
+static void look_at_once(struct gateway *g)
+{
+	if (g->withdrawn || g->asked || g->flushed >= FLUSHES_MAX)
+		return;
+	look_after(g);
+	g->flushed += g->asked != 0;
+}
+
 static void asked_done(struct gateway *g, const struct helper_done *what)
 {
 	char error[512];
@@ -119,7 +148,7 @@ static void asked_done(struct gateway *g, const struct helper_done *what)
 		gateway_rules_failed(g, what->error);
 		return;
 	}
-	if (remember(g, error, sizeof(error))) {
+	if (remember(g, error, sizeof(error)) && g->flushed >= FLUSHES_MAX) {
 		gateway_rules_failed(g, error);
 		return;
 	}
@@ -127,6 +156,9 @@ static void asked_done(struct gateway *g, const struct helper_done *what)
 	g->rules_failed = false;
 	/* Who flushed our rules flushed the others, too. */
 	g->accept_again = true;
+	/* What was told while they were loaded nobody has looked after: who
+	 * flushes table by table, or twice, is not done yet. */
+	look_at_once(g);
 }
 
 void gateway_rules_done(void *context, const struct helper_done *what)
@@ -159,25 +191,6 @@ void gateway_rules_failed(struct gateway *g, const char *error)
 	g->rules_retry = g->ticks + RETRY_EVERY_S;
 }
 
-static void look_after(struct gateway *g)
-{
-	if (g->asked && g->ticks - g->asked_tick > ASKED_LOST_S) {
-		g->asked = 0;
-		gateway_rules_failed(g, "the helper's answer is lost");
-	}
-	if (g->asked)
-		return;
-	if (g->rules_failed) {
-		if (g->ticks >= g->rules_retry)
-			gateway_ask_rules(g);
-	} else if (changed(g)) {
-		log_warning("rules", "somebody removed or changed our rules");
-		gateway_ask_rules(g);
-	} else if (g->accept_again) {
-		gateway_ask_accept(g);
-	}
-}
-
 void gateway_watch_rules(struct gateway *g)
 {
 	g->flushed = 0;
@@ -190,11 +203,8 @@ static void somebody_flushed(struct watch *watch, uint32_t events)
 		(void *)((char *)watch - offsetof(struct gateway, flushes));
 
 	(void)events;
-	if (!rules_events_take(watch->fd) || g->withdrawn || g->asked ||
-	    g->flushed >= FLUSHES_MAX)
-		return;
-	look_after(g);
-	g->flushed += g->asked != 0;
+	if (rules_events_take(watch->fd))
+		look_at_once(g);
 }
 
 void gateway_hear_rules(struct gateway *g)

@@ -2,6 +2,7 @@
 """Every kind of rules does the same: nftables, iptables-nft and
 iptables-legacy, as far as this kernel has them."""
 import os
+import time
 
 from lab import E, L1, R1
 from netns import wait_for
@@ -167,6 +168,30 @@ def check_flushes(lab, name):
 def test_iptables_nft(lab):
     check_backend(lab, "iptables-nft", without("iptables-legacy"),
                   rules="iptables")
+
+
+def rule_lines(space):
+    """In whatever order the tables were made."""
+    return sorted(all_rules(space).splitlines())
+
+
+@limit(90)
+def test_who_flushes_twice_waits_no_longer(lab):
+    """The second time while the rules are loaded for the first."""
+    lab.need_portico()
+    try:
+        lab.start(fresh=True, rules="iptables", wrap=without("iptables-legacy"))
+        before = rule_lines(lab.gw)
+        for gap in 0, 0.004, 0.008, 0.012, 0.016:
+            lab.gw.run("sh", "-c", f"nft flush ruleset; sleep {gap}; "
+                       "nft flush ruleset")
+            wait_for(f"the rules after {gap} s between two flushes",
+                     lambda: rule_lines(lab.gw) == before, 5)
+            # The next two are not to be counted with these.
+            time.sleep(2)
+    finally:
+        lab.stop()
+        lab.remove_guard()
 
 
 @limit(60)
