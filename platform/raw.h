@@ -6,7 +6,9 @@
  *
  * Nearly all of them are for inside hosts, and carry the mark of what was
  * translated for the inside: where a host's route is gone the default route
- * leads out, and the rules drop by that mark what would leave by the uplink.
+ * leads out, and the rules drop by that mark what would leave by the uplink. What
+ * has the uplink's address as its source is not marked, though some of it is for
+ * the inside, too: a hairpin's fragments, an error that comes back over lo.
  */
 #ifndef PORTICO_PLATFORM_RAW_H
 #define PORTICO_PLATFORM_RAW_H
