@@ -134,7 +134,8 @@ def rfc5382_req4_a_million_syns_leave_nothing_behind(probe):
     time.sleep(0.2)
     # No RST and no ICMP.
     assert view.read() == [], view.read()[0].hex()
-    probe.lab.daemon.reload({"behaviour": {"icmp_after_6s": True}})
+    probe.lab.daemon.reload({**proof.config,
+                             "behaviour": {"icmp_after_6s": True}})
     judged = check_million(probe, "syn", ports)
     after = syn_drops(probe)
     assert sum(after) - sum(before) >= judged, (before, after)
@@ -143,7 +144,7 @@ def rfc5382_req4_a_million_syns_leave_nothing_behind(probe):
     told = view.read()
     assert len(told) <= 64, len(told)
     assert all(p[20:22] == b"\x03\x03" for p in told), told
-    probe.lab.daemon.reload({})
+    probe.lab.daemon.reload(proof.config)
 
 
 class Flow:
