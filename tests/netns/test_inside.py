@@ -28,17 +28,23 @@ def test_hosts_on_both_devices_share_the_uplink(lab):
         assert len(names) == 3 and all(n.startswith(E + ":") for n in names)
 
 
-def test_traffic_between_inside_devices_is_not_translated(lab):
-    gateway(lab)
-    with Who(lab.lan3, udp=[(L3, 7131)], tcp=[(L3, 7131)]):
-        udp = lab.lan1.udp(L1, 5132)
-        assert ask(udp, (L3, 7131)) == f"{L1}:5132"
-        tcp = lab.lan1.tcp((L3, 7131), source=(L1, 5133))
-        assert ask_tcp(tcp) == f"{L1}:5133"
+def untranslated(lab, space, peer, number):
+    """What a host says to `peer` in `space` has its own source, from the ports
+    `number` and the next, and makes no mapping."""
+    with Who(space, udp=[peer], tcp=[peer]):
+        udp = lab.lan1.udp(L1, number)
+        assert ask(udp, peer) == f"{L1}:{number}"
+        tcp = lab.lan1.tcp(peer, source=(L1, number + 1))
+        assert ask_tcp(tcp) == f"{L1}:{number + 1}"
         udp.close()
         tcp.close()
         if lab.nat == "portico":
-            assert lab.mapping(f"{L1}:5132") is None
+            assert lab.mapping(f"{L1}:{number}") is None
+
+
+def test_traffic_between_inside_devices_is_not_translated(lab):
+    gateway(lab)
+    untranslated(lab, lab.lan3, (L3, 7131), 5132)
 
 
 def hairpin(space, number, size=5120):
@@ -161,14 +167,7 @@ def test_what_is_bridged_to_another_router_is_not_translated(lab):
     lab.lan1.ip(f"route add {R2} via {L2}")
     lab.lan2.ip(f"addr add {R2}/32 dev lo")
     try:
-        with Who(lab.lan2, udp=[(R2, 7134)], tcp=[(R2, 7134)]):
-            sock = lab.lan1.udp(L1, 5138)
-            assert ask(sock, (R2, 7134)) == f"{L1}:5138"
-            tcp = lab.lan1.tcp((R2, 7134), source=(L1, 5139))
-            assert ask_tcp(tcp) == f"{L1}:5139"
-            sock.close()
-            tcp.close()
-        assert not lab.mapping(f"{L1}:5138")
+        untranslated(lab, lab.lan2, (R2, 7134), 5138)
     finally:
         lab.bridge_filtering(0)
         lab.lan1.ip(f"route del {R2}")
