@@ -17,6 +17,7 @@
  * work (tests/bench/engine_run). */
 #define MANY 4096U
 #define AT_ONCE 64U /* packets that take a step together */
+#define QUOTE_AT (IPV4_HEADER + ICMP_QUOTE) /* of an ICMP error */
 
 /* What of a packet tells whose it is. */
 struct sight {
@@ -28,42 +29,53 @@ struct sight {
 	uint32_t session;
 };
 
-static bool has_ports(const struct nat_packet *packet)
+/* A header without options, and ports behind it. */
+static bool has_ports(const uint8_t *ip, uint32_t length)
 {
-	const uint8_t *ip = packet->data;
-
-	return packet->length >= IPV4_HEADER + 4 && ip[0] == 0x45 &&
+	return length >= IPV4_HEADER + 4 && ip[0] == 0x45 &&
 	       (ip[IP_PROTO] == NAT_PROTO_TCP ||
 		ip[IP_PROTO] == NAT_PROTO_UDP) &&
 	       !(nat_load16(ip + IP_FRAGMENT) & IPV4_OFFSET);
 }
 
-/* Which bucket? */
+static bool is_error(const uint8_t *ip, uint32_t length)
+{
+	const uint8_t *l4 = ip + IPV4_HEADER;
+
+	return length >= QUOTE_AT && ip[0] == 0x45 &&
+	       ip[IP_PROTO] == NAT_PROTO_ICMP &&
+	       (l4[ICMP_TYPE] == ICMP_UNREACHABLE ||
+		l4[ICMP_TYPE] == ICMP_TIME_EXCEEDED ||
+		l4[ICMP_TYPE] == ICMP_PARAMETER_PROBLEM);
+}
+
+/* Which bucket? An error from outside quotes what left here. */
 static void look(const struct nat *nat, const struct nat_packet *packet,
 		 struct sight *sight)
 {
-	const uint8_t *ip = packet->data, *l4 = ip + IPV4_HEADER;
-	uint8_t proto;
+	const uint8_t *ip = packet->data, *l4;
+	uint32_t length = packet->length;
+	bool outbound = packet->path == NAT_PATH_OUTBOUND, sent = outbound;
 
 	sight->chain = NULL;
-	if (!has_ports(packet))
+	if (!outbound && packet->path != NAT_PATH_INBOUND)
 		return;
-	proto = ip[IP_PROTO];
-	if (packet->path == NAT_PATH_OUTBOUND) {
-		sight->chain = &nat->by_inside;
-		sight->own = nat_socket(proto, nat_load32(ip + IP_SRC),
-					nat_load16(l4 + L4_SRC));
-		sight->peer_addr = nat_load32(ip + IP_DST);
-		sight->hash = nat_hash_socket(nat, sight->own);
-	} else if (packet->path == NAT_PATH_INBOUND) {
-		sight->chain = &nat->by_outside;
-		sight->own = nat_socket(proto, nat_load32(ip + IP_DST),
-					nat_load16(l4 + L4_DST));
-		sight->peer_addr = nat_load32(ip + IP_SRC);
-		sight->hash = nat_hash_port(proto, sight->own.port);
-	} else {
-		return;
+	if (!outbound && is_error(ip, length)) {
+		ip += QUOTE_AT;
+		length -= QUOTE_AT;
+		sent = true;
 	}
+	if (!has_ports(ip, length))
+		return;
+	l4 = ip + IPV4_HEADER;
+	sight->own = nat_socket(ip[IP_PROTO],
+				nat_load32(ip + (sent ? IP_SRC : IP_DST)),
+				nat_load16(l4 + (sent ? L4_SRC : L4_DST)));
+	sight->peer_addr = nat_load32(ip + (sent ? IP_DST : IP_SRC));
+	sight->chain = outbound ? &nat->by_inside : &nat->by_outside;
+	sight->hash = outbound ?
+			      nat_hash_socket(nat, sight->own) :
+			      nat_hash_port(sight->own.proto, sight->own.port);
 	__builtin_prefetch(
 		&sight->chain->heads[sight->hash & sight->chain->mask]);
 }
