@@ -57,9 +57,11 @@
 #define HOST_UNREACHABLE 1
 
 /* After the move: at once, and again in case that something was lost, or that
- * answers found no route yet. */
-static const uint16_t round_ms[] = { 0, 500 };
+ * answers found no route yet. The last time is for a machine that needs seconds
+ * for the answers of thousands, and lost some of them. */
+static const uint16_t round_ms[] = { 0, 500, 3000 };
 #define ROUNDS (sizeof(round_ms) / sizeof(round_ms[0]))
+#define ENOUGH 2U /* rounds, before who was told may give way to new sessions */
 
 /* --- moving ----------------------------------------------------------------- */
 
@@ -239,7 +241,7 @@ uint32_t nat_cut_end(struct nat *nat, uint64_t now_ms, uint32_t max)
 {
 	uint32_t ended = 0, slot;
 
-	while (!nat_telling(nat) && ended < max &&
+	while (nat->tell.rounds <= ROUNDS - ENOUGH && ended < max &&
 	       (slot = nat->timers[NAT_TIMER_CUT].head)) {
 		nat_session_end(nat, slot, now_ms);
 		ended++;
