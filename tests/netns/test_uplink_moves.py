@@ -331,7 +331,7 @@ class Crowd:
     """Many idle connections of one host."""
 
     def __init__(self, lab, count, port):
-        self.inside = []
+        self.lab, self.inside = lab, []
         with lab.lan1.entered():
             for i in range(count):
                 sock = socket.socket(socket.AF_INET, socket.SOCK_STREAM)
@@ -353,7 +353,9 @@ class Crowd:
                 code = left.pop(fd).getsockopt(socket.SOL_SOCKET,
                                                socket.SO_ERROR)
                 assert code == 104, f"error {code}, not ECONNRESET"
-        assert not left, f"{len(left)} were not told"
+        assert not left, (f"{len(left)} were not told, the last one that was "
+                          f"after {max(times, default=0):.1f} s: "
+                          f"{self.lab.portico('status')}")
         return times
 
     def close(self):
