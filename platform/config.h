@@ -64,6 +64,7 @@ struct config {
 		uint32_t batch; /* packets per wake-up, 1..64 */
 		enum config_gso gso;
 		uint32_t mark; /* two adjacent bits */
+		int8_t nice; /* -20..0, of the packet process */
 	} queue;
 
 	enum config_rules rules;

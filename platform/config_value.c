@@ -82,6 +82,22 @@ static bool read_choice(struct config_reader *reader,
 			     key->help);
 }
 
+/* nice(2) without the values that would put packets last. */
+static bool read_nice(struct config_reader *reader,
+		      const struct config_key *key, const char *path,
+		      struct json_object *value)
+{
+	int64_t nice = 1;
+
+	if (json_object_is_type(value, json_type_int))
+		nice = json_object_get_int64(value);
+	if (nice < -20 || nice > 0)
+		return config_refuse(reader, path, value,
+				     "a whole number from -20 to 0 (%s)",
+				     key->help);
+	return store(reader, key, (uint32_t)nice);
+}
+
 /* The words of the table, and true and false for on and off. */
 static bool read_gso(struct config_reader *reader, const struct config_key *key,
 		     const char *path, struct json_object *value)
@@ -365,6 +381,7 @@ static config_read_fn *const readers[] = {
 	[CONFIG_GSO] = read_gso,
 	[CONFIG_REFUSE_CODE] = read_refuse_code,
 	[CONFIG_MARK] = read_mark,
+	[CONFIG_NICE] = read_nice,
 	[CONFIG_PATH] = read_path,
 	[CONFIG_DEVICE] = read_device,
 	[CONFIG_ADDRESS] = read_address,

@@ -50,6 +50,7 @@ static const struct fixed fixed[] = {
 	FIXED("queue.batch", queue.batch),
 	FIXED("queue.gso", queue.gso),
 	FIXED("queue.mark", queue.mark),
+	FIXED("queue.nice", queue.nice),
 	FIXED("rules", rules),
 	FIXED("sandbox", sandbox),
 };

@@ -26,6 +26,7 @@
 #include "loop.h"
 #include "mains.h"
 #include "notify.h"
+#include "priority.h"
 #include "rules.h"
 #include "sandbox.h"
 #include "selftest.h"
@@ -455,6 +456,7 @@ static int run(const struct options *options)
 		config_free(config);
 		return EXIT_BAD;
 	}
+	priority_raise(config->queue.nice);
 	d.lock = lock_take();
 	if (d.lock < 0) {
 		helper_stop(d.helper);

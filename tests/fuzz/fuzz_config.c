@@ -73,7 +73,8 @@ static void check(const struct config *config)
 	if (nat->refuse_code != 13 && nat->refuse_code != 1)
 		fuzz_expect("no such refuse code");
 	if (!between(nat->fragment_s, 2, 120) ||
-	    !between(config->queue.batch, 1, 64))
+	    !between(config->queue.batch, 1, 64) || config->queue.nice < -20 ||
+	    config->queue.nice > 0)
 		fuzz_expect("a number out of range");
 	if (config->queue.mark % 3 ||
 	    __builtin_popcount(config->queue.mark) != 2)

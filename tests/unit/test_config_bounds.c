@@ -103,6 +103,33 @@ static void test_mapping_sessions(void)
 			       "limits.mapping_sessions", "from 1"));
 }
 
+/* Nobody asks for a gateway that comes last. */
+static void test_nice(void)
+{
+	static const struct {
+		const char *text;
+		int nice;
+	} good[] = { { "{}", -10 },
+		     { "{\"queue\": {\"nice\": -20}}", -20 },
+		     { "{\"queue\": {\"nice\": 0}}", 0 } };
+	static const char *const bad[] = { "1", "-21", "19", "\"1\"", "-1.5" };
+	char text[64];
+
+	for (size_t i = 0; i < sizeof(good) / sizeof(good[0]); i++) {
+		struct config *config = taken(good[i].text);
+
+		CU_ASSERT_PTR_NOT_NULL_FATAL(config);
+		CU_ASSERT_EQUAL(config->queue.nice, good[i].nice);
+		config_free(config);
+	}
+	for (size_t i = 0; i < sizeof(bad) / sizeof(bad[0]); i++) {
+		snprintf(text, sizeof(text), "{\"queue\":\n{\"nice\": %s}}",
+			 bad[i]);
+		CU_ASSERT_TRUE(refused(text, 2, "queue.nice",
+				       "a whole number from -20 to 0"));
+	}
+}
+
 static const struct test tests[] = {
 	{ "a guard open for everything is refused", test_everything_exempt },
 	{ "very large exempt networks warn", test_much_exempt },
@@ -110,6 +137,7 @@ static const struct test tests[] = {
 	{ "no other protocol is taken", test_odd_protocols },
 	{ "tagged sessions have an end", test_tagged_sessions },
 	{ "a mapping's sessions have an end", test_mapping_sessions },
+	{ "a nice value puts the gateway first, never last", test_nice },
 };
 
 int main(int argc, char **argv)

@@ -59,6 +59,17 @@ class Traffic:
 
 
 @limit(120)
+def test_the_installed_unit_goes_before_other_programs(lab):
+    made = service(lab)
+    process = f"/proc/{made.pid}/root/proc/{made.main_pid()}"
+    with open(f"{process}/stat") as file:
+        # proc(5): the 19th; the second is in brackets.
+        assert file.read().rpartition(")")[2].split()[16] == "-10"
+    with open(f"{process}/autogroup") as file:
+        assert file.read().split()[-1] == "-10"
+
+
+@limit(120)
 def test_the_installed_unit_starts_locked_in(lab):
     made = service(lab)
     with Traffic(lab, 7921):

@@ -65,6 +65,7 @@ queue number range(0,65534) number restart
 queue batch range(1,64) number restart
 queue gso or("auto","on","off") text restart
 queue mark string text restart
+queue nice range(-20,0) number restart
 forward enabled bool - -
 forward name maxlength(31) text -
 forward proto list(or("tcp","udp")) list -
