@@ -8,6 +8,7 @@ import signal
 import socket
 import subprocess
 import sys
+import tempfile
 import time
 
 HOST, INSIDE = "10.99.0.2", "10.99.0.1"
@@ -37,6 +38,12 @@ def stop(process):
         except subprocess.TimeoutExpired:
             process.kill()
             process.wait()
+
+
+def state_directory():
+    """/run is memory on most systems, as the shipped state file expects."""
+    where = "/dev/shm" if os.path.ismount("/dev/shm") else None
+    return tempfile.TemporaryDirectory(prefix="portico-bench-", dir=where)
 
 
 class Topology:

@@ -128,6 +128,7 @@ class Masquerade(Forward):
 class Portico(Forward):
     """porticod, as built and shipped, with its sandbox."""
     name, source = "portico", OUTSIDE
+    queue = {"number": QUEUE}
 
     def path(self, name):
         return os.path.join(self.directory, name)
@@ -140,7 +141,7 @@ class Portico(Forward):
             json.dump({
                 "uplink": {"device": "up0"},
                 "inside": {"devices": ["in0"]},
-                "queue": {"number": QUEUE},
+                "queue": self.queue,
                 "limits": limits,
                 "control": self.path("control"),
                 "control_read": self.path("monitor"),
