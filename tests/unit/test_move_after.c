@@ -32,6 +32,26 @@ static void test_room(void)
 	engine_free(&engine);
 }
 
+/* Who was told but once may not have heard it. */
+static void test_room_before(void)
+{
+	struct nat_result result = { 0 };
+	struct engine engine;
+	struct flow flow = flow_of(INSIDE_1, 5000, PEER_1, 7000);
+
+	engine_make(&engine);
+	for (int i = 0; i < 60; i++, flow.sport++)
+		move_connect(&engine, flow);
+	move_to(&engine, UPLINK_2);
+	move_outputs(&engine);
+	flow.sport = 9000;
+	for (int i = 0; i < 60; i++, flow.sport++)
+		result = engine_tcp(&engine, NAT_PATH_OUTBOUND, flow, SYN);
+	ASSERT_DROPPED(result, NAT_DROP_TABLE_FULL);
+	CU_ASSERT_TRUE(nat_telling(engine.nat));
+	engine_free(&engine);
+}
+
 /* A forward's answers leave by the port that was asked. */
 static void test_room_outsiders(void)
 {
@@ -186,6 +206,7 @@ static void test_share_of_what_is_over(void)
 static const struct test tests[] = {
 	{ "connections that were cut and told give way to new ones",
 	  test_room },
+	{ "but not before they were told twice", test_room_before },
 	{ "also to those that outsiders open", test_room_outsiders },
 	{ "RFC5382 REQ-4: no late ICMP when a connection begins anew",
 	  test_late },
