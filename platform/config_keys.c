@@ -161,7 +161,7 @@ static const struct config_key keys[] = {
 	{"queue", "mark", CONFIG_MARK, FIELD(queue.mark), ANY, NULL,
 	 "\"0x03000000\"", "the bits of the packet mark that are ours"},
 	{"queue", "nice", CONFIG_NICE, FIELD(queue.nice), ANY, NULL,
-	 "-10", "precedence of other programs"},
+	 "-10", "precedence over other programs"},
 
 	{"", "forwards", CONFIG_FORWARDS, NO_FIELD, ANY, NULL, "[]", "port forwards"},
 	{"", "exempt", CONFIG_EXEMPT, NO_FIELD, ANY, NULL, "[]", "destinations left alone"},

@@ -50,6 +50,6 @@ void priority_raise(int nice)
 		error = raise_session(nice);
 	if (error)
 		log_info("daemon",
-			 "no precedence of other programs (nice %d): %s", nice,
-			 strerror(-error));
+			 "no precedence over other programs (nice %d): %s",
+			 nice, strerror(-error));
 }

@@ -6,9 +6,9 @@
 #ifndef PORTICO_PLATFORM_PRIORITY_H
 #define PORTICO_PLATFORM_PRIORITY_H
 
-/* Gives this process, and its session where it leads one, a nice value of
- * `nice` (-20 to 0; 0: nothing is done), unless it has a lower one. Where that
- * is not allowed the log says so. */
+/* Gives this process, unless it has a lower one, and its session, where it leads
+ * one, a nice value of `nice` (-20 to 0; 0: nothing is done). Where that is not
+ * allowed the log says so. */
 void priority_raise(int nice);
 
 #endif

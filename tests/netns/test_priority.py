@@ -65,7 +65,7 @@ def test_without_the_right_it_says_so_and_works(lab):
     daemon = lab.start(fresh=True, wrap=("setpriv", "--bounding-set",
                                          "-sys_nice"))
     assert nice_of(daemon.process.pid) == nice_of(0)
-    assert "no precedence of other programs (nice -10)" in daemon.log()
+    assert "no precedence over other programs (nice -10)" in daemon.log()
     with Who(lab.wan, udp=[(R1, 7380)]):
         sock = lab.lan1.udp(L1, 5380)
         assert ask(sock, (R1, 7380)).startswith(E + ":")
