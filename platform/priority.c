@@ -41,13 +41,14 @@ static int raise_process(int nice)
 
 void priority_raise(int nice)
 {
-	int error;
+	int error, session;
 
 	if (!nice)
 		return;
 	error = raise_process(nice);
+	session = raise_session(nice);
 	if (!error)
-		error = raise_session(nice);
+		error = session;
 	if (error)
 		log_info("daemon",
 			 "no precedence over other programs (nice %d): %s",
