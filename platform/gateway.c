@@ -282,6 +282,17 @@ static int judge_waiting(struct gateway *g, char *error, size_t size)
 	return err;
 }
 
+/* Whoever wonders why it is not nftables finds it in the log. */
+static int choose_backend(struct gateway *g, char *error, size_t size)
+{
+	int err = helper_choose(g->helper, &g->backend, error, size);
+
+	if (!err && error[0])
+		log_info("rules", "by %s; not by %s",
+			 rules_backend_name(g->backend), error);
+	return err;
+}
+
 /* Order of design 4.10: the queue is ours before any rule is touched. */
 static int open_all(struct gateway *g, char *error, size_t size)
 {
@@ -298,7 +309,7 @@ static int open_all(struct gateway *g, char *error, size_t size)
 	if (!err && g->stored[0])
 		err = judge_waiting(g, error, size);
 	if (!err && !gateway_keeps_backend(g))
-		err = helper_choose(g->helper, &g->backend, error, size);
+		err = choose_backend(g, error, size);
 	if (err)
 		return err;
 	if (gateway_fallback_lost(g))

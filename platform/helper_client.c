@@ -63,6 +63,8 @@ int helper_choose(struct helper *helper, enum rules_backend *backend,
 						strerror(-err));
 	else
 		*backend = (enum rules_backend)reply.answer.value;
+	if (!err)
+		snprintf(error, error_size, "%s", reply.answer.text);
 	return err;
 }
 

@@ -8,8 +8,9 @@
 #ifndef PORTICO_PLATFORM_HELPER_WAITS_H
 #define PORTICO_PLATFORM_HELPER_WAITS_H
 
-/* Choosing tries every packet filter, once, before anything is served. */
-#define HELPER_CHOOSE_MS 150000
+/* Choosing tries every packet filter, twice at most, before anything is served.
+ */
+#define HELPER_CHOOSE_MS 250000
 /* Loading rules may wait for another program's lock (rules_text.h). */
 #define HELPER_RULES_MS 25000
 /* What is done at once. */

@@ -73,7 +73,8 @@ int rules_render_guard(const struct rules_spec *spec,
 
 /* Finds the backend that works here: nftables when the kernel takes a `queue`
  * statement, else iptables-legacy, else iptables-nft. wanted narrows it.
- * 0, or -errno with a sentence in error. */
+ * 0 with what the better ones said in error ("": nothing), or -errno with a
+ * sentence there. */
 int rules_choose(enum config_rules wanted, enum rules_backend *backend,
 		 char *error, size_t error_size);
 

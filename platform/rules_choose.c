@@ -58,6 +58,19 @@ static int probe(enum rules_backend backend, char *error, size_t error_size)
 	return probe_iptables(backend, error, error_size);
 }
 
+/* A machine that is busy, as at its start, may need longer than a program gets;
+ * another backend for that would be the wrong one until the next start. */
+static int probe_patiently(enum rules_backend backend, char *error,
+			   size_t error_size)
+{
+	int result = probe(backend, error, error_size);
+
+	if (result != -ETIMEDOUT)
+		return result;
+	error[0] = '\0';
+	return probe(backend, error, error_size);
+}
+
 static bool is_wanted(enum config_rules wanted, enum rules_backend backend)
 {
 	return wanted == CONFIG_RULES_AUTO ||
@@ -85,7 +98,7 @@ static int try_all(enum config_rules wanted, enum rules_backend *backend,
 
 		if (!is_wanted(wanted, candidate))
 			continue;
-		if (!probe(candidate, why, sizeof(why))) {
+		if (!probe_patiently(candidate, why, sizeof(why))) {
 			*backend = candidate;
 			return 0;
 		}
@@ -145,6 +158,7 @@ int rules_choose(enum config_rules wanted, enum rules_backend *backend,
 		answer.result = try_all(wanted, &answer.backend, answer.tried);
 	if (!answer.result) {
 		*backend = answer.backend;
+		snprintf(error, error_size, "%s", answer.tried);
 		return 0;
 	}
 	snprintf(error, error_size,

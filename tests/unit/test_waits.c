@@ -37,6 +37,12 @@ static void test_guard_has_time_for_its_programs(void)
 		  RULES_LOOK_TIMEOUT_MS + RULES_TABLES * RULES_TIMEOUT_MS);
 }
 
+/* nft, and each iptables to make a chain and to take it away. */
+static void test_choosing_has_time_for_its_programs(void)
+{
+	CU_ASSERT(HELPER_CHOOSE_MS > 2 * (1 + 2 * 2) * RULES_TIMEOUT_MS);
+}
+
 static void test_stop_is_waited_for(void)
 {
 	CU_ASSERT(seconds_ms(UNIT, "TimeoutStopSec=") >=
@@ -54,6 +60,8 @@ static void test_change_is_no_hang(void)
 static const struct test tests[] = {
 	{ "the guard has time for its programs",
 	  test_guard_has_time_for_its_programs },
+	{ "choosing has time for its programs",
+	  test_choosing_has_time_for_its_programs },
 	{ "systemd and procd wait for a whole stop", test_stop_is_waited_for },
 	{ "a change takes less than the watchdog's time",
 	  test_change_is_no_hang },
