@@ -108,7 +108,7 @@ def test_2000_connections_live_at_once(lab):
             assert line == "2000 echoed", client.stderr.read()[-500:]
             if lab.nat == "portico":
                 check_crowd(lab)
-            client.communicate("enough\n", timeout=20)
+            client.communicate("enough\n", timeout=20 * SLOW)
             assert client.returncode == 0
         finally:
             client.kill()
