@@ -304,6 +304,8 @@ CALL(int, -1, getrlimit, (__rlimit_resource_t what, struct rlimit *limit),
      (what, limit))
 CALL(int, -1, setrlimit, (__rlimit_resource_t what, const struct rlimit *limit),
      (what, limit))
+CALL(int, -1, setpriority, (__priority_which_t which, id_t who, int nice),
+     (which, who, nice))
 CALL(int, -1, capget, (void *header, void *data), (header, data))
 CALL(int, -1, capset, (void *header, const void *data), (header, data))
 CALL(int, -1, execve, (const char *path, char *const argv[], char *const env[]),

@@ -42,6 +42,7 @@ WAYS = {
     "getgrnam": ["EIO"], "getpwnam": ["EIO"],
     "getsockname": ["ENOBUFS"], "getsockopt": ["ENOBUFS"],
     "getrlimit": ["EPERM"], "setrlimit": ["EPERM"],
+    "setpriority": ["EACCES"],
     "if_nametoindex": ["ENODEV"],
     "ioctl": ["EPERM"],
     "kill": ["ESRCH", "EPERM"],
