@@ -38,7 +38,7 @@ proof = Table()
 
 
 def flood(probe, kind, ports, packets, rate):
-    done = probe.lab.wan.run("nice", "-n", "-20", FLOOD, "up0", MAC_WAN0, kind, E,
+    done = probe.lab.wan.run(FLOOD, "up0", MAC_WAN0, kind, E,
                              ",".join(map(str, ports)), packets, rate,
                              timeout=90)
     assert json.loads(done.stdout)["packets"] == packets, done
