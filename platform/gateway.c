@@ -287,9 +287,11 @@ static int choose_backend(struct gateway *g, char *error, size_t size)
 {
 	int err = helper_choose(g->helper, &g->backend, error, size);
 
-	if (!err && error[0])
+	if (!err && error[0]) {
 		log_info("rules", "by %s; not by %s",
 			 rules_backend_name(g->backend), error);
+		error[0] = '\0'; /* of nothing that fails later */
+	}
 	return err;
 }
 

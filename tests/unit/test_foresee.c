@@ -66,11 +66,12 @@ static void finds_nothing(struct nat_hint hint)
 /* Another way, another kind of message, another peer, too short. */
 static void test_nothing(void)
 {
-	struct packet cut;
+	struct packet error, cut;
 	struct lab lab;
 
 	sent(&lab, NAT_PROTO_UDP, 0);
-	finds_nothing(foreseen_error(&lab, 3, NAT_PATH_OUTBOUND));
+	packet_error(&error, from_outside(3, 0), &lab.inside);
+	finds_nothing(foreseen(&lab, &error, NAT_PATH_OUTBOUND));
 	finds_nothing(foreseen_error(&lab, 5, NAT_PATH_INBOUND));
 	packet_error(&cut, from_outside(3, 0), &lab.outside);
 	for (cut.length = 0; cut.length < QUOTE + PACKET_IP + 4; cut.length++)

@@ -15,17 +15,24 @@ static void tell_all(struct engine *engine)
 	CU_ASSERT_TRUE(nat_telling(engine->nat));
 }
 
+/* Most of the mappings that there can be are of connections that are cut. */
+static void make_full(struct engine *engine)
+{
+	struct flow flow = flow_of(INSIDE_1, 5000, PEER_1, 7000);
+
+	engine_make(engine);
+	for (int i = 0; i < 60; i++, flow.sport++)
+		move_connect(engine, flow);
+	move_to(engine, UPLINK_2);
+}
+
 static void test_room(void)
 {
 	struct engine engine;
-	struct flow flow = flow_of(INSIDE_1, 5000, PEER_1, 7000);
+	struct flow flow = flow_of(INSIDE_1, 9000, PEER_1, 7000);
 
-	engine_make(&engine);
-	for (int i = 0; i < 60; i++, flow.sport++)
-		move_connect(&engine, flow);
-	move_to(&engine, UPLINK_2);
+	make_full(&engine);
 	tell_all(&engine);
-	flow.sport = 9000;
 	for (int i = 0; i < 60; i++, flow.sport++)
 		ASSERT_TRANSLATED(
 			engine_tcp(&engine, NAT_PATH_OUTBOUND, flow, SYN));
@@ -37,14 +44,10 @@ static void test_room_before(void)
 {
 	struct nat_result result = { 0 };
 	struct engine engine;
-	struct flow flow = flow_of(INSIDE_1, 5000, PEER_1, 7000);
+	struct flow flow = flow_of(INSIDE_1, 9000, PEER_1, 7000);
 
-	engine_make(&engine);
-	for (int i = 0; i < 60; i++, flow.sport++)
-		move_connect(&engine, flow);
-	move_to(&engine, UPLINK_2);
+	make_full(&engine);
 	move_outputs(&engine);
-	flow.sport = 9000;
 	for (int i = 0; i < 60; i++, flow.sport++)
 		result = engine_tcp(&engine, NAT_PATH_OUTBOUND, flow, SYN);
 	ASSERT_DROPPED(result, NAT_DROP_TABLE_FULL);
