@@ -17,7 +17,8 @@ def config(ranges):
     return {
         "uplink": {"low_ports": "", "router_ports": "61000", "ports": ",".join(
             f"{r.start}-{r.stop - 1}" for r in ranges)},
-        "timeouts": {"udp": int(3 * SLOW), "port_hold": int(2 * SLOW)},
+        # The ports of the one must rest while the other fills its own.
+        "timeouts": {"udp": int(3 * SLOW), "port_hold": int(5 * SLOW)},
         # One host takes them all.
         "limits": {"host_mappings": 4096, "host_new_per_second": 10000,
                    "host_guaranteed": 0},
