@@ -37,6 +37,7 @@
 #define FRAGMENT_BYTES 24U /* a multiple of 8 */
 #define DRAWS (1U << 20)
 #define BATCH 64U
+#define PACKETS_PER_MS (4 * BATCH)
 #define LINES ((sizeof(struct packet) / 128 + 1) * 2 + 1)
 
 enum choice { UNIFORM, ZIPF, CHOICES };
@@ -329,6 +330,7 @@ static uint64_t run(struct bench *b, const struct operation *operation,
 		}
 		if (!judge)
 			continue;
+		b->now_ms += done % PACKETS_PER_MS == 0;
 		b->judged += count;
 		b->translated += measured(b, operation->path, count,
 					  operation->refused ? NAT_DROPPED :
