@@ -37,8 +37,7 @@ static void make(struct run *run, uint64_t seed)
 
 static bool is_over(const struct run *run, uint32_t i)
 {
-	return !run->used_ms[i] ||
-	       run->engine.now >= run->used_ms[i] + LIFE_MS;
+	return !run->used_ms[i] || run->engine.now >= run->used_ms[i] + LIFE_MS;
 }
 
 static struct nat_result answer(struct run *run, uint32_t i)
