@@ -40,12 +40,6 @@ static bool is_over(const struct run *run, uint32_t i)
 	return !run->used_ms[i] || run->engine.now >= run->used_ms[i] + LIFE_MS;
 }
 
-static struct nat_result answer(struct run *run, uint32_t i)
-{
-	return engine_answer(&run->engine, NAT_PROTO_UDP, PEER_1, 7000,
-			     (uint16_t)(FIRST_PORT + i));
-}
-
 static const char *use(struct run *run, uint32_t i)
 {
 	uint16_t port = (uint16_t)(FIRST_PORT + i);
@@ -62,17 +56,15 @@ static const char *use(struct run *run, uint32_t i)
 /* An answer shows whether the session lives, and ends it where it does not. */
 static const char *look(struct run *run, uint32_t i)
 {
-	bool passes = answer(run, i).verdict == NAT_TRANSLATED;
+	bool passes = engine_answer(&run->engine, NAT_PROTO_UDP, PEER_1, 7000,
+				    (uint16_t)(FIRST_PORT + i))
+			      .verdict == NAT_TRANSLATED;
 
 	if (passes == is_over(run, i))
 		return passes ? "an answer passes after the end" :
 				"an answer is refused before the end";
-	if (passes)
-		run->used_ms[i] = run->engine.now;
-	else
-		run->over += run->used_ms[i] != 0;
-	if (!passes)
-		run->used_ms[i] = 0;
+	run->over += !passes && run->used_ms[i];
+	run->used_ms[i] = passes ? run->engine.now : 0;
 	return NULL;
 }
 
@@ -94,7 +86,8 @@ static void pass_time(struct run *run)
 	static const uint32_t steps_ms[] = { 0,	  1,   1,   3,	  10,  30,
 					     100, 300, 999, 1024, 2500 };
 
-	run->engine.now += steps_ms[dice_roll(&run->dice, 11)];
+	run->engine.now += steps_ms[dice_roll(
+		&run->dice, sizeof(steps_ms) / sizeof(steps_ms[0]))];
 	if (dice_once_in(&run->dice, 200))
 		run->busy = 1 + dice_roll(&run->dice, SOCKETS);
 }
