@@ -85,19 +85,26 @@ static const char *check_mappings(const struct nat *nat)
 
 static const char *check_sessions(const struct nat *nat)
 {
-	uint32_t live = 0, listed = 0;
+	uint32_t live = 0, listed = 0, carried = 0;
 
 	for (uint32_t slot = 1; slot <= nat->session_slots.top; slot++) {
 		const struct nat_session *s = &nat->sessions[slot];
 
 		live += s->live;
+		carried += s->live && s->flags & NAT_SESSION_CARRIED;
 		if (s->live && (s->key.mapping == 0 ||
 				s->key.mapping > nat->limits.mappings ||
 				!nat->mappings[s->key.mapping].live))
 			return "a session has no live mapping";
 		if (s->live && nat_find_key(nat, &s->key) != slot)
 			return "a session is not found by its key";
+		if (s->live && s->flags & NAT_SESSION_CARRIED &&
+		    (s->state != NAT_STATE_ESTABLISHED ||
+		     s->key.peer_addr == nat->uplink))
+			return "a session is carried that must not be";
 	}
+	if (carried != nat->carried)
+		return "the sessions that are carried are miscounted";
 	for (int timer = 0; timer < NAT_LISTS; timer++)
 		listed += nat->timers[timer].count;
 	if (live != listed || live != nat->by_session.count ||

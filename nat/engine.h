@@ -165,6 +165,8 @@ struct nat {
 	uint32_t probes[NAT_PROBES]; /* sessions that were just retired */
 	uint32_t probe_count;
 	struct nat_tell tell;
+	struct nat_carrier carrier; /* carry NULL: nobody */
+	uint32_t carried; /* sessions */
 	uint16_t ids[NAT_IDS]; /* the next IP id, by hash of where it goes */
 
 	struct nat_bucket answers; /* generated ICMP */

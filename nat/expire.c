@@ -42,14 +42,26 @@ static void retire_established(struct nat *nat, uint32_t slot, uint64_t now_ms)
 
 	if (session->timer != NAT_TIMER_TCP_ESTABLISHED || now_ms < end)
 		return;
+	nat_take_back(nat, slot);
 	session->state = NAT_STATE_TRANS;
 	nat_session_refresh(nat, slot, NAT_TIMER_TCP_CLOSING, end);
 	session->flags |= NAT_SESSION_RETIRED;
 	nat_probe_ask(nat, slot);
 }
 
+/* Was it idle so long? Who carries it may know better. */
+static void ask_carrier(struct nat *nat, uint32_t slot, uint64_t now_ms)
+{
+	const struct nat_session *session = &nat->sessions[slot];
+
+	if (session->flags & NAT_SESSION_CARRIED &&
+	    now_ms - session->used_ms >= nat_timer_ms(nat, session->timer))
+		nat_carried_used(nat, slot, now_ms);
+}
+
 bool nat_session_check(struct nat *nat, uint32_t slot, uint64_t now_ms)
 {
+	ask_carrier(nat, slot, now_ms);
 	if (!nat_session_left(nat, &nat->sessions[slot], now_ms)) {
 		if (nat_is_cut(&nat->sessions[slot]))
 			nat_cut_over(nat, slot);

@@ -169,6 +169,15 @@ const uint8_t *nat_probe_output(struct nat *nat, uint32_t *length);
 uint32_t nat_build_segment(struct nat *nat, uint32_t session, uint8_t flags,
 			   uint32_t seq);
 
+/* --- carry.c ---------------------------------------------------------------- */
+
+/* Hands a session over, if it is time and somebody carries. To be called only
+ * while carry_after is not 0. */
+void nat_carry_offer(struct nat *nat, uint32_t session);
+/* Before anything of the session changes; nothing if it is not carried. */
+void nat_take_back(struct nat *nat, uint32_t session);
+void nat_take_all_back(struct nat *nat);
+
 /* --- move.c ----------------------------------------------------------------- */
 
 /* Has a move of the uplink cut this TCP connection? */

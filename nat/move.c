@@ -172,6 +172,8 @@ uint32_t nat_set_uplink(struct nat *nat, uint32_t addr, uint64_t now_ms)
 	uint32_t next, ended = 0, old = nat->header->uplink;
 
 	now_ms = nat_clock(nat, now_ms);
+	if (addr != nat->uplink)
+		nat_take_all_back(nat);
 	nat->uplink = addr;
 	if (!addr || addr == old)
 		return 0;

@@ -233,6 +233,8 @@ uint32_t nat_configure(struct nat *nat, const struct nat_config *config,
 		       uint64_t now_ms)
 {
 	now_ms = nat_clock(nat, now_ms);
+	/* Some of it may not be translated any more. */
+	nat_take_all_back(nat);
 	for (int pool = 0; pool < NAT_POOLS; pool++)
 		nat_ports_allow(&nat->ports[pool], &config->pool[pool],
 				&config->low_only);

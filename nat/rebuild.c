@@ -206,8 +206,10 @@ static enum nat_loss judge_session(const struct nat *nat, uint32_t slot,
 
 static void link_session(struct nat *nat, uint32_t slot)
 {
-	const struct nat_session *s = &nat->sessions[slot];
+	struct nat_session *s = &nat->sessions[slot];
 
+	/* Who carried it knows nothing of this engine. */
+	s->flags &= (uint8_t)~NAT_SESSION_CARRIED;
 	nat_session_link(nat, slot);
 	nat_list_append(&nat->timers[s->timer], nat->session_links, slot);
 	if (nat_is_tagged(nat->mappings[s->key.mapping].inside.proto))

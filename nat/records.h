@@ -124,7 +124,8 @@ enum {
 	NAT_SESSION_SERVER = 4, /* TCP: the client is outside */
 	NAT_SESSION_REOPENED = 16, /* TCP: by an outsider's SYN in TRANS */
 	NAT_SESSION_RETIRED = 8, /* in TRANS for having been idle */
-	NAT_SESSION_FLAGS = 31, /* all of them */
+	NAT_SESSION_CARRIED = 32, /* by the caller's carrier (carry.c) */
+	NAT_SESSION_FLAGS = 63, /* all of them */
 };
 
 enum nat_side { NAT_INSIDE, NAT_OUTSIDE };

@@ -199,6 +199,7 @@ struct nat *nat_restore(const struct nat_limits *limits,
 
 void nat_leave(struct nat *nat)
 {
+	nat_take_all_back(nat);
 	nat_fence();
 	nat->header->clean = 1;
 }

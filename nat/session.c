@@ -386,4 +386,6 @@ void nat_account(struct nat_work *work, uint32_t mapping, uint32_t slot,
 		step_other(work, slot, from);
 	if (session->used_ms == work->now_ms)
 		m->used_s = nat->clock_s;
+	if (nat->config->carry_after)
+		nat_carry_offer(nat, slot);
 }

@@ -286,6 +286,7 @@ static void session_unlink(struct nat *nat, uint32_t slot)
 	struct nat_session *session = &nat->sessions[slot];
 	struct nat_mapping *mapping = &nat->mappings[session->key.mapping];
 
+	nat_take_back(nat, slot);
 	nat_chain_remove(&nat->by_session, slot, hash_key(nat, &session->key));
 	nat_list_remove(&nat->timers[session->timer], nat->session_links, slot);
 	remove_sibling(nat, mapping, slot);

@@ -237,6 +237,23 @@ static void doubt_reopening(struct nat_session *session, enum event event,
 		session->state = NAT_STATE_TRANS;
 }
 
+/* Of a connection that is carried only some segments come here: what they say of
+ * the windows is soon outdated. True: that was all. */
+static bool step_carried(struct nat *nat, uint32_t slot,
+			 const struct nat_parsed *segment, uint64_t now_ms)
+{
+	struct nat_session *session = &nat->sessions[slot];
+
+	if (!(session->flags & NAT_SESSION_CARRIED))
+		return false;
+	if (tcp_flags(segment) & (TCP_SYN | TCP_FIN | TCP_RST)) {
+		nat_take_back(nat, slot);
+		return false;
+	}
+	nat_session_refresh(nat, slot, NAT_TIMER_TCP_ESTABLISHED, now_ms);
+	return true;
+}
+
 /* A stranger whose SYN was let in keeps nothing alive by repeating it: the
  * inside end has not answered but by RST (RFC 7857 7.1). */
 static bool unasked(const struct nat_session *session, enum nat_side from)
@@ -253,6 +270,8 @@ void nat_tcp_step(struct nat *nat, uint32_t slot,
 	enum event event = classify(session, segment, from);
 	const struct edge *edge;
 
+	if (step_carried(nat, slot, segment, now_ms))
+		return;
 	if (state_timer[session->state] == NAT_TIMER_TCP_CLOSING &&
 	    nat_tcp_is_first(segment)) {
 		reopen(nat, slot, segment, from, now_ms);

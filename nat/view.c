@@ -136,6 +136,7 @@ bool nat_next_session(const struct nat *nat, uint32_t *cursor, uint64_t now_ms,
 		.idle_ms = session_idle(nat, s, now_ms),
 		.expires_ms = nat_session_left(nat, s, now_ms),
 		.counters = s->counters,
+		.carried = s->flags & NAT_SESSION_CARRIED,
 	};
 	return true;
 }
@@ -169,6 +170,7 @@ void nat_stats(const struct nat *nat, struct nat_stats *stats)
 	stats->sessions_limit = nat->limits.sessions;
 	stats->hosts = nat->hosts_live;
 	stats->hosts_limit = nat->limits.hosts;
+	stats->carried = nat->carried;
 	stats->tagged = nat_index_count(&nat->by_peer);
 	stats->tagged_limit = nat->limits.tagged;
 	for (int pool = 0; pool < NAT_POOLS; pool++)

@@ -83,6 +83,9 @@ struct nat_config {
 	bool icmp_after_6s; /* RFC 5382 REQ-4 */
 	bool parity; /* RFC 4787 REQ-4 */
 	bool idle_probe; /* ask the inside end of an idle session (RFC 7857 2) */
+	/* Established sessions are offered to the carrier (nat_set_carrier()) every
+	 * so many packets; 0: none is. */
+	uint32_t carry_after;
 	uint8_t refuse_code; /* ICMP type 3 code for refusals: 13 or 1 */
 	uint32_t fragment_s; /* life of a followed datagram, 2..120 */
 
@@ -324,14 +327,52 @@ void nat_count_drop(struct nat *nat, enum nat_drop drop);
  * is more: max means that there may be more of them. */
 uint32_t nat_expire(struct nat *nat, uint64_t now_ms, uint32_t max);
 
-/* --- looking ------------------------------------------------------------ */
-
 struct nat_counters {
 	uint64_t out_packets;
 	uint64_t out_bytes;
 	uint64_t in_packets;
 	uint64_t in_bytes;
 };
+
+/* --- the fast path ------------------------------------------------------ */
+
+/* A session that may be carried by somebody who only rewrites (design 9). */
+struct nat_carried {
+	uint32_t
+		session; /* its name until it is given back: 1..limits.sessions */
+	uint8_t proto; /* NAT_PROTO_TCP or NAT_PROTO_UDP */
+	uint32_t inside_addr;
+	uint32_t outside_addr;
+	uint32_t peer_addr;
+	uint16_t inside_port;
+	uint16_t outside_port;
+	uint16_t peer_port;
+};
+
+/* Who carries sessions. Called from within the engine's functions, and must not
+ * call them. */
+struct nat_carrier {
+	/* From now on packets of this session may be rewritten without the
+	 * engine. False: it is not carried; it is offered again later. */
+	bool (*carry)(void *context, const struct nat_carried *session);
+	/* Adds to *use what has been carried of it since the last time. */
+	void (*use)(void *context, uint32_t session, struct nat_counters *use);
+	/* No packet of it is carried any more; adds to *use as well. */
+	void (*give_back)(void *context, uint32_t session,
+			  struct nat_counters *use);
+	void *context;
+};
+
+/* The struct is copied. NULL: nobody carries. What was carried before is given
+ * back first. */
+void nat_set_carrier(struct nat *nat, const struct nat_carrier *carrier);
+
+/* Asks the carrier what a session was used for, accounts it and refreshes the
+ * session, as used now: to be called at least once a second for each that was.
+ * Returns false when it was not used, or is not carried. */
+bool nat_carried_used(struct nat *nat, uint32_t session, uint64_t now_ms);
+
+/* --- looking ------------------------------------------------------------ */
 
 #define NAT_NEVER UINT64_MAX
 
@@ -363,6 +404,7 @@ struct nat_session_view {
 	uint64_t idle_ms;
 	uint64_t expires_ms; /* from now, to removal */
 	struct nat_counters counters;
+	bool carried; /* by the fast path: use up to a second old is missing */
 };
 
 struct nat_host_view {
@@ -411,6 +453,7 @@ struct nat_stats {
 	uint64_t move_cut; /* TCP connections */
 	uint64_t move_told; /* inside ends told of it */
 	uint64_t move_untold; /* not told in time: too many at once */
+	uint32_t carried; /* sessions now */
 };
 
 void nat_stats(const struct nat *nat, struct nat_stats *stats);

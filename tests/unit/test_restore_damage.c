@@ -105,7 +105,7 @@ static const struct change session_changes[] = {
 	{ S(state), NAT_STATES, NAT_LOSS_RANGE },
 	{ S(timer), NAT_TIMERS, NAT_LOSS_RANGE },
 	{ S(timer), NAT_TIMER_ICMP, NAT_LOSS_RANGE },
-	{ S(flags), 32, NAT_LOSS_RANGE },
+	{ S(flags), 64, NAT_LOSS_RANGE },
 	{ S(used_ms) + 7, 1, NAT_LOSS_RANGE },
 };
 #undef S

@@ -1,0 +1,152 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later
+ *
+ * Sessions that somebody else carries for a while (design 9): packets of theirs
+ * that change nothing but counters are rewritten without the engine, which is
+ * told now and then what the session was used for, and asks before it ends one
+ * for having been idle.
+ *
+ * A session is offered when it is established, has been used both ways, and
+ * every carry_after packets. It is taken back before anything of it changes: its
+ * state, its address, its end. Of a carried TCP connection the windows are not
+ * known any more, so that an RST of it counts as valid; those learned later are
+ * good again.
+ */
+#include "internal.h"
+
+#define BOTH (NAT_SESSION_OUT | NAT_SESSION_IN)
+
+static bool is_carried(const struct nat_session *session)
+{
+	return session->flags & NAT_SESSION_CARRIED;
+}
+
+/* With a hairpin's session both ends are inside. */
+static bool fits(const struct nat *nat, const struct nat_session *session)
+{
+	uint8_t proto = nat->mappings[session->key.mapping].inside.proto;
+
+	return (proto == NAT_PROTO_TCP || proto == NAT_PROTO_UDP) &&
+	       session->state == NAT_STATE_ESTABLISHED &&
+	       (session->flags & BOTH) == BOTH && nat->uplink &&
+	       session->key.peer_addr != nat->uplink;
+}
+
+static bool hand_over(const struct nat *nat, uint32_t slot)
+{
+	const struct nat_session_key *key = &nat->sessions[slot].key;
+	const struct nat_mapping *mapping = &nat->mappings[key->mapping];
+	const struct nat_carried carried = {
+		.session = slot,
+		.proto = mapping->inside.proto,
+		.inside_addr = mapping->inside.addr,
+		.inside_port = mapping->inside.port,
+		.outside_addr = nat->uplink,
+		.outside_port = mapping->port,
+		.peer_addr = key->peer_addr,
+		.peer_port = key->peer_port,
+	};
+
+	return nat->carrier.carry(nat->carrier.context, &carried);
+}
+
+void nat_carry_offer(struct nat *nat, uint32_t slot)
+{
+	struct nat_session *session = &nat->sessions[slot];
+	uint32_t packets = (uint32_t)(session->counters.out_packets +
+				      session->counters.in_packets);
+
+	if (!nat->carrier.carry || is_carried(session) ||
+	    packets % nat->config->carry_after || !fits(nat, session) ||
+	    !hand_over(nat, slot))
+		return;
+	session->flags |= NAT_SESSION_CARRIED;
+	session->end[NAT_INSIDE].known = session->end[NAT_OUTSIDE].known = 0;
+	nat->carried++;
+}
+
+/* --- what it was used for ---------------------------------------------------- */
+
+static void add(struct nat_counters *to, const struct nat_counters *use)
+{
+	to->out_packets += use->out_packets;
+	to->out_bytes += use->out_bytes;
+	to->in_packets += use->in_packets;
+	to->in_bytes += use->in_bytes;
+}
+
+static void count(struct nat *nat, uint32_t slot,
+		  const struct nat_counters *use)
+{
+	struct nat_session *session = &nat->sessions[slot];
+	struct nat_mapping *mapping = &nat->mappings[session->key.mapping];
+
+	add(&session->counters, use);
+	add(&mapping->counters, use);
+	add(&nat->hosts[mapping->host].counters, use);
+	nat->stats.outbound_packets += use->out_packets;
+	nat->stats.outbound_bytes += use->out_bytes;
+	nat->stats.inbound_packets += use->in_packets;
+	nat->stats.inbound_bytes += use->in_bytes;
+}
+
+/* Outbound use always refreshes, inbound if the operator wants it (RFC 4787
+ * REQ-6); TCP knows no such difference. */
+static bool refreshes(const struct nat *nat, uint8_t proto,
+		      const struct nat_counters *use)
+{
+	return use->out_packets ||
+	       (use->in_packets &&
+		(proto == NAT_PROTO_TCP || nat->config->inbound_refresh));
+}
+
+bool nat_carried_used(struct nat *nat, uint32_t slot, uint64_t now_ms)
+{
+	struct nat_session *session = &nat->sessions[slot];
+	struct nat_mapping *mapping;
+	struct nat_counters use = { 0 };
+
+	if (!slot || slot > nat->limits.sessions || !session->live ||
+	    !is_carried(session))
+		return false;
+	now_ms = nat_clock(nat, now_ms);
+	mapping = &nat->mappings[session->key.mapping];
+	nat->carrier.use(nat->carrier.context, slot, &use);
+	count(nat, slot, &use);
+	if (!refreshes(nat, mapping->inside.proto, &use))
+		return use.in_packets;
+	nat_session_refresh(nat, slot, (enum nat_timer)session->timer, now_ms);
+	mapping->used_s = nat->clock_s;
+	return true;
+}
+
+/* --- taking back -------------------------------------------------------------- */
+
+void nat_take_back(struct nat *nat, uint32_t slot)
+{
+	struct nat_counters use = { 0 };
+
+	if (!is_carried(&nat->sessions[slot]))
+		return;
+	nat->carrier.give_back(nat->carrier.context, slot, &use);
+	count(nat, slot, &use);
+	nat->sessions[slot].flags &= (uint8_t)~NAT_SESSION_CARRIED;
+	nat->carried--;
+}
+
+/* What is carried lives by one of two timers. */
+void nat_take_all_back(struct nat *nat)
+{
+	static const enum nat_timer timers[] = { NAT_TIMER_UDP,
+						 NAT_TIMER_TCP_ESTABLISHED };
+
+	for (size_t i = 0; i < sizeof(timers) / sizeof(timers[0]); i++)
+		for (uint32_t slot = nat->timers[timers[i]].head;
+		     slot && nat->carried; slot = nat->session_links[slot].next)
+			nat_take_back(nat, slot);
+}
+
+void nat_set_carrier(struct nat *nat, const struct nat_carrier *carrier)
+{
+	nat_take_all_back(nat);
+	nat->carrier = carrier ? *carrier : (struct nat_carrier){ 0 };
+}

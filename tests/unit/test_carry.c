@@ -1,0 +1,493 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later
+ *
+ * Sessions that somebody else carries: which are handed over and when, what
+ * their use does, and what takes them back.
+ */
+#include <string.h>
+
+#include "packets_other.h"
+#include "suite.h"
+#include "tcp_lab.h"
+
+#define AFTER 4U
+#define SESSIONS 128
+
+/* A carrier that remembers what it carries, and says what it is told to. */
+struct carrier {
+	bool full;
+	bool carried[SESSIONS + 1];
+	struct nat_carried last; /* handed over */
+	struct nat_counters use; /* of whatever is asked for next */
+	uint32_t offers, given_back, asked;
+};
+
+static bool carry(void *context, const struct nat_carried *session)
+{
+	struct carrier *carrier = context;
+
+	carrier->offers++;
+	CU_ASSERT_FATAL(session->session && session->session <= SESSIONS);
+	CU_ASSERT_FALSE(carrier->carried[session->session]);
+	if (carrier->full)
+		return false;
+	carrier->carried[session->session] = true;
+	carrier->last = *session;
+	return true;
+}
+
+static void use(void *context, uint32_t session, struct nat_counters *use)
+{
+	struct carrier *carrier = context;
+
+	carrier->asked++;
+	CU_ASSERT_TRUE(carrier->carried[session]);
+	use->out_packets += carrier->use.out_packets;
+	use->out_bytes += carrier->use.out_bytes;
+	use->in_packets += carrier->use.in_packets;
+	use->in_bytes += carrier->use.in_bytes;
+	memset(&carrier->use, 0, sizeof(carrier->use));
+}
+
+static void give_back(void *context, uint32_t session, struct nat_counters *sum)
+{
+	struct carrier *carrier = context;
+
+	use(context, session, sum);
+	carrier->given_back++;
+	carrier->carried[session] = false;
+}
+
+static void with_carrier(struct engine *engine, struct carrier *carrier)
+{
+	const struct nat_carrier face = { carry, use, give_back, carrier };
+
+	memset(carrier, 0, sizeof(*carrier));
+	engine->config.carry_after = AFTER;
+	engine_configure(engine);
+	nat_set_carrier(engine->nat, &face);
+}
+
+static struct lab lab;
+static struct carrier carrier;
+
+/* An established connection of a client inside, on which so many packets have
+ * passed in all. */
+static void connect_tcp(uint32_t packets)
+{
+	lab_make(&lab, true);
+	with_carrier(&lab.engine, &carrier);
+	reach(&lab, NAT_STATE_ESTABLISHED);
+	for (uint32_t i = 3; i < packets; i++)
+		flags(&lab, i & 1 ? CLIENT : SERVER, ACK);
+}
+
+static struct engine udp;
+static const struct flow udp_out = { INSIDE_1, 5000, PEER_1, 7000 };
+
+static void udp_open(uint32_t out, uint32_t in)
+{
+	engine_make(&udp);
+	with_carrier(&udp, &carrier);
+	while (out--)
+		engine_open(&udp, NAT_PROTO_UDP, udp_out);
+	while (in--)
+		engine_answer(&udp, NAT_PROTO_UDP, PEER_1, 7000, 5000);
+}
+
+static struct nat_session_view udp_session(void)
+{
+	struct nat_session_view view;
+
+	CU_ASSERT_TRUE_FATAL(engine_session(&udp, 5000, PEER_1, &view));
+	return view;
+}
+
+/* --- handing over ------------------------------------------------------------ */
+
+static void test_tcp_established_is_handed_over(void)
+{
+	connect_tcp(AFTER - 1);
+	CU_ASSERT_EQUAL(carrier.offers, 0);
+	CU_ASSERT_FALSE(session(&lab).carried);
+	flags(&lab, CLIENT, ACK);
+	CU_ASSERT_EQUAL(carrier.offers, 1);
+	CU_ASSERT_TRUE(session(&lab).carried);
+	CU_ASSERT_EQUAL(engine_stats(&lab.engine).carried, 1);
+	CU_ASSERT_EQUAL(carrier.last.proto, NAT_PROTO_TCP);
+	CU_ASSERT_EQUAL(carrier.last.inside_addr, INSIDE_1);
+	CU_ASSERT_EQUAL(carrier.last.inside_port, 5000);
+	CU_ASSERT_EQUAL(carrier.last.outside_addr, UPLINK);
+	CU_ASSERT_EQUAL(carrier.last.outside_port, 5000);
+	CU_ASSERT_EQUAL(carrier.last.peer_addr, PEER_1);
+	CU_ASSERT_EQUAL(carrier.last.peer_port, 7000);
+	/* What comes up all the same passes, and is not offered again. */
+	for (uint32_t i = 0; i < 2 * AFTER; i++)
+		flags(&lab, SERVER, ACK);
+	CU_ASSERT_EQUAL(carrier.offers, 1);
+	engine_free(&lab.engine);
+}
+
+static void test_other_tcp_states_are_not(void)
+{
+	static const enum nat_state states[] = { NAT_STATE_INIT,
+						 NAT_STATE_C_FIN,
+						 NAT_STATE_S_FIN,
+						 NAT_STATE_C_FIN_S_FIN };
+
+	for (size_t i = 0; i < sizeof(states) / sizeof(states[0]); i++) {
+		lab_make(&lab, true);
+		with_carrier(&lab.engine, &carrier);
+		carrier.full = true;
+		reach(&lab, states[i]);
+		carrier.offers = 0;
+		for (uint32_t j = 0; j < 3 * AFTER; j++)
+			flags(&lab, CLIENT, ACK);
+		CU_ASSERT_EQUAL(session(&lab).state, states[i]);
+		CU_ASSERT_EQUAL(carrier.offers, 0);
+		engine_free(&lab.engine);
+	}
+}
+
+static void test_udp_needs_traffic_both_ways(void)
+{
+	udp_open(3 * AFTER, 0);
+	CU_ASSERT_EQUAL(carrier.offers, 0);
+	for (uint32_t i = 0; i < AFTER; i++)
+		engine_answer(&udp, NAT_PROTO_UDP, PEER_1, 7000, 5000);
+	CU_ASSERT_EQUAL(carrier.offers, 1);
+	CU_ASSERT_TRUE(udp_session().carried);
+	engine_free(&udp);
+}
+
+static void test_other_protocols_are_not(void)
+{
+	engine_make(&udp);
+	with_carrier(&udp, &carrier);
+	for (uint32_t i = 0; i < 3 * AFTER; i++) {
+		packet_udplite(&udp.packet, udp_out, 8, 20);
+		ASSERT_TRANSLATED(engine_run(&udp, NAT_PATH_OUTBOUND));
+		packet_udplite(&udp.packet, flow_of(PEER_1, 7000, UPLINK, 5000),
+			       8, 20);
+		ASSERT_TRANSLATED(engine_run(&udp, NAT_PATH_INBOUND));
+		engine_open(&udp, NAT_PROTO_ICMP, udp_out);
+		engine_answer(&udp, NAT_PROTO_ICMP, PEER_1, 0, 5000);
+	}
+	CU_ASSERT_EQUAL(engine_stats(&udp).sessions, 2);
+	CU_ASSERT_EQUAL(carrier.offers, 0);
+	engine_free(&udp);
+}
+
+/* Both of its ends are inside: no device could tell its directions apart. */
+static void test_hairpin_is_not(void)
+{
+	struct flow turned = flow_of(INSIDE_2, 6000, UPLINK, 5000);
+	struct flow back = flow_of(INSIDE_1, 5000, UPLINK, 6000);
+
+	udp_open(1, 0);
+	for (uint32_t i = 0; i < 3 * AFTER; i++) {
+		ASSERT_TRANSLATED(
+			engine_udp(&udp, NAT_PATH_HAIRPIN_IN, turned));
+		ASSERT_TRANSLATED(engine_udp(&udp, NAT_PATH_HAIRPIN_IN, back));
+	}
+	CU_ASSERT_EQUAL(carrier.offers, 0);
+	engine_free(&udp);
+}
+
+static void test_refused_is_offered_again(void)
+{
+	lab_make(&lab, true);
+	with_carrier(&lab.engine, &carrier);
+	carrier.full = true;
+	reach(&lab, NAT_STATE_ESTABLISHED);
+	for (uint32_t i = 3; i < 3 * AFTER; i++)
+		flags(&lab, CLIENT, ACK);
+	CU_ASSERT_EQUAL(carrier.offers, 3);
+	CU_ASSERT_FALSE(session(&lab).carried);
+	carrier.full = false;
+	for (uint32_t i = 0; i < AFTER; i++)
+		flags(&lab, CLIENT, ACK);
+	CU_ASSERT_TRUE(session(&lab).carried);
+	engine_free(&lab.engine);
+}
+
+static void test_nothing_is_offered_without_the_option(void)
+{
+	lab_make(&lab, true);
+	with_carrier(&lab.engine, &carrier);
+	lab.engine.config.carry_after = 0;
+	engine_configure(&lab.engine);
+	reach(&lab, NAT_STATE_ESTABLISHED);
+	for (uint32_t i = 0; i < 3 * AFTER; i++)
+		flags(&lab, CLIENT, ACK);
+	CU_ASSERT_EQUAL(carrier.offers, 0);
+	engine_free(&lab.engine);
+}
+
+/* --- use ------------------------------------------------------------------------- */
+
+static void test_use_is_accounted(void)
+{
+	struct nat_mapping_view mapping;
+	struct nat_session_view before, after;
+	struct nat_host_view host;
+	uint32_t cursor = 0;
+
+	connect_tcp(AFTER);
+	before = session(&lab);
+	lab.engine.now += 50 * SECOND;
+	CU_ASSERT_FALSE(nat_carried_used(lab.engine.nat, carrier.last.session,
+					 lab.engine.now));
+	CU_ASSERT_EQUAL(session(&lab).idle_ms, 50 * SECOND);
+	carrier.use = (struct nat_counters){ 10, 1000, 20, 30000 };
+	CU_ASSERT_TRUE(nat_carried_used(lab.engine.nat, carrier.last.session,
+					lab.engine.now));
+	after = session(&lab);
+	CU_ASSERT_EQUAL(after.idle_ms, 0);
+	CU_ASSERT_EQUAL(after.expires_ms, ESTABLISHED);
+	CU_ASSERT_EQUAL(after.counters.out_packets,
+			before.counters.out_packets + 10);
+	CU_ASSERT_EQUAL(after.counters.in_bytes,
+			before.counters.in_bytes + 30000);
+	CU_ASSERT_TRUE(engine_mapping(&lab.engine, 5000, &mapping));
+	CU_ASSERT_EQUAL(mapping.counters.out_bytes, after.counters.out_bytes);
+	CU_ASSERT_EQUAL(mapping.idle_ms, lab.engine.now % 1000);
+	CU_ASSERT_TRUE(nat_next_host(lab.engine.nat, &cursor, &host));
+	CU_ASSERT_EQUAL(host.counters.in_packets, after.counters.in_packets);
+	CU_ASSERT_EQUAL(engine_stats(&lab.engine).inbound_bytes,
+			after.counters.in_bytes);
+	CU_ASSERT_PTR_NULL(nat_check(lab.engine.nat));
+	engine_free(&lab.engine);
+}
+
+/* RFC 4787 REQ-6, REQ-6a: as by packets that the engine sees. */
+static void test_req6_inbound_refresh(void)
+{
+	for (int wanted = 0; wanted < 2; wanted++) {
+		udp_open(AFTER, AFTER);
+		udp.config.inbound_refresh = wanted;
+		engine_configure(&udp);
+		CU_ASSERT_FALSE(udp_session().carried);
+		for (uint32_t i = 0; i < AFTER; i++)
+			engine_answer(&udp, NAT_PROTO_UDP, PEER_1, 7000, 5000);
+		CU_ASSERT_TRUE(udp_session().carried);
+		udp.now += 10 * SECOND;
+		carrier.use = (struct nat_counters){ .in_packets = 1,
+						     .in_bytes = 28 };
+		CU_ASSERT_TRUE(nat_carried_used(udp.nat, carrier.last.session,
+						udp.now));
+		CU_ASSERT_EQUAL(udp_session().idle_ms,
+				wanted ? 0 : 10 * SECOND);
+		carrier.use = (struct nat_counters){ .out_packets = 1,
+						     .out_bytes = 28 };
+		CU_ASSERT_TRUE(nat_carried_used(udp.nat, carrier.last.session,
+						udp.now));
+		CU_ASSERT_EQUAL(udp_session().idle_ms, 0);
+		engine_free(&udp);
+	}
+}
+
+/* It is not over because the engine has not been told of its use yet. */
+static void test_carrier_is_asked_before_the_end(void)
+{
+	udp_open(AFTER, AFTER);
+	udp.now += 300 * SECOND - 1;
+	nat_expire(udp.nat, udp.now, 1000);
+	CU_ASSERT_EQUAL(carrier.asked, 0);
+	udp.now++;
+	carrier.use.out_packets = 1;
+	nat_expire(udp.nat, udp.now, 1000);
+	CU_ASSERT_EQUAL(carrier.asked, 1);
+	CU_ASSERT_EQUAL(udp_session().expires_ms, 300 * SECOND);
+	udp.now += 300 * SECOND;
+	nat_expire(udp.nat, udp.now, 1000);
+	CU_ASSERT_EQUAL(engine_stats(&udp).sessions, 0);
+	CU_ASSERT_EQUAL(carrier.given_back, 1);
+	engine_free(&udp);
+}
+
+static void test_idle_tcp_is_taken_back(void)
+{
+	connect_tcp(AFTER);
+	later(&lab, ESTABLISHED - CLOSING);
+	CU_ASSERT_EQUAL(session(&lab).state, NAT_STATE_TRANS);
+	CU_ASSERT_EQUAL(carrier.given_back, 1);
+	CU_ASSERT_FALSE(session(&lab).carried);
+	CU_ASSERT_PTR_NULL(nat_check(lab.engine.nat));
+	engine_free(&lab.engine);
+}
+
+/* --- taking back ------------------------------------------------------------------ */
+
+static void test_segments_that_change_it_take_it_back(void)
+{
+	static const uint8_t bits[] = { FIN | ACK, RST, SYN };
+	static const enum nat_state then[] = { NAT_STATE_C_FIN, NAT_STATE_TRANS,
+					       NAT_STATE_ESTABLISHED };
+
+	for (size_t i = 0; i < sizeof(bits); i++) {
+		connect_tcp(AFTER);
+		carrier.use.in_packets = 5;
+		flags(&lab, CLIENT, bits[i]);
+		CU_ASSERT_EQUAL(carrier.given_back, 1);
+		CU_ASSERT_EQUAL(session(&lab).state, then[i]);
+		CU_ASSERT_FALSE(session(&lab).carried);
+		CU_ASSERT_EQUAL(session(&lab).counters.in_packets, 1 + 5);
+		engine_free(&lab.engine);
+	}
+}
+
+/* Design 9: the window is unknown then, and an RST counts as valid. */
+static void test_rst_counts_though_the_window_moved_on(void)
+{
+	for (int carried = 0; carried < 2; carried++) {
+		connect_tcp(carried ? AFTER : AFTER - 1);
+		CU_ASSERT_EQUAL(session(&lab).carried, carried);
+		send(&lab, SERVER,
+		     (struct segment){ .flags = RST, .seq = 900000000 });
+		CU_ASSERT_EQUAL(session(&lab).state,
+				carried ? NAT_STATE_TRANS :
+					  NAT_STATE_ESTABLISHED);
+		engine_free(&lab.engine);
+	}
+}
+
+/* A segment that came up all the same says nothing of the windows. */
+static void test_windows_are_not_learned_meanwhile(void)
+{
+	connect_tcp(AFTER);
+	flags(&lab, CLIENT, ACK);
+	send(&lab, SERVER, (struct segment){ .flags = RST, .seq = 900000000 });
+	CU_ASSERT_EQUAL(session(&lab).state, NAT_STATE_TRANS);
+	engine_free(&lab.engine);
+}
+
+/* After an RST that was forged the connection goes on, and is handed over. */
+static void test_established_again_is_handed_over_again(void)
+{
+	connect_tcp(AFTER);
+	flags(&lab, SERVER, RST);
+	CU_ASSERT_EQUAL(session(&lab).state, NAT_STATE_TRANS);
+	for (uint32_t i = 0; i < AFTER; i++)
+		flags(&lab, CLIENT, ACK);
+	CU_ASSERT_EQUAL(session(&lab).state, NAT_STATE_ESTABLISHED);
+	CU_ASSERT_TRUE(session(&lab).carried);
+	engine_free(&lab.engine);
+}
+
+static void test_uplink_takes_it_back(void)
+{
+	static const uint32_t to[] = { 0, UPLINK + 1 };
+
+	for (size_t i = 0; i < 2; i++) {
+		udp_open(AFTER, AFTER);
+		nat_set_uplink(udp.nat, UPLINK, udp.now);
+		CU_ASSERT_EQUAL(carrier.given_back, 0);
+		nat_set_uplink(udp.nat, to[i], udp.now);
+		CU_ASSERT_EQUAL(carrier.given_back, 1);
+		CU_ASSERT_FALSE(udp_session().carried);
+		CU_ASSERT_PTR_NULL(nat_check(udp.nat));
+		engine_free(&udp);
+	}
+}
+
+static void test_configuration_takes_it_back(void)
+{
+	udp_open(AFTER, AFTER);
+	engine_configure(&udp);
+	CU_ASSERT_EQUAL(carrier.given_back, 1);
+	CU_ASSERT_EQUAL(engine_stats(&udp).carried, 0);
+	engine_free(&udp);
+}
+
+static void test_flush_takes_it_back(void)
+{
+	udp_open(AFTER, AFTER);
+	carrier.use.out_packets = 7;
+	CU_ASSERT_EQUAL(nat_flush_host(udp.nat, INSIDE_1, udp.now), 1);
+	CU_ASSERT_EQUAL(carrier.given_back, 1);
+	CU_ASSERT_EQUAL(engine_stats(&udp).outbound_packets, AFTER + 7);
+	CU_ASSERT_PTR_NULL(nat_check(udp.nat));
+	engine_free(&udp);
+}
+
+static void test_carrier_that_leaves_gives_all_back(void)
+{
+	udp_open(AFTER, AFTER);
+	nat_set_carrier(udp.nat, NULL);
+	CU_ASSERT_EQUAL(carrier.given_back, 1);
+	for (uint32_t i = 0; i < 3 * AFTER; i++)
+		engine_open(&udp, NAT_PROTO_UDP, udp_out);
+	CU_ASSERT_EQUAL(carrier.offers, 1);
+	engine_free(&udp);
+}
+
+/* The next process finds nobody who carries, and windows it does not know. */
+static void test_killed_while_it_was_carried(void)
+{
+	connect_tcp(AFTER);
+	engine_restore(&lab.engine);
+	engine_configure(&lab.engine);
+	nat_set_uplink(lab.engine.nat, UPLINK, lab.engine.now);
+	CU_ASSERT_FALSE(session(&lab).carried);
+	CU_ASSERT_EQUAL(session(&lab).state, NAT_STATE_ESTABLISHED);
+	CU_ASSERT_PTR_NULL(nat_check(lab.engine.nat));
+	send(&lab, SERVER, (struct segment){ .flags = RST, .seq = 900000000 });
+	CU_ASSERT_EQUAL(session(&lab).state, NAT_STATE_TRANS);
+	engine_free(&lab.engine);
+}
+
+static void test_use_of_what_is_not_carried(void)
+{
+	udp_open(1, 0);
+	for (uint32_t slot = 0; slot <= SESSIONS + 1; slot++)
+		CU_ASSERT_FALSE(nat_carried_used(udp.nat, slot, udp.now));
+	CU_ASSERT_EQUAL(carrier.asked, 0);
+	engine_free(&udp);
+}
+
+static const struct test tests[] = {
+	{ "an established TCP connection is handed over",
+	  test_tcp_established_is_handed_over },
+	{ "one that opens or closes is not", test_other_tcp_states_are_not },
+	{ "UDP is handed over after traffic both ways",
+	  test_udp_needs_traffic_both_ways },
+	{ "other protocols are not", test_other_protocols_are_not },
+	{ "a hairpin is not", test_hairpin_is_not },
+	{ "what the carrier refused is offered again",
+	  test_refused_is_offered_again },
+	{ "carry_after 0: nothing is offered",
+	  test_nothing_is_offered_without_the_option },
+	{ "use counts for session, mapping, host and in all",
+	  test_use_is_accounted },
+	{ "REQ-6: inbound use refreshes if the operator wants it",
+	  test_req6_inbound_refresh },
+	{ "the carrier is asked before a session ends",
+	  test_carrier_is_asked_before_the_end },
+	{ "an idle connection is taken back into TRANS",
+	  test_idle_tcp_is_taken_back },
+	{ "FIN, RST and SYN take a connection back",
+	  test_segments_that_change_it_take_it_back },
+	{ "an RST counts though the window moved on",
+	  test_rst_counts_though_the_window_moved_on },
+	{ "windows are not learned meanwhile",
+	  test_windows_are_not_learned_meanwhile },
+	{ "established again, it is handed over again",
+	  test_established_again_is_handed_over_again },
+	{ "another address, or none, takes all back",
+	  test_uplink_takes_it_back },
+	{ "another configuration takes all back",
+	  test_configuration_takes_it_back },
+	{ "a flush takes back what it ends", test_flush_takes_it_back },
+	{ "a carrier that leaves gives all back",
+	  test_carrier_that_leaves_gives_all_back },
+	{ "killed meanwhile: the next engine carries nothing",
+	  test_killed_while_it_was_carried },
+	{ "use of what is not carried is none",
+	  test_use_of_what_is_not_carried },
+};
+
+int main(int argc, char **argv)
+{
+	return suite_run("carry", tests, sizeof(tests) / sizeof(tests[0]), argc,
+			 argv);
+}
