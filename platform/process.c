@@ -218,7 +218,7 @@ static int status_result(int status)
 static int follow(pid_t child, struct stream streams[2], int timeout_ms)
 {
 	uint64_t deadline = clock_ms() + (uint64_t)timeout_ms;
-	bool open = true;
+	bool open = streams[0].fd >= 0 || streams[1].fd >= 0;
 	int status;
 
 	for (;;) {
@@ -260,18 +260,34 @@ static void close_pair(const int pair[2])
 			close(pair[i]);
 }
 
-/* Starts the child with the pipes' writing ends and closes those here. */
+pid_t process_start(const char *path, const char *const argv[],
+		    const int from[3])
+{
+	pid_t caller = getpid(), child = fork();
+
+	if (!child)
+		become(path, argv, from, caller);
+	return child < 0 ? -errno : child;
+}
+
+int process_end(pid_t child, int timeout_ms)
+{
+	struct stream none[2] = { { .fd = -1 }, { .fd = -1 } };
+
+	return follow(child, none, timeout_ms);
+}
+
+/* Starts the child with the pipes' writing ends and closes those here. Its
+ * process id or -errno. */
 static pid_t start(const char *path, const char *const argv[], int input,
 		   int output[2], int error[2])
 {
-	pid_t caller = getpid(), child;
+	pid_t child;
 
 	if (pipe2(output, O_CLOEXEC) || pipe2(error, O_CLOEXEC))
-		return -1;
-	child = fork();
-	if (!child)
-		become(path, argv, (const int[]){ input, output[1], error[1] },
-		       caller);
+		return -errno;
+	child = process_start(path, argv,
+			      (const int[]){ input, output[1], error[1] });
 	close(output[1]);
 	close(error[1]);
 	output[1] = error[1] = -1;
@@ -297,7 +313,7 @@ int process_run(const char *const argv[], const char *input, char *output,
 	if (input_fd < 0)
 		return input_fd;
 	child = start(path, argv, input_fd, out_pipe, error_pipe);
-	result = child < 0 ? -errno : 0;
+	result = child < 0 ? (int)child : 0;
 	close(input_fd);
 	if (result)
 		goto out;
