@@ -1,0 +1,307 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later
+ *
+ * At which devices the fast path's program is, and whether it still is there.
+ * The place is a clsact qdisc, or an ingress one; whose it is decides what
+ * becomes of it: one that was there stays, with all filters in it, one that we
+ * made goes with our filter unless somebody has put filters there meanwhile.
+ *
+ * A daemon that was killed leaves its program behind, which carries nothing
+ * after FAST_ALIVE_MS. The next one puts its own in that place, in one step.
+ */
+#include "fast_private.h"
+
+#include <errno.h>
+#include <linux/if_arp.h>
+#include <stdlib.h>
+#include <string.h>
+
+#define DEVICES_MAX (FAST_INSIDE_MAX + 1)
+
+struct device {
+	unsigned index;
+	enum fast_program put; /* what is there */
+	uint32_t program; /* its number in the kernel */
+	bool qdisc; /* made by us */
+};
+
+struct fast_tc {
+	int programs[FAST_PROGRAMS];
+	struct device devices[DEVICES_MAX];
+	size_t count;
+};
+
+/* Where a failure is told: the first only. */
+struct complaint {
+	char *text;
+	size_t size;
+	int err;
+};
+
+struct fast_tc *fast_tc_new(const int programs[FAST_PROGRAMS])
+{
+	struct fast_tc *tc = calloc(1, sizeof(*tc));
+
+	if (tc)
+		memcpy(tc->programs, programs, sizeof(tc->programs));
+	return tc;
+}
+
+static struct device *find(struct fast_tc *tc, unsigned index)
+{
+	for (size_t i = 0; i < tc->count; i++)
+		if (tc->devices[i].index == index)
+			return &tc->devices[i];
+	return NULL;
+}
+
+bool fast_tc_has(const struct fast_tc *tc, unsigned index)
+{
+	for (size_t i = 0; i < tc->count; i++)
+		if (tc->devices[i].index == index)
+			return true;
+	return false;
+}
+
+unsigned fast_tc_devices(const struct fast_tc *tc)
+{
+	return (unsigned)tc->count;
+}
+
+/* --- one device ----------------------------------------------------------- */
+
+/* How the packets of a device begin. 0 or -EOPNOTSUPP. */
+static int choose(const struct fast_link *link, bool uplink,
+		  enum fast_program *program)
+{
+	switch (link->type) {
+	case ARPHRD_ETHER:
+		*program = uplink ? FAST_UPLINK_ETHER : FAST_INSIDE_ETHER;
+		return 0;
+	case ARPHRD_NONE:
+	case ARPHRD_RAWIP:
+	case ARPHRD_PPP:
+	case ARPHRD_TUNNEL:
+	case ARPHRD_TUNNEL6:
+	case ARPHRD_SIT:
+	case ARPHRD_IPGRE:
+	case ARPHRD_IP6GRE:
+		*program = uplink ? FAST_UPLINK_BARE : FAST_INSIDE_BARE;
+		return 0;
+	}
+	return -EOPNOTSUPP;
+}
+
+static void forget(struct fast_tc *tc, struct device *device)
+{
+	*device = tc->devices[--tc->count];
+}
+
+/* Takes the filter away, if it is ours, then the qdisc, if that is and nobody
+ * has filters there. What fails is left: it carries nothing without a daemon. */
+static void leave(struct fast_rtnl *rtnl, unsigned index, bool qdisc)
+{
+	struct fast_filter filter;
+	size_t others;
+	int err = fast_rtnl_get(rtnl, index, &filter);
+
+	if (!err && filter.ours)
+		err = fast_rtnl_remove(rtnl, index);
+	if ((!err || err == -ENOENT) && qdisc &&
+	    !fast_rtnl_count(rtnl, index, &others) && !others)
+		fast_rtnl_remove_qdisc(rtnl, index);
+}
+
+static void detach(struct fast_rtnl *rtnl, struct fast_tc *tc,
+		   struct device *device)
+{
+	leave(rtnl, device->index, device->qdisc);
+	forget(tc, device);
+}
+
+/* There may be a filter of somebody else's kind or name in our place, which is
+ * not ours to replace. qdisc: whether it is of our making then. */
+static int put(struct fast_rtnl *rtnl, unsigned index, int program, bool *qdisc,
+	       struct fast_filter *filter)
+{
+	int err = fast_rtnl_make_qdisc(rtnl, index);
+
+	*qdisc = !err;
+	if (err && err != -EEXIST)
+		return err;
+	err = fast_rtnl_get(rtnl, index, filter);
+	if (err && err != -ENOENT)
+		return err;
+	if (!err && !filter->ours)
+		return -EEXIST;
+	err = fast_rtnl_put(rtnl, index, program);
+	if (!err)
+		err = fast_rtnl_get(rtnl, index, filter);
+	return err;
+}
+
+static bool is_there(struct fast_rtnl *rtnl, const struct device *device)
+{
+	struct fast_filter filter;
+
+	return !fast_rtnl_get(rtnl, device->index, &filter) && filter.ours &&
+	       filter.program == device->program;
+}
+
+static void complain(struct complaint *complaint, unsigned index,
+		     const struct fast_link *link, int err)
+{
+	const char *why = err == -EOPNOTSUPP ?
+				  "packets of this kind of device are not "
+				  "understood, or its qdisc is shared" :
+			  err == -EEXIST ? "another filter has our place" :
+			  err == -E2BIG	 ? "too many inside devices" :
+					   strerror(-err);
+
+	if (complaint->err)
+		return;
+	complaint->err = err;
+	if (link && link->name[0])
+		fast_say(complaint->text, complaint->size, err,
+			 "no fast path at %s: %s", link->name, why);
+	else
+		fast_say(complaint->text, complaint->size, err,
+			 "no fast path at device %u: %s", index, why);
+}
+
+/* After a failure. When the kernel did not answer nothing is known but what was
+ * before. */
+static void give_up(struct fast_rtnl *rtnl, struct fast_tc *tc, unsigned index,
+		    bool made, int err)
+{
+	struct device *device = find(tc, index);
+
+	if (err == -ETIMEDOUT)
+		return;
+	leave(rtnl, index, made || (device && device->qdisc));
+	if (device)
+		forget(tc, device);
+}
+
+static void attach(struct fast_rtnl *rtnl, struct fast_tc *tc, unsigned index,
+		   bool uplink, struct complaint *complaint)
+{
+	struct device *device = find(tc, index);
+	bool kept = device && is_there(rtnl, device), made = false;
+	struct fast_filter filter = { false, 0 };
+	enum fast_program program = 0;
+	struct fast_link link;
+	int err = fast_rtnl_link(rtnl, index, &link);
+
+	if (!err)
+		err = choose(&link, uplink, &program);
+	if (!err && kept && device->put == program)
+		return;
+	if (!err)
+		err = put(rtnl, index, tc->programs[program], &made, &filter);
+	if (err) {
+		give_up(rtnl, tc, index, made, err);
+		complain(complaint, index, &link, err);
+		return;
+	}
+	/* A qdisc without our filter may be another one than we made. */
+	made = made || (kept && device->qdisc);
+	if (!device)
+		device = &tc->devices[tc->count++];
+	*device = (struct device){ index, program, filter.program, made };
+}
+
+/* --- all ------------------------------------------------------------------ */
+
+/* The inside devices that there are, each once; at most FAST_INSIDE_MAX. */
+struct wanted {
+	unsigned uplink;
+	unsigned inside[FAST_INSIDE_MAX];
+	size_t count;
+};
+
+static bool is_wanted(const struct wanted *wanted, unsigned index)
+{
+	for (size_t i = 0; i < wanted->count; i++)
+		if (wanted->inside[i] == index)
+			return true;
+	return index == wanted->uplink;
+}
+
+static struct wanted choose_devices(unsigned uplink, const unsigned *inside,
+				    size_t inside_count,
+				    struct complaint *complaint)
+{
+	struct wanted wanted = { .uplink = uplink };
+
+	for (size_t i = 0; i < inside_count; i++) {
+		if (!inside[i] || is_wanted(&wanted, inside[i]))
+			continue;
+		if (wanted.count == FAST_INSIDE_MAX) {
+			complain(complaint, inside[i], NULL, -E2BIG);
+			break;
+		}
+		wanted.inside[wanted.count++] = inside[i];
+	}
+	return wanted;
+}
+
+int fast_tc_set(struct fast_tc *tc, unsigned uplink, const unsigned *inside,
+		size_t inside_count, char *error, size_t error_size)
+{
+	struct complaint complaint = { error, error_size, 0 };
+	struct fast_rtnl *rtnl;
+	struct wanted wanted;
+	int err = fast_rtnl_open(&rtnl);
+
+	if (err)
+		return fast_say(error, error_size, err,
+				"no fast path: rtnetlink: %s", strerror(-err));
+	wanted = choose_devices(uplink, inside, inside_count, &complaint);
+	for (size_t i = tc->count; i--;)
+		if (!is_wanted(&wanted, tc->devices[i].index))
+			detach(rtnl, tc, &tc->devices[i]);
+	if (uplink)
+		attach(rtnl, tc, uplink, true, &complaint);
+	for (size_t i = 0; i < wanted.count; i++)
+		attach(rtnl, tc, wanted.inside[i], false, &complaint);
+	fast_rtnl_close(rtnl);
+	return complaint.err;
+}
+
+void fast_tc_free(struct fast_tc *tc)
+{
+	struct fast_rtnl *rtnl;
+
+	if (!tc)
+		return;
+	if (tc->count && !fast_rtnl_open(&rtnl)) {
+		while (tc->count)
+			detach(rtnl, tc, &tc->devices[tc->count - 1]);
+		fast_rtnl_close(rtnl);
+	}
+	free(tc);
+}
+
+int fast_remove_all(void)
+{
+	struct fast_filter filter;
+	struct fast_rtnl *rtnl;
+	unsigned *list = NULL;
+	size_t count = 0;
+	int err = fast_rtnl_open(&rtnl), result;
+
+	if (err)
+		return err;
+	result = fast_rtnl_links(rtnl, &list, &count);
+	for (size_t i = 0; i < count; i++) {
+		err = fast_rtnl_get(rtnl, list[i], &filter);
+		if (!err && filter.ours)
+			err = fast_rtnl_remove(rtnl, list[i]);
+		/* It may have gone meanwhile. */
+		if (err && err != -ENOENT && err != -ENODEV && !result)
+			result = err;
+	}
+	free(list);
+	fast_rtnl_close(rtnl);
+	return result;
+}
