@@ -17,18 +17,14 @@ CANNOT = 77
 ETHER, BARE = 0, 1
 
 
-class Devices:
-    """Some of our own in the gateway's namespace, and the tool there."""
+class Tool:
+    """The tool, in the gateway's namespace."""
 
     def __init__(self, lab):
         self.space = lab.gw
         self.process = None
 
     def __enter__(self):
-        # The other ends go with them.
-        ip_batch([f"link add {name} type veth peer name {name}x"
-                  for name in ("fast0", "fast1", "fast2")], self.space.name)
-        ip_batch(["tuntap add fast3 mode tun"], self.space.name)
         self.process = subprocess.Popen(
             self.space._argv([TOOL]), stdin=subprocess.PIPE,
             stdout=subprocess.PIPE, text=True, bufsize=1)
@@ -48,8 +44,6 @@ class Devices:
         self.process.wait()
         self.process.stdin.close()
         self.process.stdout.close()
-        for name in ("fast0", "fast1", "fast2", "fast3"):
-            self.space.ip(f"link del {name}", check=False)
 
     def ask(self, command):
         with contextlib.suppress(BrokenPipeError):
@@ -99,6 +93,29 @@ class Devices:
     def ours(self, uplink, kind=ETHER):
         return (PREFERENCE, "bpf", "portico",
                 self.ids[2 * uplink + kind])
+
+
+class Devices(Tool):
+    """With devices of our own there."""
+
+    def __enter__(self):
+        # The other ends go with them.
+        ip_batch([f"link add {name} type veth peer name {name}x"
+                  for name in ("fast0", "fast1", "fast2")]
+                 + ["tuntap add fast3 mode tun"], self.space.name)
+        try:
+            return super().__enter__()
+        except Exception:
+            self.remove()
+            raise
+
+    def __exit__(self, *exc):
+        super().__exit__(*exc)
+        self.remove()
+
+    def remove(self):
+        for name in ("fast0", "fast1", "fast2", "fast3"):
+            self.space.ip(f"link del {name}", check=False)
 
 
 def test_made_and_removed(lab):
@@ -182,13 +199,22 @@ def test_it_is_put_back(lab):
         # who knows whose it is then?
         devices.tc(f"filter del dev fast0 ingress pref {PREFERENCE}")
         devices.tc("qdisc del dev fast1 clsact")
-        devices.tc("qdisc add dev fast1 ingress")
+        devices.tc("qdisc add dev fast1 clsact")
         assert devices.set("fast0", "fast1") == (2, 0, "")
         assert devices.filters("fast0") == [devices.ours(True)]
         assert devices.filters("fast1") == [devices.ours(False)]
         devices.ask("close")
         assert devices.filters("fast0") == devices.filters("fast1") == []
-        assert devices.qdiscs("fast1") == ["ingress"]
+        assert devices.qdiscs("fast1") == ["clsact"]
+
+
+def test_another_daemons_in_our_place_is_not_taken_for_ours(lab):
+    with Devices(lab) as devices, Tool(lab) as other:
+        assert devices.set("fast0") == (1, 0, "")
+        assert other.set("fast0") == (1, 0, "")
+        assert devices.filters("fast0") == [other.ours(True)]
+        assert devices.set("fast0") == (1, 0, "")
+        assert devices.filters("fast0") == [devices.ours(True)]
 
 
 def test_a_killed_daemon_is_replaced_in_one_step(lab):
