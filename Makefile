@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
 # Portico: a NAT and port-address-translation gateway. `make help` lists what
 # can be made. CC, AR, PKG_CONFIG, CPPFLAGS, CFLAGS, LDFLAGS, PREFIX, DESTDIR,
-# BUILD and ONE_PROGRAM are taken from the environment or the command line.
+# BUILD, BPF and ONE_PROGRAM are taken from the environment or the command line.
 
 VERSION := 0.1.0
 
@@ -53,6 +53,23 @@ endif
 once = $(eval $(1) := $$(shell $$(PKG_CONFIG) $(2) $$(PKGS)))$($(1))
 PKG_CFLAGS = $(call once,PKG_CFLAGS,--cflags)
 PKG_LIBS = $(call once,PKG_LIBS,--libs)
+
+# BPF=yes also builds portico-bpf, which loads the fast path: where libbpf is, and
+# a clang that compiles for the kernel's machine. BPF_TARGET is bpfel or bpfeb for
+# a processor of the other byte order.
+BPF_CLANG ?= clang
+BPF_TARGET ?= bpf
+ifndef BPF
+BPF := $(shell $(PKG_CONFIG) --exists libbpf 2>/dev/null && \
+	echo 'int f(void) { return 0; }' | $(BPF_CLANG) -target $(BPF_TARGET) \
+	-x c -c -o /dev/null - 2>/dev/null && echo yes)
+BPF_MISSING := $(if $(BPF),,without the fast path: no libbpf, or no clang)
+endif
+# For this target clang leaves out the folder of this processor's headers.
+BPF_CPPFLAGS ?= $(shell $(BPF_CLANG) -v -E - </dev/null 2>&1 | sed -n \
+	'/search starts here:/,/^End of/s|^ \(/.*\)|-idirafter \1|p')
+BPF_COMPILE = $(BPF_CLANG) $(BPF_CPPFLAGS) -O2 -g -target $(BPF_TARGET) \
+	-mcpu=v2 -Wall -Wextra -Wshadow $(if $(WERROR),-Werror) -MMD -MP
 
 # 64 bits of time and of file size on 32-bit systems as well.
 WIDE := -D_FILE_OFFSET_BITS=64 -D_TIME_BITS=64
@@ -113,8 +130,14 @@ BENCH_OBJ := $(call objects,$(wildcard tests/bench/lib/*.c))
 # ONE_PROGRAM=yes: one file that is the daemon, and by a link to it the command.
 PROGRAMS := $(addprefix $(BUILD)/,$(if $(filter yes,$(ONE_PROGRAM)),one,\
 	porticod portico))
+BPF_OBJ := $(BUILD)/platform/bpf/fast.bpf.o
+LOADER_OBJ := $(BUILD)/platform/bpf/loader.o
+ifeq ($(BPF),yes)
+LOADER := $(BUILD)/portico-bpf
+endif
 
-all: $(PROGRAMS) ## build porticod and portico (default)
+all: $(PROGRAMS) $(LOADER) ## build the programs (default)
+	@$(if $(BPF_MISSING),echo '  $(BPF_MISSING)',:)
 
 tests: $(UNIT) $(TOOLS) $(FUZZ) $(SHIM) $(WALL) $(BUILD)/one ## build the test programs
 
@@ -130,6 +153,10 @@ $(BUILD)/porticod $(BUILD)/portico $(BUILD)/one: \
 		$(BUILD)/%: $(BUILD)/platform/main_%.o $(ARCHIVES)
 	$(call say,LINK)
 	$(Q)$(LINK) -o $@ $^ $(PKG_LIBS)
+
+$(BUILD)/portico-bpf: $(LOADER_OBJ)
+	$(call say,LINK)
+	$(Q)$(LINK) -o $@ $^ $$($(PKG_CONFIG) --libs libbpf)
 
 $(UNIT): %: %.o $(SUITE) $(ARCHIVES)
 	$(call say,LINK)
@@ -167,6 +194,18 @@ $(BUILD)/platform/%.o: platform/%.c $(BUILD)/flags
 	$(call say,CC)
 	$(Q)$(COMPILE) $(HIDDEN) $(PKG_CFLAGS) -c -o $@ $<
 
+# The kernel wants the types (.BTF), nobody what a debugger would.
+$(BPF_OBJ): platform/bpf/fast.bpf.c $(BUILD)/flags
+	@mkdir -p $(@D)
+	$(call say,BPF)
+	$(Q)$(BPF_COMPILE) -c -o $@ $<
+	@! command -v llvm-strip >/dev/null || llvm-strip -g $@
+
+# Carries the object within itself.
+$(LOADER_OBJ): $(BPF_OBJ)
+$(LOADER_OBJ): private PKG_CFLAGS = -DFAST_OBJECT='"$(BPF_OBJ)"' \
+	$$($(PKG_CONFIG) --cflags libbpf)
+
 $(BUILD)/tests/%.o: tests/%.c $(BUILD)/flags
 	@mkdir -p $(@D)
 	$(call say,CC)
@@ -174,7 +213,7 @@ $(BUILD)/tests/%.o: tests/%.c $(BUILD)/flags
 
 # Other flags mean another build.
 FLAGS = $(CC) $(CPPFLAGS) $(CFLAGS) $(WIDE) $(WARNINGS) $(HARDENING) $(HIDDEN) \
-	$(VERSION)
+	$(VERSION) $(BPF_CLANG) $(BPF_TARGET)
 $(BUILD)/flags: always
 	@mkdir -p $(@D)
 	@echo '$(FLAGS)' | cmp -s - $@ || echo '$(FLAGS)' >$@
@@ -182,7 +221,7 @@ $(BUILD)/flags: always
 -include $(patsubst %.o,%.d,$(NAT_OBJ) $(PLATFORM_OBJ)) \
 	$(MAINS:%.c=$(BUILD)/%.d) $(UNIT:=.d) $(TOOLS:=.d) $(SUITE_OBJ:.o=.d) \
 	$(BENCH_OBJ:.o=.d) $(FUZZ:=.d) $(FUZZ_OBJ:.o=.d) $(FUZZ_MAIN:.o=.d) $(SHIM_OBJ:.o=.d) \
-	$(WALL_OBJ:.o=.d)
+	$(WALL_OBJ:.o=.d) $(BPF_OBJ:.o=.d) $(LOADER_OBJ:.o=.d)
 
 # --- checking --------------------------------------------------------------
 
@@ -190,7 +229,8 @@ $(BUILD)/flags: always
 OPENWRT_PACKAGES := binutils busybox lua5.1 lua-cjson shellcheck
 # What building, testing and showing need on Debian.
 PACKAGES := gcc libc6-dev make pkg-config libmnl-dev libnetfilter-queue-dev \
-	libjson-c-dev libseccomp-dev libcap-ng-dev uthash-dev libcunit1-dev iptables nftables iproute2 \
+	libjson-c-dev libseccomp-dev libcap-ng-dev uthash-dev libcunit1-dev \
+	libbpf-dev clang iptables nftables iproute2 \
 	procps util-linux curl iperf3 dnsmasq-base bind9-dnsutils \
 	iputils-ping traceroute coturn python3 python3-scapy ethtool tcpdump \
 	conntrack systemd $(OPENWRT_PACKAGES)
@@ -313,6 +353,9 @@ else
 	install -m 755 $(BUILD)/porticod $(DESTDIR)$(PREFIX)/sbin/
 	install -m 755 $(BUILD)/portico $(DESTDIR)$(PREFIX)/bin/
 endif
+ifeq ($(BPF),yes)
+	install -m 755 $(LOADER) $(DESTDIR)$(PREFIX)/sbin/
+endif
 	sed 's|@PREFIX@|$(PREFIX)|g' platform/systemd/portico.service \
 		>$(DESTDIR)$(UNITDIR)/portico.service
 	chmod 644 $(DESTDIR)$(UNITDIR)/portico.service
@@ -336,6 +379,7 @@ uninstall: ## remove what install put there; your configuration stays
 		$(PREFIX)/sbin/porticod --remove-guard || \
 		echo "the guard could not be removed" >&2; fi
 	rm -f $(DESTDIR)$(PREFIX)/sbin/porticod \
+		$(DESTDIR)$(PREFIX)/sbin/portico-bpf \
 		$(DESTDIR)$(PREFIX)/bin/portico \
 		$(DESTDIR)$(UNITDIR)/portico.service \
 		$(DESTDIR)$(SYSUSERSDIR)/portico.conf \

@@ -50,8 +50,8 @@ set_up() {
 
 make_with() {
 	"${MAKE:-make}" --no-print-directory -j"${JOBS:-2}" CC="$CC" \
-		BUILD="$objects" CFLAGS="$OPENWRT $flags" FAULT=no WERROR=1 \
-		"$@"
+		BUILD="$objects" CFLAGS="$OPENWRT $flags" FAULT=no BPF=no \
+		WERROR=1 "$@"
 }
 
 # build GOAL...: with libraries of the target's own; what make says is in

@@ -1,0 +1,463 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later
+ *
+ * The fast path's program: at the ingress of inside devices and of the uplink it
+ * rewrites packets of sessions that the daemon has handed over (fast_map.h), and
+ * sends them out by the other side at once. They meet neither packet filter nor
+ * queue.
+ *
+ * It decides nothing. A packet that it has the least doubt about goes on as it
+ * came, which is the queue's way, and there it is judged. So all that can be
+ * refused, and all that can fail, comes first: the packet is parsed, its session
+ * found, the kernel's routing asked. From there on the packet is changed, and
+ * one that cannot be changed to the end is dropped.
+ *
+ * Routing is asked for every packet, not remembered: a carried packet goes
+ * where the kernel would have forwarded it, or it is not carried. The kernel has
+ * to say that it forwards, that the packet is not too large and that the next hop
+ * is known. What comes from inside has to come by the device behind which
+ * routing has its source, as with a strict reverse path filter.
+ *
+ * No BTF of the kernel's is needed; helpers as of Linux 5.12.
+ */
+#include <stdbool.h>
+#include <stddef.h>
+
+#include <linux/bpf.h>
+#include <linux/if_ether.h>
+#include <linux/if_packet.h>
+#include <linux/in.h>
+#include <linux/ip.h>
+#include <linux/pkt_cls.h>
+#include <linux/tcp.h>
+#include <linux/types.h>
+#include <linux/udp.h>
+
+#include <bpf/bpf_endian.h>
+#include <bpf/bpf_helpers.h>
+
+#include "fast_map.h"
+
+#define AF_INET 2
+#define DONT_FRAGMENT 0x4000
+#define FRAGMENT 0x3fff /* more fragments, or an offset */
+
+/* To the queue, untouched. */
+#define UP TC_ACT_UNSPEC
+
+/* Sizes of the last two are the loader's business. */
+struct {
+	__uint(type, BPF_MAP_TYPE_ARRAY);
+	__uint(map_flags, BPF_F_MMAPABLE);
+	__uint(max_entries, 1);
+	__type(key, __u32);
+	__type(value, struct fast_head);
+} head SEC(".maps");
+
+struct {
+	__uint(type, BPF_MAP_TYPE_ARRAY);
+	__uint(map_flags, BPF_F_MMAPABLE);
+	__uint(max_entries, 1);
+	__type(key, __u32);
+	__type(value, struct fast_bucket);
+} buckets SEC(".maps");
+
+struct {
+	__uint(type, BPF_MAP_TYPE_ARRAY);
+	__uint(map_flags, BPF_F_MMAPABLE);
+	__uint(max_entries, 1);
+	__type(key, __u32);
+	__type(value, struct fast_slot);
+} slots SEC(".maps");
+
+const char terms[] SEC("license") = "GPL";
+
+/* What a packet says of itself; 0 in total: it is not for us. */
+struct packet {
+	struct fast_key key __attribute__((aligned(8)));
+	__u32 total; /* bytes, from the IP header on */
+	__u32 largest; /* the largest that will be on the wire */
+	__u8 tos;
+	__u8 dont_fragment;
+	__u8 checksum; /* the transport header has one */
+};
+
+/* --- what is to be carried ------------------------------------------------- */
+
+static __always_inline void *data_of(const struct __sk_buff *skb)
+{
+	return (void *)(long)skb->data;
+}
+
+static __always_inline void *end_of(const struct __sk_buff *skb)
+{
+	return (void *)(long)skb->data_end;
+}
+
+/* Makes the headers readable behind skb->data; false: they are not there. */
+static __always_inline bool headers_readable(struct __sk_buff *skb, __u32 link)
+{
+	__u32 most = link + sizeof(struct iphdr) + sizeof(struct tcphdr);
+	__u32 least = link + sizeof(struct iphdr) + sizeof(struct udphdr);
+
+	if (data_of(skb) + most <= end_of(skb))
+		return true;
+	if (skb->len < least)
+		return false;
+	return bpf_skb_pull_data(skb, skb->len < most ? skb->len : most) == 0;
+}
+
+/* The length of the TCP header; 0: not a segment to carry. What opens or ends a
+ * connection is the queue's. */
+static __always_inline __u32 read_tcp(const struct tcphdr *tcp, const void *end,
+				      struct packet *packet)
+{
+	__u32 length;
+
+	if ((const void *)(tcp + 1) > end)
+		return 0;
+	length = tcp->doff * 4;
+	if (length < sizeof(*tcp) || tcp->syn || tcp->fin || tcp->rst)
+		return 0;
+	packet->key.sport = tcp->source;
+	packet->key.dport = tcp->dest;
+	packet->checksum = 1;
+	return length;
+}
+
+static __always_inline __u32 read_udp(const struct udphdr *udp, const void *end,
+				      struct packet *packet, __u32 room)
+{
+	__u32 length;
+
+	if ((const void *)(udp + 1) > end)
+		return 0;
+	length = bpf_ntohs(udp->len);
+	if (length < sizeof(*udp) || length > room)
+		return 0;
+	packet->key.sport = udp->source;
+	packet->key.dport = udp->dest;
+	packet->checksum = udp->check != 0;
+	return sizeof(*udp);
+}
+
+/* False: not an IPv4 packet without options, whole and with hops left. */
+static __always_inline bool read_ip(struct __sk_buff *skb, __u32 link,
+				    const struct iphdr *ip,
+				    struct packet *packet)
+{
+	if (ip->version != 4 || ip->ihl != 5 || ip->ttl <= 1 ||
+	    ip->frag_off & bpf_htons(FRAGMENT))
+		return false;
+	packet->key.src = ip->saddr;
+	packet->key.dst = ip->daddr;
+	packet->key.proto = ip->protocol;
+	packet->tos = ip->tos;
+	packet->dont_fragment = (ip->frag_off & bpf_htons(DONT_FRAGMENT)) != 0;
+	packet->total = bpf_ntohs(ip->tot_len);
+	return packet->total <= skb->len - link;
+}
+
+static __always_inline bool read_packet(struct __sk_buff *skb, __u32 link,
+					enum fast_way way,
+					struct packet *packet)
+{
+	const void *end;
+	const struct iphdr *ip;
+	__u32 transport;
+
+	if (skb->pkt_type != PACKET_HOST || skb->vlan_present ||
+	    skb->protocol != bpf_htons(ETH_P_IP) ||
+	    !headers_readable(skb, link))
+		return false;
+	end = end_of(skb);
+	ip = data_of(skb) + link;
+	if ((const void *)(ip + 1) > end || !read_ip(skb, link, ip, packet))
+		return false;
+	packet->key.way = way;
+	if (ip->protocol == IPPROTO_TCP)
+		transport = read_tcp((const void *)(ip + 1), end, packet);
+	else if (ip->protocol == IPPROTO_UDP)
+		transport = read_udp((const void *)(ip + 1), end, packet,
+				     packet->total - sizeof(*ip));
+	else
+		return false;
+	transport += sizeof(*ip);
+	if (transport == sizeof(*ip) || packet->total < transport)
+		return false;
+	packet->largest = skb->gso_size ? skb->gso_size + transport :
+					  packet->total;
+	return true;
+}
+
+static __always_inline bool same_key(const struct fast_key *one,
+				     const struct fast_key *other)
+{
+	const __u64 *a = (const void *)one;
+	const __u64 *b = (const void *)other;
+
+	return a[0] == b[0] && a[1] == b[1];
+}
+
+static __always_inline struct fast_slot *find(const struct fast_head *config,
+					      const struct fast_key *key,
+					      enum fast_way way)
+{
+	__u32 hash = fast_hash(key, config->seed);
+	__u32 place = hash & config->mask;
+	const struct fast_bucket *bucket;
+
+	bucket = bpf_map_lookup_elem(&buckets, &place);
+	if (!bucket)
+		return NULL;
+	for (int i = 0; i < FAST_BUCKET_ENTRIES; i++) {
+		__u32 entry = bucket->entry[i];
+		__u32 number = entry & FAST_SLOT_MASK;
+		struct fast_slot *slot;
+
+		if (!number || entry != fast_entry(hash, number))
+			continue;
+		slot = bpf_map_lookup_elem(&slots, &number);
+		if (slot && *(volatile __u32 *)&slot->live &&
+		    same_key(&slot->key[way], key))
+			return slot;
+	}
+	return NULL;
+}
+
+/* --- where it goes ---------------------------------------------------------- */
+
+static __always_inline bool is_inside(const struct fast_head *config,
+				      __u32 device)
+{
+	for (__u32 i = 0; i < FAST_INSIDE_MAX; i++) {
+		if (i >= config->inside_count)
+			break;
+		if (config->inside[i] == device)
+			return true;
+	}
+	return false;
+}
+
+/* Whether routing has the inside host behind the device by which the packet
+ * came. Asked once a session. */
+static __always_inline bool came_right(struct __sk_buff *skb,
+				       const struct fast_head *config,
+				       const struct packet *packet,
+				       struct fast_slot *slot)
+{
+	struct bpf_fib_lookup back = {
+		.family = AF_INET,
+		.l4_protocol = packet->key.proto,
+		.sport = packet->key.dport,
+		.dport = packet->key.sport,
+		.ifindex = config->uplink,
+		.tos = packet->tos,
+		.ipv4_src = packet->key.dst,
+		.ipv4_dst = packet->key.src,
+	};
+	long result;
+
+	if (slot->inside)
+		return slot->inside == skb->ifindex;
+	result = bpf_fib_lookup(skb, &back, sizeof(back), 0);
+	/* Which device it is does not hang on a neighbour. */
+	if (result != BPF_FIB_LKUP_RET_SUCCESS &&
+	    result != BPF_FIB_LKUP_RET_NO_NEIGH)
+		return false;
+	if (!is_inside(config, back.ifindex))
+		return false;
+	slot->inside = back.ifindex;
+	return back.ifindex == skb->ifindex;
+}
+
+/* Routes the packet as the kernel sees it: with its inside address. */
+static __always_inline bool route(struct __sk_buff *skb,
+				  const struct fast_head *config,
+				  const struct packet *packet,
+				  struct fast_slot *slot, enum fast_way way,
+				  struct bpf_fib_lookup *fib)
+{
+	fib->family = AF_INET;
+	fib->l4_protocol = packet->key.proto;
+	fib->tos = packet->tos;
+	fib->tot_len = packet->largest;
+	fib->ifindex = skb->ifindex;
+	fib->sport = packet->key.sport;
+	fib->ipv4_src = packet->key.src;
+	if (way == FAST_OUT) {
+		fib->dport = packet->key.dport;
+		fib->ipv4_dst = packet->key.dst;
+	} else {
+		fib->dport = slot->key[FAST_OUT].sport;
+		fib->ipv4_dst = slot->key[FAST_OUT].src;
+	}
+	if (bpf_fib_lookup(skb, fib, sizeof(*fib), 0) !=
+		    BPF_FIB_LKUP_RET_SUCCESS ||
+	    fib->family != AF_INET)
+		return false;
+	if (way == FAST_OUT)
+		return fib->ifindex == config->uplink &&
+		       came_right(skb, config, packet, slot);
+	if (!is_inside(config, fib->ifindex))
+		return false;
+	if (slot->inside != fib->ifindex)
+		slot->inside = fib->ifindex;
+	return true;
+}
+
+/* --- carrying it ------------------------------------------------------------ */
+
+/* The sum of a header whose words change (RFC 1624). */
+static __always_inline __u16 sum_fold(__u32 sum)
+{
+	sum = (sum & 0xffff) + (sum >> 16);
+	return (sum & 0xffff) + (sum >> 16);
+}
+
+static __always_inline void rewrite_ip(struct iphdr *ip, __be32 *address,
+				       __be32 with, __be16 id)
+{
+	__u32 sum = (__u16)~ip->check;
+
+	/* The TTL is the first byte of a word. */
+	sum += (__u16)~bpf_htons(0x0100) + (__u16)~ip->id + id;
+	sum += (__u16) ~(*address & 0xffff) + (__u16) ~(*address >> 16);
+	sum += (with & 0xffff) + (with >> 16);
+	ip->ttl--;
+	ip->id = id;
+	*address = with;
+	ip->check = ~sum_fold(sum);
+}
+
+/* An address goes into the transport checksum by the pseudo header, which a
+ * device that computes the rest does not know; a port is in what it sums up. */
+static __always_inline bool rewrite_sum(struct __sk_buff *skb, bool tcp,
+					__be32 address, __be32 with,
+					__be16 port, __be16 with_port)
+{
+	__u32 at = ETH_HLEN + sizeof(struct iphdr) +
+		   (tcp ? offsetof(struct tcphdr, check) :
+			  offsetof(struct udphdr, check));
+	__u64 flags = tcp ? 0 : BPF_F_MARK_MANGLED_0;
+
+	return bpf_l4_csum_replace(skb, at, address, with,
+				   flags | BPF_F_PSEUDO_HDR | 4) == 0 &&
+	       bpf_l4_csum_replace(skb, at, port, with_port, flags | 2) == 0;
+}
+
+/* Behind an Ethernet header. False: it failed half-way. */
+static __always_inline bool rewrite(struct __sk_buff *skb,
+				    const struct packet *packet,
+				    const struct fast_slot *slot,
+				    enum fast_way way)
+{
+	struct iphdr *ip = data_of(skb) + ETH_HLEN;
+	/* Of TCP as of UDP. */
+	struct udphdr *ports = (void *)(ip + 1);
+	const struct fast_key *turned;
+	__be32 address, with;
+	__be16 port, with_port, id;
+
+	if ((void *)(ports + 1) > end_of(skb))
+		return false;
+	id = ip->id;
+	if (way == FAST_OUT) {
+		turned = &slot->key[FAST_IN];
+		address = packet->key.src;
+		port = packet->key.sport;
+		with = turned->dst;
+		with_port = turned->dport;
+		/* RFC 6864: of use only to what may be fragmented, and then it
+		 * must not meet another host's (RFC 7857, 10). */
+		if (!packet->dont_fragment)
+			id = bpf_htons(slot->id + slot->use[FAST_OUT].packets);
+		rewrite_ip(ip, &ip->saddr, with, id);
+		ports->source = with_port;
+	} else {
+		turned = &slot->key[FAST_OUT];
+		address = packet->key.dst;
+		port = packet->key.dport;
+		with = turned->src;
+		with_port = turned->sport;
+		rewrite_ip(ip, &ip->daddr, with, id);
+		ports->dest = with_port;
+	}
+	return !packet->checksum ||
+	       rewrite_sum(skb, packet->key.proto == IPPROTO_TCP, address, with,
+			   port, with_port);
+}
+
+/* Without padding, and with an Ethernet header, which bpf_redirect_neigh()
+ * wants whatever the devices are. UP: as it was. */
+static __always_inline int make_shape(struct __sk_buff *skb, __u32 link,
+				      const struct packet *packet)
+{
+	if (skb->len > link + packet->total &&
+	    (skb->gso_size ||
+	     bpf_skb_change_tail(skb, link + packet->total, 0)))
+		return UP;
+	if (link == 0 && bpf_skb_change_head(skb, ETH_HLEN, 0))
+		return UP;
+	return TC_ACT_OK;
+}
+
+static __always_inline int carry(struct __sk_buff *skb, __u32 link,
+				 enum fast_way way)
+{
+	struct packet packet = { 0 };
+	struct bpf_fib_lookup fib = { 0 };
+	struct bpf_redir_neigh next = { 0 };
+	struct fast_head *config;
+	struct fast_slot *slot;
+	__u32 zero = 0;
+
+	config = bpf_map_lookup_elem(&head, &zero);
+	if (!config || !config->uplink ||
+	    config->until_ns <= bpf_ktime_get_coarse_ns())
+		return UP;
+	if (!read_packet(skb, link, way, &packet))
+		return UP;
+	/* Its segments would share what tells datagrams apart. */
+	if (way == FAST_OUT && skb->gso_size && !packet.dont_fragment)
+		return UP;
+	slot = find(config, &packet.key, way);
+	if (!slot || !route(skb, config, &packet, slot, way, &fib))
+		return UP;
+	if (make_shape(skb, link, &packet) == UP)
+		return UP;
+
+	if (!rewrite(skb, &packet, slot, way))
+		return TC_ACT_SHOT;
+	skb->mark |= config->mark[way];
+	__sync_fetch_and_add(&slot->use[way].packets, 1);
+	__sync_fetch_and_add(&slot->use[way].bytes, packet.total);
+	next.nh_family = AF_INET;
+	next.ipv4_nh = fib.ipv4_dst;
+	return bpf_redirect_neigh(fib.ifindex, &next, sizeof(next), 0);
+}
+
+/* --- one program for each kind of device ------------------------------------ */
+
+SEC("tc")
+int inside_ether(struct __sk_buff *skb)
+{
+	return carry(skb, ETH_HLEN, FAST_OUT);
+}
+
+SEC("tc")
+int inside_bare(struct __sk_buff *skb)
+{
+	return carry(skb, 0, FAST_OUT);
+}
+
+SEC("tc")
+int uplink_ether(struct __sk_buff *skb)
+{
+	return carry(skb, ETH_HLEN, FAST_IN);
+}
+
+SEC("tc")
+int uplink_bare(struct __sk_buff *skb)
+{
+	return carry(skb, 0, FAST_IN);
+}
