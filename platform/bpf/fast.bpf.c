@@ -295,6 +295,9 @@ static __always_inline bool route(struct __sk_buff *skb,
 		    BPF_FIB_LKUP_RET_SUCCESS ||
 	    fib->family != AF_INET)
 		return false;
+	/* To a multicast address bpf_redirect_neigh() sends nothing. */
+	if (fib->dmac[0] & 1)
+		return false;
 	if (way == FAST_OUT)
 		return fib->ifindex == config->uplink &&
 		       came_right(skb, config, packet, slot);
@@ -345,13 +348,27 @@ static __always_inline bool rewrite_sum(struct __sk_buff *skb, bool tcp,
 	       bpf_l4_csum_replace(skb, at, port, with_port, flags | 2) == 0;
 }
 
+/* The header that the packet will get in any case, by bpf_redirect_neigh(). That
+ * helper adds the old one to what a device has summed up (CHECKSUM_COMPLETE)
+ * where the new one belongs, and a receiver behind a veth would find the sum
+ * wrong. */
+static __always_inline void rewrite_link(struct ethhdr *link,
+					 const struct bpf_fib_lookup *fib)
+{
+	__builtin_memcpy(link->h_dest, fib->dmac, ETH_ALEN);
+	__builtin_memcpy(link->h_source, fib->smac, ETH_ALEN);
+	link->h_proto = bpf_htons(ETH_P_IP);
+}
+
 /* Behind an Ethernet header. False: it failed half-way. */
 static __always_inline bool rewrite(struct __sk_buff *skb,
 				    const struct packet *packet,
 				    const struct fast_slot *slot,
+				    const struct bpf_fib_lookup *fib,
 				    enum fast_way way)
 {
-	struct iphdr *ip = data_of(skb) + ETH_HLEN;
+	struct ethhdr *link = data_of(skb);
+	struct iphdr *ip = (void *)(link + 1);
 	/* Of TCP as of UDP. */
 	struct udphdr *ports = (void *)(ip + 1);
 	const struct fast_key *turned;
@@ -360,6 +377,7 @@ static __always_inline bool rewrite(struct __sk_buff *skb,
 
 	if ((void *)(ports + 1) > end_of(skb))
 		return false;
+	rewrite_link(link, fib);
 	id = ip->id;
 	if (way == FAST_OUT) {
 		turned = &slot->key[FAST_IN];
@@ -426,7 +444,7 @@ static __always_inline int carry(struct __sk_buff *skb, __u32 link,
 	if (make_shape(skb, link, &packet) == UP)
 		return UP;
 
-	if (!rewrite(skb, &packet, slot, way))
+	if (!rewrite(skb, &packet, slot, &fib, way))
 		return TC_ACT_SHOT;
 	skb->mark |= config->mark[way];
 	__sync_fetch_and_add(&slot->use[way].packets, 1);
