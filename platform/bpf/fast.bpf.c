@@ -140,6 +140,17 @@ static __always_inline __u32 read_udp(const struct udphdr *udp, const void *end,
 	return sizeof(*udp);
 }
 
+/* Without an Ethernet header before it, an address is not where a kernel that
+ * minds (MIPS) wants four bytes to be. */
+struct unaligned {
+	__be32 address;
+} __attribute__((packed, aligned(2)));
+
+static __always_inline __be32 address_at(const void *place)
+{
+	return ((const struct unaligned *)place)->address;
+}
+
 /* False: not an IPv4 packet without options, whole and with hops left. */
 static __always_inline bool read_ip(struct __sk_buff *skb, __u32 link,
 				    const struct iphdr *ip,
@@ -148,8 +159,8 @@ static __always_inline bool read_ip(struct __sk_buff *skb, __u32 link,
 	if (ip->version != 4 || ip->ihl != 5 || ip->ttl <= 1 ||
 	    ip->frag_off & bpf_htons(FRAGMENT))
 		return false;
-	packet->key.src = ip->saddr;
-	packet->key.dst = ip->daddr;
+	packet->key.src = address_at(&ip->saddr);
+	packet->key.dst = address_at(&ip->daddr);
 	packet->key.proto = ip->protocol;
 	packet->tos = ip->tos;
 	packet->dont_fragment = (ip->frag_off & bpf_htons(DONT_FRAGMENT)) != 0;
