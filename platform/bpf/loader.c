@@ -5,6 +5,7 @@
  * takes (libbpf, libelf, the object) never is in the daemon's memory.
  */
 #include <errno.h>
+#include <stdarg.h>
 #include <stdbool.h>
 #include <stdint.h>
 #include <stdio.h>
@@ -57,8 +58,8 @@ static const char *const names[FAST_FDS] = {
 
 /* --- what went wrong -------------------------------------------------------- */
 
-/* The sentence of libbpf that says most. */
-static char said[FAST_TEXT_MAX / 2];
+/* The sentence of libbpf or of the verifier that says most. */
+static char said[FAST_TEXT_MAX - 48];
 
 static void keep(const char *text, size_t length)
 {
@@ -84,15 +85,20 @@ static void keep_reason(const char *log)
 __attribute__((format(printf, 2, 0))) static int
 listen_to(enum libbpf_print_level level, const char *format, va_list arguments)
 {
-	static char log[1 << 16];
+	static const char ours[] = "libbpf: ";
+	char *text, *start;
 
-	if (level != LIBBPF_WARN)
+	/* As long as the verifier's log may be. */
+	if (level != LIBBPF_WARN || vasprintf(&text, format, arguments) < 0)
 		return 0;
-	vsnprintf(log, sizeof(log), format, arguments);
-	if (strstr(log, "BEGIN PROG LOAD LOG"))
-		keep_reason(log);
+	start = text;
+	if (strncmp(text, ours, strlen(ours)) == 0)
+		start += strlen(ours);
+	if (strstr(start, "BEGIN PROG LOAD LOG"))
+		keep_reason(start);
 	else if (!said[0])
-		keep(log, strcspn(log, "\n"));
+		keep(start, strcspn(start, "\n"));
+	free(text);
 	return 0;
 }
 

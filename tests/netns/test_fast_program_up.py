@@ -126,6 +126,21 @@ def test_unfit_inbound_packets(lab):
         carried_in(lab, packet(proto, PEER, OUTSIDE))
 
 
+def test_options_that_look_like_ports(lab):
+    """What would be a segment of the session, were there no options. (The
+    kernel finds them wrong.)"""
+    from scapy.layers.inet import IP, TCP as Tcp
+    own = bed(lab)
+    own.fast.carry(1, TCP, INSIDE, OUTSIDE, PEER)
+    ports = struct.pack("!HH", INSIDE[1], PEER[1])
+    looks = bytes(IP(src=L1, dst=R1, ttl=TTL) / Tcp(flags="A", ack=0x50100000,
+                                                   sport=1, dport=2))
+    looks = with_header_checksum(
+        b"\x46" + looks[1:2] + struct.pack("!H", len(looks) + 4) + looks[4:20]
+        + ports + looks[20:])
+    vanishes(lab, "options", lambda: own.send_out(looks))
+
+
 def test_a_cut_packet(lab):
     own = bed(lab)
     for proto in (TCP, UDP):
