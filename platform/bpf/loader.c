@@ -211,7 +211,8 @@ static int load_and_send(uint32_t slots, uint32_t buckets)
 			result = fds[i];
 	}
 	if (result) {
-		if (!said[0])
+		/* Of this libbpf makes many words. */
+		if (!said[0] || result == -EPERM)
 			keep(strerror(-result), strlen(strerror(-result)));
 		result = fail(result, "the kernel refuses the program", said);
 	} else {
