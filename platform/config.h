@@ -67,6 +67,12 @@ struct config {
 		int8_t nice; /* -20..0, of the packet process */
 	} queue;
 
+	struct {
+		bool enabled;
+		uint32_t sessions; /* carried at once */
+		uint32_t after; /* packets of a session */
+	} fast_path;
+
 	enum config_rules rules;
 	enum config_accept forward_accept;
 	enum config_fallback fallback;

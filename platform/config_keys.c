@@ -7,6 +7,7 @@
 #include <json-c/json.h>
 #include <string.h>
 
+#include "bpf/fast_map.h"
 #include "config_position.h"
 #include "config_read.h"
 
@@ -162,6 +163,13 @@ static const struct config_key keys[] = {
 	 "\"0x03000000\"", "the bits of the packet mark that are ours"},
 	{"queue", "nice", CONFIG_NICE, FIELD(queue.nice), ANY, NULL,
 	 "-10", "precedence over other programs"},
+
+	{"fast_path", "enabled", CONFIG_BOOL, FIELD(fast_path.enabled), ANY, NULL,
+	 "false", "have the kernel carry established sessions by itself"},
+	{"fast_path", "sessions", CONFIG_NUMBER, FIELD(fast_path.sessions),
+	 1, FAST_SESSIONS_MAX, NULL, "16384", "sessions carried at once"},
+	{"fast_path", "after", CONFIG_NUMBER, FIELD(fast_path.after), 1, 1000000, NULL,
+	 "16", "packets before a session is handed over"},
 
 	{"", "forwards", CONFIG_FORWARDS, NO_FIELD, ANY, NULL, "[]", "port forwards"},
 	{"", "exempt", CONFIG_EXEMPT, NO_FIELD, ANY, NULL, "[]", "destinations left alone"},

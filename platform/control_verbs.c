@@ -70,6 +70,7 @@ static int run_status(struct control_client *client,
 	const struct network_state *network = gateway_network(gateway);
 	struct nat_stats nat = { 0 };
 	struct queue_stats queue = { 0 };
+	struct fast_stats fast;
 	struct control_stats control = client->listener->control->stats;
 	struct views_status status = {
 		.uptime_s = gateway_uptime_s(gateway),
@@ -89,6 +90,10 @@ static int run_status(struct control_client *client,
 			client->listener->control->listeners[i].count;
 	nat_stats(gateway_nat(gateway), &nat);
 	gateway_queue_stats(gateway, &queue);
+	if (gateway_fast_stats(gateway, &fast)) {
+		status.fast = &fast;
+		status.fast_limit = gateway_config(gateway)->fast_path.sessions;
+	}
 	status.restored = gateway_restored(gateway, &status.restored_ms);
 	status.warnings_count = gateway_warnings(gateway, &status.warnings);
 	return answer(client, views_status(&status));

@@ -22,6 +22,7 @@
 #define BOUND_EVERY_S 5U
 #define EXAMINE_EVERY_S 60U
 #define NAMES_EVERY_S 5U
+#define FAST_EVERY_S 5U
 
 /* Packets the kernel may keep for us: about 20 ms at 50,000 a second. */
 #define QUEUE_LENGTH 1024U
@@ -154,6 +155,9 @@ static void tick(struct watch *watch, uint32_t events)
 		gateway_watch_rules(g);
 	if (g->ticks % NAMES_EVERY_S == 0)
 		helper_ask_names(g->helper);
+	gateway_tick_fast(g);
+	if (g->ticks % FAST_EVERY_S == 0)
+		gateway_follow_fast(g);
 	gateway_show_life(g, g->asked);
 }
 
@@ -222,6 +226,7 @@ static int start(struct gateway *g, char *error, size_t size)
 	if (err)
 		return gateway_say(error, size, err, "timer: %s",
 				   strerror(-err));
+	gateway_start_fast(g);
 	gateway_hear_rules(g);
 	gateway_examine(g);
 	helper_ask_names(g->helper);
@@ -308,6 +313,8 @@ static int open_all(struct gateway *g, char *error, size_t size)
 		err = gateway_check_devices(g, error, size);
 	if (!err)
 		err = open_queue(g, error, size);
+	if (!err)
+		gateway_open_fast(g);
 	if (!err && g->stored[0])
 		err = judge_waiting(g, error, size);
 	if (!err && !gateway_keeps_backend(g))
@@ -369,6 +376,7 @@ struct gateway *gateway_open(struct loop *loop, struct config *config,
 	if (open_all(g, error, error_size)) {
 		/* What the last one left is as it was. */
 		g->orderly = g->state.restored.clean;
+		gateway_close_fast(g);
 		if (g->plan)
 			gateway_withdraw_rules(g, g->plan);
 		free_all(g);
@@ -390,6 +398,7 @@ bool gateway_failed(const struct gateway *g)
 
 void gateway_close(struct gateway *g)
 {
+	gateway_close_fast(g);
 	if (!g->helper_gone) {
 		gateway_forget_queue(g);
 		gateway_withdraw_rules(g, g->plan);

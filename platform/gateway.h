@@ -12,6 +12,7 @@
 #include <stdint.h>
 
 #include "config.h"
+#include "fast.h"
 #include "helper.h"
 #include "loop.h"
 #include "portico/nat.h"
@@ -53,6 +54,9 @@ const struct nat *gateway_nat(const struct gateway *gateway);
 const struct config *gateway_config(const struct gateway *gateway);
 const struct network_state *gateway_network(const struct gateway *gateway);
 enum rules_backend gateway_backend(const struct gateway *gateway);
+/* False: there is no fast path, and all is 0. */
+bool gateway_fast_stats(const struct gateway *gateway,
+			struct fast_stats *stats);
 void gateway_queue_stats(struct gateway *gateway, struct queue_stats *stats);
 uint64_t gateway_uptime_s(const struct gateway *gateway);
 uint64_t gateway_now_ms(const struct gateway *gateway);

@@ -16,11 +16,12 @@
 /* --- planning ------------------------------------------------------------- */
 
 static int fill_nat(struct gateway_plan *plan, const struct config *config,
-		    const struct network_state *network)
+		    const struct network_state *network, bool fast)
 {
 	size_t bytes = network->inside_net_count * sizeof(*plan->inside);
 
 	plan->nat = config->nat;
+	plan->nat.carry_after = fast ? config->fast_path.after : 0;
 	memcpy(plan->nat.pool, plan->spec.pool, sizeof(plan->nat.pool));
 	plan->nat.low_only = plan->spec.low_only;
 	plan->inside = malloc(bytes ? bytes : 1);
@@ -75,7 +76,7 @@ struct gateway_plan *gateway_plan(const struct gateway *g,
 		free(plan);
 		return NULL;
 	}
-	err = fill_nat(plan, config, network);
+	err = fill_nat(plan, config, network, g->fast);
 	if (!err)
 		err = render(&plan->spec.rules, g->backend, &plan->text);
 	if (err) {
@@ -138,6 +139,7 @@ void gateway_follow(struct gateway *g, struct gateway_plan *plan)
 	g->plan = plan;
 	g->forwards_missing = nat_configure(g->nat, &plan->nat, now_ms);
 	follow_uplink(g, network, now_ms);
+	gateway_follow_fast(g);
 	gateway_plan_free(old);
 }
 

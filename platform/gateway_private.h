@@ -4,7 +4,8 @@
  * configuration and network to engine and rules), gateway_expire.c (the end of
  * what is over), gateway_move.c (the uplink's
  * address), gateway_reload.c, gateway_rules.c (the rules in force),
- * gateway_handover.c (the queue across a restart), gateway_settings.c (the
+ * gateway_handover.c (the queue across a restart), gateway_fast.c (the fast
+ * path), gateway_settings.c (the
  * kernel's), gateway_warnings.c.
  */
 #ifndef PORTICO_PLATFORM_GATEWAY_PRIVATE_H
@@ -12,6 +13,7 @@
 
 #include <sys/types.h>
 
+#include "fast.h"
 #include "gateway.h"
 #include "notify.h"
 #include "spec.h"
@@ -48,6 +50,8 @@ struct gateway {
 	size_t indices_bytes;
 	struct queue *queue;
 	struct queue_config queue_config;
+	struct fast *fast; /* NULL: there is none */
+	char fast_error[256]; /* why not, or not everywhere; "": it is fine */
 	enum rules_backend backend;
 	struct gateway_plan *plan;
 	struct gateway_plan *early; /* by which what waited was judged */
@@ -135,6 +139,19 @@ void gateway_move(struct gateway *gateway, const struct network_state *network,
 		  uint64_t now_ms);
 /* While the helper is waited for: goes on telling them, and shows life. */
 void gateway_meanwhile(void *context);
+
+/* --- gateway_fast.c: does nothing where no fast path is wanted, or had --- */
+
+/* While we are still root. */
+void gateway_open_fast(struct gateway *gateway);
+/* From now on the engine hands sessions over. */
+void gateway_start_fast(struct gateway *gateway);
+/* The devices are what the network says, also after somebody else took the
+ * program from one of them. */
+void gateway_follow_fast(struct gateway *gateway);
+void gateway_tick_fast(struct gateway *gateway); /* once a second */
+/* Before the rules are withdrawn: what is not judged must not pass. */
+void gateway_close_fast(struct gateway *gateway);
 
 /* --- gateway_network.c --- */
 

@@ -51,6 +51,8 @@ static const struct fixed fixed[] = {
 	FIXED("queue.gso", queue.gso),
 	FIXED("queue.mark", queue.mark),
 	FIXED("queue.nice", queue.nice),
+	FIXED("fast_path.enabled", fast_path.enabled),
+	FIXED("fast_path.sessions", fast_path.sessions),
 	FIXED("rules", rules),
 	FIXED("sandbox", sandbox),
 };

@@ -80,6 +80,9 @@ static void warn_network(struct gateway *g)
 		warn(g, "%s", GATEWAY_FALLBACK_LOST);
 	if (g->state.warning[0])
 		warn(g, "%s", g->state.warning);
+	if (g->fast_error[0])
+		warn(g, "fast_path: %s: those packets take the queue",
+		     g->fast_error);
 	if (helper_unsaved(g->helper))
 		warn(g,
 		     "settings: %s.settings cannot be written (%s): after a "

@@ -18,6 +18,7 @@
 
 #include "config.h"
 #include "control.h"
+#include "fast.h"
 #include "files.h"
 #include "gateway.h"
 #include "helper.h"
@@ -165,6 +166,11 @@ static int remove_guard(void)
 
 	if (lock < 0)
 		return EXIT_BAD;
+	/* Without a daemon it carries nothing; it goes with the rules. */
+	err = fast_remove_all();
+	if (err)
+		fprintf(stderr, "porticod: the fast path: %s\n",
+			strerror(-err));
 	err = rules_remove(error, sizeof(error));
 	close(lock);
 	if (!err)

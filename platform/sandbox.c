@@ -56,6 +56,9 @@
  *   and queue: other rules on them, reserved ports, no redirects, forwarding on,
  *   the control sockets' files gone, lines in the log (at most 1 KiB each, and
  *   without control characters).
+ * - With a fast path: have the kernel rewrite whatever he likes between inside
+ *   devices and uplink, by the table of the program that was loaded before; and
+ *   attach that program, no other, elsewhere.
  * - Read the configuration and lease files, the tables in /proc/net.
  *
  * What he could not do: run a program, make a process, open or change any file,

@@ -168,6 +168,21 @@ static uint64_t lane_lost(struct json_object *lane)
 	return text_count(lane, "dropped") + text_count(lane, "user_dropped");
 }
 
+static void print_fast_path(struct json_object *fast, FILE *out)
+{
+	struct json_object *sessions = part(fast, "sessions");
+
+	if (!fast)
+		return;
+	fprintf(out,
+		"Fast path: %" PRIu64 " of %" PRIu64 " sessions, %" PRIu64
+		" packets carried by the kernel, %" PRIu64
+		" times no room, at %" PRIu64 " devices\n",
+		text_count(sessions, "used"), text_count(sessions, "limit"),
+		text_count(fast, "packets"), text_count(fast, "no_room"),
+		text_count(fast, "devices"));
+}
+
 static void print_queue(struct json_object *reply, FILE *out)
 {
 	struct json_object *queue = part(reply, "queue");
@@ -181,6 +196,7 @@ static void print_queue(struct json_object *reply, FILE *out)
 		text_count(queue, "waiting"), text_count(queue, "length"),
 		text_count(queue, "dropped"), text_count(queue, "user_dropped"),
 		gso ? "on" : "off");
+	print_fast_path(part(reply, "fast_path"), out);
 	if (opening || following)
 		fprintf(out,
 			"Lost by overload: %" PRIu64

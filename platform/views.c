@@ -142,6 +142,7 @@ struct json_object *views_session(const struct nat_session_view *view)
 	put_text(object, "state", nat_state_name(view->state));
 	put_times(object, view->age_ms, view->idle_ms, view->expires_ms);
 	put_counters(object, &view->counters);
+	put(object, "carried", json_object_new_boolean(view->carried));
 	return whole(object);
 }
 
@@ -274,6 +275,22 @@ static struct json_object *restored(const struct views_status *status)
 	put_number(object, "sessions", what->sessions);
 	put_number(object, "dropped", dropped);
 	put_number(object, "ms", status->restored_ms);
+	return whole(object);
+}
+
+static struct json_object *fast_path(const struct views_status *status)
+{
+	const struct fast_stats *fast = status->fast;
+	struct json_object *object = json_object_new_object();
+
+	if (!object)
+		return NULL;
+	put(object, "sessions", use(fast->sessions, status->fast_limit));
+	put_number(object, "handed_over", fast->handed_over);
+	put_number(object, "no_room", fast->no_room);
+	put_number(object, "packets", fast->packets);
+	put_number(object, "bytes", fast->bytes);
+	put_number(object, "devices", fast->devices);
 	return whole(object);
 }
 
@@ -440,5 +457,7 @@ struct json_object *views_status(const struct views_status *status)
 	put(object, "restored", restored(status));
 	put(object, "control", control(status->control));
 	put(object, "moves", moves(nat));
+	if (status->fast)
+		put(object, "fast_path", fast_path(status));
 	return whole(object);
 }

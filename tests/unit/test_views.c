@@ -90,7 +90,7 @@ static void test_session(void)
 		   "\"peer\":\"255.255.255.255:65535\","
 		   "\"state\":\"C_FIN+S_FIN\",\"age_s\":1,\"idle_s\":2,"
 		   "\"expires_s\":3,\"out_packets\":1,\"out_bytes\":2,"
-		   "\"in_packets\":3,\"in_bytes\":4}");
+		   "\"in_packets\":3,\"in_bytes\":4,\"carried\":false}");
 }
 
 static void test_host(void)

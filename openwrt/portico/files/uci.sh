@@ -66,6 +66,9 @@ queue batch range(1,64) number restart
 queue gso or("auto","on","off") text restart
 queue mark string text restart
 queue nice range(-20,0) number restart
+fast_path enabled bool flag restart
+fast_path sessions range(1,1048575) number restart
+fast_path after range(1,1000000) number -
 forward enabled bool - -
 forward name maxlength(31) text -
 forward proto list(or("tcp","udp")) list -
@@ -75,7 +78,7 @@ forward from list(cidr4) list -
 '
 
 # Sections of one kind each; `portico` is the type of the one called main.
-PORTICO_SECTIONS='main uplink inside filtering timeouts limits behaviour fragments queue'
+PORTICO_SECTIONS='main uplink inside filtering timeouts limits behaviour fragments queue fast_path'
 
 portico_log() {
 	logger -s -t portico -p "daemon.$1" "$2"
