@@ -82,6 +82,7 @@ static int run_status(struct control_client *client,
 		.nat = &nat,
 		.queue = &queue,
 		.control = &control,
+		.fast = &fast,
 	};
 
 	(void)request;
@@ -90,10 +91,8 @@ static int run_status(struct control_client *client,
 			client->listener->control->listeners[i].count;
 	nat_stats(gateway_nat(gateway), &nat);
 	gateway_queue_stats(gateway, &queue);
-	if (gateway_fast_stats(gateway, &fast)) {
-		status.fast = &fast;
+	if (gateway_fast_stats(gateway, &fast))
 		status.fast_limit = gateway_config(gateway)->fast_path.sessions;
-	}
 	status.restored = gateway_restored(gateway, &status.restored_ms);
 	status.warnings_count = gateway_warnings(gateway, &status.warnings);
 	return answer(client, views_status(&status));

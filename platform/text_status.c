@@ -172,7 +172,7 @@ static void print_fast_path(struct json_object *fast, FILE *out)
 {
 	struct json_object *sessions = part(fast, "sessions");
 
-	if (!fast)
+	if (!text_count(sessions, "limit"))
 		return;
 	fprintf(out,
 		"Fast path: %" PRIu64 " of %" PRIu64 " sessions, %" PRIu64

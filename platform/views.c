@@ -457,7 +457,6 @@ struct json_object *views_status(const struct views_status *status)
 	put(object, "restored", restored(status));
 	put(object, "control", control(status->control));
 	put(object, "moves", moves(nat));
-	if (status->fast)
-		put(object, "fast_path", fast_path(status));
+	put(object, "fast_path", fast_path(status));
 	return whole(object);
 }

@@ -27,8 +27,8 @@ struct views_status {
 	const struct nat_stats *nat;
 	const struct queue_stats *queue;
 	const struct control_stats *control;
-	const struct fast_stats *fast; /* NULL: there is no fast path */
-	uint32_t fast_limit; /* sessions */
+	const struct fast_stats *fast;
+	uint32_t fast_limit; /* sessions; 0: there is no fast path */
 	const struct nat_restored *restored; /* by the start of the daemon */
 	uint64_t restored_ms;
 	const char *const *warnings;

@@ -150,6 +150,7 @@ static struct json_object *status_of(uint32_t addr, struct nat_stats *nat,
 		.requests = 6,
 		.refused = { [CONTROL_CLIENT_REQUESTS] = 7 },
 	};
+	static const struct fast_stats fast = { 51, 52, 53, 54, 55, 56, 57 };
 	const struct views_status status = {
 		.restored = &restored,
 		.restored_ms = 4,
@@ -160,6 +161,8 @@ static struct json_object *status_of(uint32_t addr, struct nat_stats *nat,
 		.nat = nat,
 		.queue = &queue,
 		.control = &control,
+		.fast = &fast,
+		.fast_limit = 50,
 		.warnings = warnings,
 		.warnings_count = count,
 	};
@@ -240,7 +243,12 @@ static void test_status(void)
 	CU_ASSERT_PTR_NOT_NULL(
 		strstr(text, ",\"moves\":{\"count\":2,\"mappings\":40,"
 			     "\"ports\":3,\"ended\":1,\"connections\":9,"
-			     "\"told\":8,\"untold\":1}}"));
+			     "\"told\":8,\"untold\":1},"
+			     "\"fast_path\":{"
+			     "\"sessions\":{\"used\":51,\"limit\":50},"
+			     "\"handed_over\":53,\"no_room\":54,"
+			     "\"packets\":55,\"bytes\":56,"
+			     "\"devices\":57}}"));
 	json_object_put(object);
 }
 

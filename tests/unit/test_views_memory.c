@@ -64,7 +64,9 @@ static struct json_object *make_status(void)
 	static const struct queue_stats queue;
 	static const struct control_stats control;
 	static struct nat_stats nat;
+	static const struct fast_stats fast = { 0 };
 	const struct views_status status = {
+		.fast = &fast,
 		.uplink_device = "wan0",
 		.warnings = warnings,
 		.warnings_count = 2,

@@ -21,6 +21,11 @@ local SINGLE = {
 	{ "portico_held_overflow_total", "counter", "held_overflow" },
 	{ "portico_icmp_suppressed_total", "counter", "icmp_suppressed" },
 	{ "portico_moves_total", "counter", "moves", "count" },
+	{ "portico_fast_path_sessions", "gauge", "fast_path", "sessions", "used" },
+	{ "portico_fast_path_sessions_limit", "gauge", "fast_path", "sessions", "limit" },
+	{ "portico_fast_path_packets_total", "counter", "fast_path", "packets" },
+	{ "portico_fast_path_bytes_total", "counter", "fast_path", "bytes" },
+	{ "portico_fast_path_no_room_total", "counter", "fast_path", "no_room" },
 }
 
 -- metric, type, label, key of the object whose members are labelled
@@ -82,10 +87,10 @@ local function scrape()
 		return
 	end
 	for _, row in ipairs(SINGLE) do
-		local value = status[row[3]]
+		local value = status
 
-		if row[4] then
-			value = value[row[4]]
+		for i = 3, #row do
+			value = value[row[i]]
 		end
 		metric(row[1], row[2])({}, value)
 	end

@@ -17,6 +17,11 @@ const SINGLE = [
 	[ "portico_held_overflow_total", counter, "held_overflow" ],
 	[ "portico_icmp_suppressed_total", counter, "icmp_suppressed" ],
 	[ "portico_moves_total", counter, "moves", "count" ],
+	[ "portico_fast_path_sessions", gauge, "fast_path", "sessions", "used" ],
+	[ "portico_fast_path_sessions_limit", gauge, "fast_path", "sessions", "limit" ],
+	[ "portico_fast_path_packets_total", counter, "fast_path", "packets" ],
+	[ "portico_fast_path_bytes_total", counter, "fast_path", "bytes" ],
+	[ "portico_fast_path_no_room_total", counter, "fast_path", "no_room" ],
 ];
 
 // metric, label, key of the object whose members are labelled
@@ -44,10 +49,10 @@ if (!status)
 	return;
 
 for (let row in SINGLE) {
-	let value = status[row[2]];
+	let value = status;
 
-	if (row[3])
-		value = value[row[3]];
+	for (let i = 2; i < length(row); i++)
+		value = value[row[i]];
 	row[1](row[0])({}, value);
 }
 
