@@ -42,6 +42,7 @@ void gateway_start_fast(struct gateway *g)
 		return;
 	carrier = fast_carrier(g->fast);
 	nat_set_carrier(g->nat, &carrier);
+	gateway_tick_fast(g);
 }
 
 void gateway_follow_fast(struct gateway *g)
