@@ -151,9 +151,10 @@ struct fast *fast_open(const struct fast_config *config, char *error,
 
 	if (!config->sessions || config->sessions > FAST_SESSIONS_MAX ||
 	    config->mark_shift > MARK_SHIFT_MAX) {
-		fast_say(error, error_size, err,
-			 "the fast path has no room for %u sessions",
-			 config->sessions);
+		fast_say(
+			error, error_size, err,
+			"no fast path for %u sessions and marks from bit %u on",
+			config->sessions, config->mark_shift);
 		goto failed;
 	}
 	err = -ENOMEM;

@@ -269,6 +269,30 @@ static void test_it_is_not_there(void)
 	CU_ASSERT_PTR_NOT_NULL(strstr(error, "tests/unit/portico-bpf"));
 }
 
+static void test_opening(void)
+{
+	static const struct {
+		struct fast_config config;
+		int reason;
+	} cases[] = {
+		{ { 0, 0 }, EINVAL },
+		{ { FAST_SESSIONS_MAX + 1, 0 }, EINVAL },
+		{ { 1, 31 }, EINVAL },
+		{ { FAST_SESSIONS_MAX, 30 }, ENOENT },
+	};
+	size_t before = open_fds();
+
+	for (size_t i = 0; i < COUNT(cases); i++) {
+		error[0] = '\0';
+		errno = 0;
+		CU_ASSERT_PTR_NULL(
+			fast_open(&cases[i].config, error, sizeof(error)));
+		CU_ASSERT_EQUAL(errno, cases[i].reason);
+		CU_ASSERT(error[0] != '\0');
+		CU_ASSERT_EQUAL(open_fds(), before);
+	}
+}
+
 static const struct test tests[] = {
 	{ "what was agreed is taken", test_what_was_agreed },
 	{ "what was not is told, and closed", test_what_was_not },
@@ -277,6 +301,7 @@ static const struct test tests[] = {
 	{ "it is not waited for without end",
 	  test_it_is_not_waited_for_without_end },
 	{ "it may not be installed", test_it_is_not_there },
+	{ "what was asked for is looked at first", test_opening },
 };
 
 int main(int argc, char **argv)
