@@ -47,7 +47,7 @@ static_assert(sizeof(struct fast_bucket) == 32, "half a cache line");
 
 uint32_t fast_bucket_count(uint32_t sessions)
 {
-	uint32_t wanted = (2 * FAST_WAYS * sessions + FAST_BUCKET_ENTRIES - 1) /
+	uint32_t wanted = (4 * FAST_WAYS * sessions + FAST_BUCKET_ENTRIES - 1) /
 			  FAST_BUCKET_ENTRIES;
 	uint32_t count = 1;
 

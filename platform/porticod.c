@@ -18,9 +18,9 @@
 
 #include "config.h"
 #include "control.h"
-#include "fast.h"
 #include "files.h"
 #include "gateway.h"
+#include "guard.h"
 #include "helper.h"
 #include "lock.h"
 #include "log.h"
@@ -28,7 +28,6 @@
 #include "mains.h"
 #include "notify.h"
 #include "priority.h"
-#include "rules.h"
 #include "sandbox.h"
 #include "selftest.h"
 #include "views.h"
@@ -155,28 +154,6 @@ static int check_config(const struct options *options)
 	printf("%s: good\n", config->path ? config->path : "automatic mode");
 	config_free(config);
 	return EXIT_OK;
-}
-
-/* Not under a running daemon: it would route without rules. */
-static int remove_guard(void)
-{
-	char error[512];
-	int lock = lock_take();
-	int err;
-
-	if (lock < 0)
-		return EXIT_BAD;
-	/* Without a daemon it carries nothing; it goes with the rules. */
-	err = fast_remove_all();
-	if (err)
-		fprintf(stderr, "porticod: the fast path: %s\n",
-			strerror(-err));
-	err = rules_remove(error, sizeof(error));
-	close(lock);
-	if (!err)
-		return EXIT_OK;
-	fprintf(stderr, "porticod: %s\n", error);
-	return EXIT_BAD;
 }
 
 /* --- background --------------------------------------------------------- */
@@ -501,6 +478,6 @@ int porticod_main(int argc, char **argv)
 	if (options.check)
 		return check_config(&options);
 	if (options.remove_guard)
-		return remove_guard();
+		return guard_remove() ? EXIT_BAD : EXIT_OK;
 	return run(&options);
 }

@@ -368,7 +368,8 @@ struct nat_carrier {
 void nat_set_carrier(struct nat *nat, const struct nat_carrier *carrier);
 
 /* Asks the carrier what a session was used for, accounts it and refreshes the
- * session, as used now: to be called at least once a second for each that was.
+ * session, as used now: to be called once in a while for each that was, which is
+ * how far its idle time and counters may be behind.
  * Returns false when it was not used, or is not carried. */
 bool nat_carried_used(struct nat *nat, uint32_t session, uint64_t now_ms);
 

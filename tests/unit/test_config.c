@@ -390,30 +390,6 @@ static void test_warnings(void)
 	config_free(config);
 }
 
-static void test_many_forwards(void)
-{
-	size_t size = 4097 * 96 + 64, used;
-	char *text = malloc(size);
-	struct config *config;
-
-	CU_ASSERT_PTR_NOT_NULL_FATAL(text);
-	for (unsigned count = 4096; count <= 4097; count++) {
-		used = (size_t)snprintf(text, size, "{\"forwards\": [");
-		for (unsigned i = 0; i < count; i++)
-			used += (size_t)snprintf(
-				text + used, size - used,
-				"%s{\"name\": \"f%u\", \"proto\": \"udp\", "
-				"\"outside\": %u, \"to\": \"10.0.0.1:%u\"}",
-				i ? ",\n" : "", i, i + 1, i + 1);
-		snprintf(text + used, size - used, "]}");
-		config = load(text);
-		CU_ASSERT_EQUAL(!!config, count == 4096);
-		config_free(config);
-	}
-	CU_ASSERT_PTR_NOT_NULL(strstr(error, "at most 4096 forwards"));
-	free(text);
-}
-
 /* --- damaged texts ------------------------------------------------------ */
 
 /* Every beginning of a whole file is refused with one line that names it; only
@@ -491,7 +467,6 @@ static const struct test tests[] = {
 	{ "a file over 1 MiB is refused", test_huge_file },
 	{ "a message never overflows its buffer", test_short_error_buffer },
 	{ "timeouts below the RFCs warn", test_warnings },
-	{ "there are at most 4096 forwards", test_many_forwards },
 	{ "every truncation gives a message", test_truncations },
 	{ "damaged files give a config or a message", test_damage },
 };

@@ -130,6 +130,30 @@ static void test_nice(void)
 	}
 }
 
+static void test_many_forwards(void)
+{
+	size_t size = 4097 * 96 + 64, used;
+	char *text = malloc(size);
+	struct config *config;
+
+	CU_ASSERT_PTR_NOT_NULL_FATAL(text);
+	for (unsigned count = 4096; count <= 4097; count++) {
+		used = (size_t)snprintf(text, size, "{\"forwards\": [");
+		for (unsigned i = 0; i < count; i++)
+			used += (size_t)snprintf(
+				text + used, size - used,
+				"%s{\"name\": \"f%u\", \"proto\": \"udp\", "
+				"\"outside\": %u, \"to\": \"10.0.0.1:%u\"}",
+				i ? ",\n" : "", i, i + 1, i + 1);
+		snprintf(text + used, size - used, "]}");
+		config = load(text);
+		CU_ASSERT_EQUAL(!!config, count == 4096);
+		config_free(config);
+	}
+	CU_ASSERT_PTR_NOT_NULL(strstr(error, "at most 4096 forwards"));
+	free(text);
+}
+
 static const struct test tests[] = {
 	{ "a guard open for everything is refused", test_everything_exempt },
 	{ "very large exempt networks warn", test_much_exempt },
@@ -138,6 +162,7 @@ static const struct test tests[] = {
 	{ "tagged sessions have an end", test_tagged_sessions },
 	{ "a mapping's sessions have an end", test_mapping_sessions },
 	{ "a nice value puts the gateway first, never last", test_nice },
+	{ "there are at most 4096 forwards", test_many_forwards },
 };
 
 int main(int argc, char **argv)
