@@ -56,7 +56,7 @@ PKG_LIBS = $(call once,PKG_LIBS,--libs)
 
 # BPF=yes also builds portico-bpf, which loads the fast path: where libbpf is, and
 # a clang that compiles for the kernel's machine. BPF_TARGET is bpfel or bpfeb for
-# a processor of the other byte order.
+# a processor of the other byte order. BPF_OBJECT: its program, already compiled.
 BPF_CLANG ?= clang
 BPF_TARGET ?= bpf
 ifndef BPF
@@ -130,7 +130,8 @@ BENCH_OBJ := $(call objects,$(wildcard tests/bench/lib/*.c))
 # ONE_PROGRAM=yes: one file that is the daemon, and by a link to it the command.
 PROGRAMS := $(addprefix $(BUILD)/,$(if $(filter yes,$(ONE_PROGRAM)),one,\
 	porticod portico))
-BPF_OBJ := $(BUILD)/platform/bpf/fast.bpf.o
+BPF_OBJECT ?=
+BPF_OBJ := $(or $(BPF_OBJECT),$(BUILD)/platform/bpf/fast.bpf.o)
 LOADER_OBJ := $(BUILD)/platform/bpf/loader.o
 ifeq ($(BPF),yes)
 LOADER := $(BUILD)/portico-bpf
@@ -195,7 +196,7 @@ $(BUILD)/platform/%.o: platform/%.c $(BUILD)/flags
 	$(Q)$(COMPILE) $(HIDDEN) $(PKG_CFLAGS) -c -o $@ $<
 
 # The kernel wants the types (.BTF), nobody what a debugger would.
-$(BPF_OBJ): platform/bpf/fast.bpf.c $(BUILD)/flags
+$(filter-out $(BPF_OBJECT),$(BPF_OBJ)): platform/bpf/fast.bpf.c $(BUILD)/flags
 	@mkdir -p $(@D)
 	$(call say,BPF)
 	$(Q)$(BPF_COMPILE) -c -o $@ $<
@@ -342,7 +343,13 @@ format: ## put all C files into the house style
 
 # --- installing ------------------------------------------------------------
 
-install: all ## install programs, unit, man pages, example (DESTDIR, PREFIX)
+loader: $(LOADER) ## build portico-bpf only
+
+install-loader: loader
+	install -d $(DESTDIR)$(PREFIX)/sbin
+	install -m 755 $(LOADER) $(DESTDIR)$(PREFIX)/sbin/
+
+install: all $(if $(LOADER),install-loader) ## install programs, unit, man pages, example (DESTDIR, PREFIX)
 	install -d $(DESTDIR)$(PREFIX)/sbin $(DESTDIR)$(PREFIX)/bin \
 		$(DESTDIR)$(UNITDIR) $(DESTDIR)$(MANDIR)/man8 \
 		$(DESTDIR)$(SYSCONFDIR)/portico $(DESTDIR)$(SYSUSERSDIR)
@@ -352,9 +359,6 @@ ifeq ($(ONE_PROGRAM),yes)
 else
 	install -m 755 $(BUILD)/porticod $(DESTDIR)$(PREFIX)/sbin/
 	install -m 755 $(BUILD)/portico $(DESTDIR)$(PREFIX)/bin/
-endif
-ifeq ($(BPF),yes)
-	install -m 755 $(LOADER) $(DESTDIR)$(PREFIX)/sbin/
 endif
 	sed 's|@PREFIX@|$(PREFIX)|g' platform/systemd/portico.service \
 		>$(DESTDIR)$(UNITDIR)/portico.service
@@ -403,6 +407,6 @@ help: ## list the targets
 
 .PHONY: all always bench bench-quick check check-cross check-long check-openwrt \
 	check-vm clean conformance coverage demo deps dist format fuzz \
-	fuzz-programs help install lint size tests uninstall unit
+	fuzz-programs help install install-loader lint loader size tests uninstall unit
 .SECONDARY:
 .DELETE_ON_ERROR:

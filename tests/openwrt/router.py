@@ -18,7 +18,7 @@ BUILD = os.path.abspath(os.environ.get("PORTICO_BUILD",
                                        os.path.join(TREE, "build")))
 FEED = os.path.join(TREE, "openwrt")
 STANDIN = os.path.join(HERE, "standin")
-PACKAGES = ("portico", "portico-dev", "uthash")
+PACKAGES = ("portico", "portico-dev", "portico-bpf", "uthash")
 LIMIT_S = 60  # for one program
 # Tests run in threads; what is made once is made by one of them.
 once = threading.RLock()

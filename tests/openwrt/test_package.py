@@ -87,7 +87,7 @@ def test_sources_are_pinned_by_their_hash():
         found = re.search(r"^PKG_HASH:=(.*)$", makefile(package), re.M)
         if package == "portico-dev":
             assert not found
-        elif package == "portico" and "example.org" in makefile(package):
+        elif package in ("portico", "portico-bpf") and "example.org" in makefile(package):
             assert found[1] == "skip"  # nothing is published
         else:
             assert re.fullmatch(r"[0-9a-f]{64}", found[1]), package
@@ -170,6 +170,24 @@ def test_depends_names_the_libraries_of_the_programs_and_no_others():
 def test_depends_brings_nft_that_prints_json():
     # `portico doctor` reads `nft -j list ruleset`.
     assert "nftables-json" in depends("portico")
+
+
+def test_the_fast_path_is_a_package_of_its_own():
+    """The program that loads it, and what that needs; the daemon needs none of
+    it."""
+    if not os.path.exists(f"{BUILD}/portico-bpf"):
+        raise Skip("built without the fast path")
+    assert needed("portico-bpf") - {"libelf.so.1", "libz.so.1"} == \
+        {"libbpf.so.1"}
+    words = depends("portico-bpf")
+    assert {"portico", "libbpf", "kmod-sched-bpf"} <= words, words
+    assert fields("portico-bpf")["portico-bpf"]["PKG_SOURCE"] == \
+        fields("portico")["portico"]["PKG_SOURCE"]
+    assert files(contents("portico-bpf") + "/portico-bpf") == \
+        {"usr/sbin/portico-bpf"}
+    said = run(contents("portico-bpf") + "/portico-bpf/usr/sbin/portico-bpf",
+               "--version").stdout
+    assert said == f"portico-bpf {version()}\n", said
 
 
 def test_collectors_are_packages_of_their_own():

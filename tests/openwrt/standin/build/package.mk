@@ -14,6 +14,15 @@ define Build/Prepare
 	ln -sfn $(TREE) $(PKG_BUILD_DIR)
 endef
 
+define Build/Install/Default
+	$(MAKE) --no-print-directory -C $(PKG_BUILD_DIR) -o all -o loader $(1) \
+		BUILD=$(PORTICO_BUILD) DESTDIR=$(PKG_INSTALL_DIR) $(MAKE_FLAGS)
+endef
+
+define Build/Install
+	$(call Build/Install/Default,install)
+endef
+
 define BuildPackage
 $(foreach field,$(FIELDS),$(eval $(field) :=))
 $(eval $(call Package/$(1)))
@@ -30,6 +39,5 @@ prepare:
 	mkdir -p $(OUT)
 	$(Build/Prepare)
 compile: prepare
-	$(MAKE) --no-print-directory -C $(PKG_BUILD_DIR) -o all install \
-		BUILD=$(PORTICO_BUILD) DESTDIR=$(PKG_INSTALL_DIR) $(MAKE_FLAGS)
+	$(Build/Install)
 .PHONY: describe prepare compile install
