@@ -20,15 +20,20 @@ static bool is_carried(const struct nat_session *session)
 	return session->flags & NAT_SESSION_CARRIED;
 }
 
-/* With a hairpin's session both ends are inside. */
+/* With a hairpin's session both ends are inside. What passed both ways once may
+ * be refused one way by now. */
 static bool fits(const struct nat *nat, const struct nat_session *session)
 {
-	uint8_t proto = nat->mappings[session->key.mapping].inside.proto;
+	const struct nat_socket *inside =
+		&nat->mappings[session->key.mapping].inside;
+	uint32_t peer = session->key.peer_addr;
 
-	return (proto == NAT_PROTO_TCP || proto == NAT_PROTO_UDP) &&
+	return (inside->proto == NAT_PROTO_TCP ||
+		inside->proto == NAT_PROTO_UDP) &&
 	       session->state == NAT_STATE_ESTABLISHED &&
 	       (session->flags & BOTH) == BOTH && nat->uplink &&
-	       session->key.peer_addr != nat->uplink;
+	       peer != nat->uplink &&
+	       nat_is_translated(nat, inside->addr, peer);
 }
 
 static bool hand_over(const struct nat *nat, uint32_t slot)

@@ -307,6 +307,9 @@ struct nat_result nat_refuse(struct nat_work *work, enum nat_drop drop);
 /* Ends a packet from inside whose TTL is over and tells its sender. */
 struct nat_result nat_hop_ended(struct nat_work *work);
 
+/* Would packets between these two be translated, both ways? */
+bool nat_is_translated(const struct nat *nat, uint32_t inside, uint32_t peer);
+
 struct nat_result nat_outbound(struct nat_work *work);
 struct nat_result nat_inbound(struct nat_work *work);
 struct nat_result nat_hairpin_in(struct nat_work *work);

@@ -43,6 +43,24 @@ static bool is_inside(const struct nat *nat, uint32_t addr)
 	return inside && addr != nat->uplink;
 }
 
+/* RFC 2827: from outside neither our own nor an inside source. */
+static bool is_outside(const struct nat *nat, uint32_t addr)
+{
+	const struct nat_config *config = nat->config;
+
+	return !nat_in_prefixes(config->inside, config->inside_count, addr) ||
+	       nat_in_prefixes(config->exempt, config->exempt_count, addr);
+}
+
+bool nat_is_translated(const struct nat *nat, uint32_t inside, uint32_t peer)
+{
+	const struct nat_config *config = nat->config;
+
+	return !nat_in_prefixes(config->exempt, config->exempt_count, peer) &&
+	       !nat_is_martian(nat, inside, peer) && is_inside(nat, inside) &&
+	       is_outside(nat, peer);
+}
+
 /* --- outbound ----------------------------------------------------------- */
 
 static struct nat_result not_opened(struct nat_work *work, enum nat_drop drop,
@@ -170,17 +188,13 @@ static struct nat_result not_ours_now(struct nat_work *work)
 struct nat_result nat_inbound(struct nat_work *work)
 {
 	struct nat *nat = work->nat;
-	const struct nat_config *config = nat->config;
 	struct nat_parsed *p = &work->p;
 
 	if (p->dst != nat->header->uplink)
 		return nat_untouched(nat);
 	if (!nat->uplink)
 		return not_ours_now(work);
-	/* RFC 2827: from outside neither our own nor an inside source. */
-	if (nat_is_martian(nat, p->src, p->dst) ||
-	    (nat_in_prefixes(config->inside, config->inside_count, p->src) &&
-	     !nat_in_prefixes(config->exempt, config->exempt_count, p->src)))
+	if (nat_is_martian(nat, p->src, p->dst) || !is_outside(nat, p->src))
 		return nat_drop(nat, NAT_DROP_MARTIAN);
 	switch (p->class) {
 	case NAT_CLASS_PORTS:

@@ -390,6 +390,35 @@ static void test_uplink_takes_it_back(void)
 	}
 }
 
+/* Of what another configuration leaves alone, or refuses, one direction may
+ * still pass: it must not bring back the other. */
+static void test_what_is_not_translated_any_more_is_not_carried(void)
+{
+	static const struct nat_prefix peer = { PEER_1, 32 };
+	static const struct nat_prefix other_host = { INSIDE_2, 32 };
+	static const struct nat_prefix both[] = { { INSIDE_1, 32 },
+						  { PEER_1, 32 } };
+
+	for (int i = 0; i < 3; i++) {
+		udp_open(AFTER, AFTER);
+		CU_ASSERT_EQUAL(carrier.offers, 1);
+		if (i == 0) {
+			udp.config.exempt = &peer;
+			udp.config.exempt_count = 1;
+		} else {
+			udp.config.inside = i == 1 ? &other_host : both;
+			udp.config.inside_count = i == 1 ? 1 : 2;
+		}
+		engine_configure(&udp);
+		for (uint32_t j = 0; j < 3 * AFTER; j++) {
+			engine_udp(&udp, NAT_PATH_OUTBOUND, udp_out);
+			engine_answer(&udp, NAT_PROTO_UDP, PEER_1, 7000, 5000);
+		}
+		CU_ASSERT_EQUAL(carrier.offers, 1);
+		engine_free(&udp);
+	}
+}
+
 static void test_configuration_takes_it_back(void)
 {
 	udp_open(AFTER, AFTER);
@@ -477,6 +506,8 @@ static const struct test tests[] = {
 	  test_uplink_takes_it_back },
 	{ "another configuration takes all back",
 	  test_configuration_takes_it_back },
+	{ "what is not translated any more is not carried",
+	  test_what_is_not_translated_any_more_is_not_carried },
 	{ "a flush takes back what it ends", test_flush_takes_it_back },
 	{ "a carrier that leaves gives all back",
 	  test_carrier_that_leaves_gives_all_back },
