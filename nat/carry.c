@@ -104,24 +104,32 @@ static bool refreshes(const struct nat *nat, uint8_t proto,
 		(proto == NAT_PROTO_TCP || nat->config->inbound_refresh));
 }
 
+/* It counts as use of now: nobody knows better. */
+static void take_in(struct nat *nat, uint32_t slot,
+		    const struct nat_counters *use)
+{
+	const struct nat_session *session = &nat->sessions[slot];
+	struct nat_mapping *mapping = &nat->mappings[session->key.mapping];
+
+	count(nat, slot, use);
+	if (!refreshes(nat, mapping->inside.proto, use))
+		return;
+	nat_session_refresh(nat, slot, (enum nat_timer)session->timer,
+			    nat->clock_ms);
+	mapping->used_s = nat->clock_s;
+}
+
 bool nat_carried_used(struct nat *nat, uint32_t slot, uint64_t now_ms)
 {
-	struct nat_session *session = &nat->sessions[slot];
-	struct nat_mapping *mapping;
 	struct nat_counters use = { 0 };
 
-	if (!slot || slot > nat->limits.sessions || !session->live ||
-	    !is_carried(session))
+	if (!slot || slot > nat->limits.sessions || !nat->sessions[slot].live ||
+	    !is_carried(&nat->sessions[slot]))
 		return false;
-	now_ms = nat_clock(nat, now_ms);
-	mapping = &nat->mappings[session->key.mapping];
+	nat_clock(nat, now_ms);
 	nat->carrier.use(nat->carrier.context, slot, &use);
-	count(nat, slot, &use);
-	if (!refreshes(nat, mapping->inside.proto, &use))
-		return use.in_packets;
-	nat_session_refresh(nat, slot, (enum nat_timer)session->timer, now_ms);
-	mapping->used_s = nat->clock_s;
-	return true;
+	take_in(nat, slot, &use);
+	return use.out_packets || use.in_packets;
 }
 
 /* --- taking back -------------------------------------------------------------- */
@@ -133,21 +141,26 @@ void nat_take_back(struct nat *nat, uint32_t slot)
 	if (!is_carried(&nat->sessions[slot]))
 		return;
 	nat->carrier.give_back(nat->carrier.context, slot, &use);
-	count(nat, slot, &use);
+	take_in(nat, slot, &use);
 	nat->sessions[slot].flags &= (uint8_t)~NAT_SESSION_CARRIED;
 	nat->carried--;
 }
 
-/* What is carried lives by one of two timers. */
+/* What is carried lives by one of two timers; what was used moves to the end of
+ * its list. */
 void nat_take_all_back(struct nat *nat)
 {
 	static const enum nat_timer timers[] = { NAT_TIMER_UDP,
 						 NAT_TIMER_TCP_ESTABLISHED };
 
+	uint32_t next;
+
 	for (size_t i = 0; i < sizeof(timers) / sizeof(timers[0]); i++)
 		for (uint32_t slot = nat->timers[timers[i]].head;
-		     slot && nat->carried; slot = nat->session_links[slot].next)
+		     slot && nat->carried; slot = next) {
+			next = nat->session_links[slot].next;
 			nat_take_back(nat, slot);
+		}
 }
 
 void nat_set_carrier(struct nat *nat, const struct nat_carrier *carrier)

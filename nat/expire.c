@@ -42,21 +42,30 @@ static void retire_established(struct nat *nat, uint32_t slot, uint64_t now_ms)
 
 	if (session->timer != NAT_TIMER_TCP_ESTABLISHED || now_ms < end)
 		return;
-	nat_take_back(nat, slot);
 	session->state = NAT_STATE_TRANS;
 	nat_session_refresh(nat, slot, NAT_TIMER_TCP_CLOSING, end);
 	session->flags |= NAT_SESSION_RETIRED;
 	nat_probe_ask(nat, slot);
 }
 
-/* Was it idle so long? Who carries it may know better. */
+static bool is_idle(const struct nat *nat, const struct nat_session *session,
+		    uint64_t now_ms)
+{
+	return now_ms - session->used_ms >= nat_timer_ms(nat, session->timer);
+}
+
+/* Was it idle so long? Who carries it may know better: even at the last moment,
+ * when it is taken back. */
 static void ask_carrier(struct nat *nat, uint32_t slot, uint64_t now_ms)
 {
 	const struct nat_session *session = &nat->sessions[slot];
 
-	if (session->flags & NAT_SESSION_CARRIED &&
-	    now_ms - session->used_ms >= nat_timer_ms(nat, session->timer))
-		nat_carried_used(nat, slot, now_ms);
+	if (!(session->flags & NAT_SESSION_CARRIED) ||
+	    !is_idle(nat, session, now_ms))
+		return;
+	nat_carried_used(nat, slot, now_ms);
+	if (is_idle(nat, session, now_ms))
+		nat_take_back(nat, slot);
 }
 
 bool nat_session_check(struct nat *nat, uint32_t slot, uint64_t now_ms)

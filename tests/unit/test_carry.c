@@ -18,6 +18,7 @@ struct carrier {
 	bool carried[SESSIONS + 1];
 	struct nat_carried last; /* handed over */
 	struct nat_counters use; /* of whatever is asked for next */
+	struct nat_counters late; /* of what is given back next, beside it */
 	uint32_t offers, given_back, asked;
 };
 
@@ -53,6 +54,9 @@ static void give_back(void *context, uint32_t session, struct nat_counters *sum)
 	struct carrier *carrier = context;
 
 	use(context, session, sum);
+	sum->out_packets += carrier->late.out_packets;
+	sum->in_packets += carrier->late.in_packets;
+	memset(&carrier->late, 0, sizeof(carrier->late));
 	carrier->given_back++;
 	carrier->carried[session] = false;
 }
@@ -305,6 +309,58 @@ static void test_carrier_is_asked_before_the_end(void)
 	engine_free(&udp);
 }
 
+/* Nor because the last of it became known when it was taken back. */
+static void test_use_told_at_last_counts(void)
+{
+	udp_open(AFTER, AFTER);
+	udp.now += 299 * SECOND;
+	carrier.use.out_packets = 1;
+	engine_configure(&udp);
+	CU_ASSERT_EQUAL(carrier.given_back, 1);
+	CU_ASSERT_EQUAL(udp_session().idle_ms, 0);
+	CU_ASSERT_EQUAL(udp_session().counters.out_packets, AFTER + 1);
+	engine_free(&udp);
+}
+
+static void test_all_are_taken_back_though_they_were_used(void)
+{
+	udp_open(AFTER, AFTER);
+	for (uint32_t i = 0; i < 2 * AFTER; i++) {
+		engine_udp(&udp, NAT_PATH_OUTBOUND,
+			   flow_of(INSIDE_1, 5000, PEER_2, 7000));
+		engine_answer(&udp, NAT_PROTO_UDP, PEER_2, 7000, 5000);
+	}
+	CU_ASSERT_EQUAL(engine_stats(&udp).carried, 2);
+	udp.now += SECOND;
+	carrier.use.out_packets = 1;
+	nat_set_carrier(udp.nat, NULL);
+	CU_ASSERT_EQUAL(carrier.given_back, 2);
+	CU_ASSERT_EQUAL(engine_stats(&udp).carried, 0);
+	CU_ASSERT_PTR_NULL(nat_check(udp.nat));
+	engine_free(&udp);
+}
+
+/* A packet passes between the last question and the end. */
+static void test_used_at_the_last_moment(void)
+{
+	udp_open(AFTER, AFTER);
+	udp.now += 300 * SECOND;
+	carrier.late.in_packets = 1;
+	nat_expire(udp.nat, udp.now, 1000);
+	CU_ASSERT_EQUAL(carrier.given_back, 1);
+	CU_ASSERT_EQUAL(udp_session().expires_ms, 300 * SECOND);
+	CU_ASSERT_FALSE(udp_session().carried);
+	engine_free(&udp);
+
+	connect_tcp(AFTER);
+	carrier.late.in_packets = 1;
+	later(&lab, ESTABLISHED - CLOSING);
+	CU_ASSERT_EQUAL(carrier.given_back, 1);
+	CU_ASSERT_EQUAL(session(&lab).state, NAT_STATE_ESTABLISHED);
+	CU_ASSERT_EQUAL(session(&lab).expires_ms, ESTABLISHED);
+	engine_free(&lab.engine);
+}
+
 static void test_idle_tcp_is_taken_back(void)
 {
 	connect_tcp(AFTER);
@@ -492,6 +548,12 @@ static const struct test tests[] = {
 	  test_req6_inbound_refresh },
 	{ "the carrier is asked before a session ends",
 	  test_carrier_is_asked_before_the_end },
+	{ "use that is told when a session is taken back counts",
+	  test_use_told_at_last_counts },
+	{ "all are taken back though they were used",
+	  test_all_are_taken_back_though_they_were_used },
+	{ "used at the last moment, a session goes on",
+	  test_used_at_the_last_moment },
 	{ "an idle connection is taken back into TRANS",
 	  test_idle_tcp_is_taken_back },
 	{ "FIN, RST and SYN take a connection back",
