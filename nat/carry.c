@@ -36,6 +36,28 @@ static bool fits(const struct nat *nat, const struct nat_session *session)
 	       nat_is_translated(nat, inside->addr, peer);
 }
 
+/* A peer may have sessions by several outside ports of one inside socket: inside,
+ * their packets look the same. Only the one by which the engine sends out
+ * (nat_find_session_alias()) may be carried: is it this one? Then no other is. */
+static bool leads(struct nat *nat, uint32_t slot)
+{
+	struct nat_session_key key = nat->sessions[slot].key;
+	bool found = false;
+	uint32_t at, twin;
+
+	at = nat_find_inside(nat, nat->mappings[key.mapping].inside);
+	for (; at; at = nat->mappings[at].alias) {
+		key.mapping = at;
+		twin = nat_find_key(nat, &key);
+		if (twin && twin != slot && !found)
+			return false;
+		if (twin && found)
+			nat_take_back(nat, twin);
+		found |= twin == slot;
+	}
+	return true;
+}
+
 static bool hand_over(const struct nat *nat, uint32_t slot)
 {
 	const struct nat_session_key *key = &nat->sessions[slot].key;
@@ -62,7 +84,7 @@ void nat_carry_offer(struct nat *nat, uint32_t slot)
 
 	if (!nat->carrier.carry || is_carried(session) ||
 	    packets % nat->config->carry_after || !fits(nat, session) ||
-	    !hand_over(nat, slot))
+	    !leads(nat, slot) || !hand_over(nat, slot))
 		return;
 	session->flags |= NAT_SESSION_CARRIED;
 	session->end[NAT_INSIDE].known = session->end[NAT_OUTSIDE].known = 0;

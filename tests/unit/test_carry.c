@@ -197,6 +197,43 @@ static void test_hairpin_is_not(void)
 	engine_free(&udp);
 }
 
+/* A peer speaks from one port to two outside ports of one inside socket: inside,
+ * packets of the two sessions look the same. Carried is the one by which the
+ * engine would send out, and the other is not any more. */
+static void test_twins_are_not_carried_both(void)
+{
+	static const struct nat_forward aliases[] = {
+		{ "one", NAT_PROTO_TCP, 8080, 8080, INSIDE_1, 80, NULL, 0 },
+		{ "two", NAT_PROTO_TCP, 8081, 8081, INSIDE_1, 80, NULL, 0 },
+	};
+	static const struct flow out = { INSIDE_1, 80, PEER_1, 7000 };
+
+	engine_make(&udp);
+	udp.config.forwards = aliases;
+	udp.config.forward_count = 2;
+	with_carrier(&udp, &carrier);
+	/* The second one first: outbound, it is found behind the other. */
+	for (uint16_t port = 8081; port >= 8080; port--) {
+		struct flow in = flow_of(PEER_1, 7000, UPLINK, port);
+
+		engine_tcp(&udp, NAT_PATH_INBOUND, in, SYN);
+		engine_tcp(&udp, NAT_PATH_OUTBOUND, out, SYN | ACK);
+		ASSERT_FLOW(&udp, UPLINK, port, PEER_1, 7000);
+		for (uint32_t i = 0; i < 2 * AFTER; i++)
+			engine_tcp(&udp, NAT_PATH_INBOUND, in, ACK);
+		CU_ASSERT_EQUAL(engine_stats(&udp).carried, 1);
+		CU_ASSERT_EQUAL(carrier.last.outside_port, port);
+	}
+	CU_ASSERT_EQUAL(carrier.given_back, 1);
+	/* Not even when it comes up again. */
+	for (uint32_t i = 0; i < 2 * AFTER; i++)
+		engine_tcp(&udp, NAT_PATH_INBOUND,
+			   flow_of(PEER_1, 7000, UPLINK, 8081), ACK);
+	CU_ASSERT_EQUAL(engine_stats(&udp).carried, 1);
+	CU_ASSERT_EQUAL(carrier.given_back, 1);
+	engine_free(&udp);
+}
+
 static void test_refused_is_offered_again(void)
 {
 	lab_make(&lab, true);
@@ -538,6 +575,8 @@ static const struct test tests[] = {
 	  test_udp_needs_traffic_both_ways },
 	{ "other protocols are not", test_other_protocols_are_not },
 	{ "a hairpin is not", test_hairpin_is_not },
+	{ "of two sessions that look the same inside, one is",
+	  test_twins_are_not_carried_both },
 	{ "what the carrier refused is offered again",
 	  test_refused_is_offered_again },
 	{ "carry_after 0: nothing is offered",
