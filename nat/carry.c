@@ -20,6 +20,14 @@ static bool is_carried(const struct nat_session *session)
 	return session->flags & NAT_SESSION_CARRIED;
 }
 
+/* The timer that an established session lives by; a process that was killed may
+ * have left it with another. */
+static enum nat_timer life(uint8_t proto)
+{
+	return proto == NAT_PROTO_UDP ? NAT_TIMER_UDP :
+					NAT_TIMER_TCP_ESTABLISHED;
+}
+
 /* With a hairpin's session both ends are inside. What passed both ways once may
  * be refused one way by now. */
 static bool fits(const struct nat *nat, const struct nat_session *session)
@@ -31,6 +39,7 @@ static bool fits(const struct nat *nat, const struct nat_session *session)
 	return (inside->proto == NAT_PROTO_TCP ||
 		inside->proto == NAT_PROTO_UDP) &&
 	       session->state == NAT_STATE_ESTABLISHED &&
+	       session->timer == life(inside->proto) &&
 	       (session->flags & BOTH) == BOTH && nat->uplink &&
 	       peer != nat->uplink &&
 	       nat_is_translated(nat, inside->addr, peer);
@@ -183,6 +192,24 @@ void nat_take_all_back(struct nat *nat)
 			next = nat->session_links[slot].next;
 			nat_take_back(nat, slot);
 		}
+}
+
+static bool is_idle(const struct nat *nat, const struct nat_session *session,
+		    uint64_t now_ms)
+{
+	return now_ms - session->used_ms >= nat_timer_ms(nat, session->timer);
+}
+
+void nat_carry_ask(struct nat *nat, uint32_t slot, uint64_t now_ms)
+{
+	const struct nat_session *session = &nat->sessions[slot];
+
+	if (!is_carried(session) || !is_idle(nat, session, now_ms))
+		return;
+	nat_carried_used(nat, slot, now_ms);
+	/* Even at the last moment, when it is taken back, it may be used. */
+	if (is_idle(nat, session, now_ms))
+		nat_take_back(nat, slot);
 }
 
 void nat_set_carrier(struct nat *nat, const struct nat_carrier *carrier)

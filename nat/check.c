@@ -100,6 +100,8 @@ static const char *check_sessions(const struct nat *nat)
 			return "a session is not found by its key";
 		if (s->live && s->flags & NAT_SESSION_CARRIED &&
 		    (s->state != NAT_STATE_ESTABLISHED ||
+		     (s->timer != NAT_TIMER_TCP_ESTABLISHED &&
+		      s->timer != NAT_TIMER_UDP) ||
 		     s->key.peer_addr == nat->uplink))
 			return "a session is carried that must not be";
 	}

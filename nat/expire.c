@@ -48,29 +48,10 @@ static void retire_established(struct nat *nat, uint32_t slot, uint64_t now_ms)
 	nat_probe_ask(nat, slot);
 }
 
-static bool is_idle(const struct nat *nat, const struct nat_session *session,
-		    uint64_t now_ms)
-{
-	return now_ms - session->used_ms >= nat_timer_ms(nat, session->timer);
-}
-
-/* Was it idle so long? Who carries it may know better: even at the last moment,
- * when it is taken back. */
-static void ask_carrier(struct nat *nat, uint32_t slot, uint64_t now_ms)
-{
-	const struct nat_session *session = &nat->sessions[slot];
-
-	if (!(session->flags & NAT_SESSION_CARRIED) ||
-	    !is_idle(nat, session, now_ms))
-		return;
-	nat_carried_used(nat, slot, now_ms);
-	if (is_idle(nat, session, now_ms))
-		nat_take_back(nat, slot);
-}
-
 bool nat_session_check(struct nat *nat, uint32_t slot, uint64_t now_ms)
 {
-	ask_carrier(nat, slot, now_ms);
+	if (nat->sessions[slot].flags & NAT_SESSION_CARRIED)
+		nat_carry_ask(nat, slot, now_ms);
 	if (!nat_session_left(nat, &nat->sessions[slot], now_ms)) {
 		if (nat_is_cut(&nat->sessions[slot]))
 			nat_cut_over(nat, slot);

@@ -135,7 +135,7 @@ uint32_t nat_find_session_alias(struct nat *nat, uint32_t *mapping,
 	return 0;
 }
 
-bool nat_contacted(const struct nat *nat, uint32_t mapping, uint32_t peer_addr,
+bool nat_contacted(struct nat *nat, uint32_t mapping, uint32_t peer_addr,
 		   uint64_t now_ms)
 {
 	uint32_t hash = nat_hash_session(nat, mapping, peer_addr);
@@ -146,9 +146,11 @@ bool nat_contacted(const struct nat *nat, uint32_t mapping, uint32_t peer_addr,
 
 		if (session->key.mapping == mapping &&
 		    session->key.peer_addr == peer_addr &&
-		    session->flags & NAT_SESSION_OUT &&
-		    nat_session_left(nat, session, now_ms))
-			return true;
+		    session->flags & NAT_SESSION_OUT) {
+			nat_carry_ask(nat, at, now_ms);
+			if (nat_session_left(nat, session, now_ms))
+				return true;
+		}
 	}
 	return false;
 }

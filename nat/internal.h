@@ -66,7 +66,7 @@ uint32_t nat_find_session_alias(struct nat *nat, uint32_t *mapping,
 				uint64_t now_ms);
 
 /* True when the inside socket has sent to this address (and the session lives). */
-bool nat_contacted(const struct nat *nat, uint32_t mapping, uint32_t peer_addr,
+bool nat_contacted(struct nat *nat, uint32_t mapping, uint32_t peer_addr,
 		   uint64_t now_ms);
 
 /* Finds or makes the host; 0 when the table is full of hosts in use. */
@@ -174,6 +174,9 @@ uint32_t nat_build_segment(struct nat *nat, uint32_t session, uint8_t flags,
 /* Hands a session over, if it is time and somebody carries. To be called only
  * while carry_after is not 0. */
 void nat_carry_offer(struct nat *nat, uint32_t session);
+/* Was a session that is carried idle so long that its timer is over? Who carries
+ * it may know better; else it is taken back. */
+void nat_carry_ask(struct nat *nat, uint32_t session, uint64_t now_ms);
 /* Before anything of the session changes; nothing if it is not carried. */
 void nat_take_back(struct nat *nat, uint32_t session);
 void nat_take_all_back(struct nat *nat);

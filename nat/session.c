@@ -233,7 +233,7 @@ static bool forward_allows(const struct nat_forward *forward, uint32_t addr)
 static enum nat_drop filter(const struct nat_work *work, uint32_t slot,
 			    uint32_t peer_addr, uint32_t also)
 {
-	const struct nat *nat = work->nat;
+	struct nat *nat = work->nat;
 	const struct nat_mapping *mapping = &nat->mappings[slot];
 	int pool = nat_pool_of(mapping->inside.proto);
 

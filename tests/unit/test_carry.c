@@ -1,110 +1,12 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later
  *
- * Sessions that somebody else carries: which are handed over and when, what
- * their use does, and what takes them back.
+ * Sessions that somebody else carries: which are handed over and when, and what
+ * takes them back.
  */
-#include <string.h>
-
+#include "carry_lab.h"
+#include "nat/internal.h"
 #include "packets_other.h"
 #include "suite.h"
-#include "tcp_lab.h"
-
-#define AFTER 4U
-#define SESSIONS 128
-
-/* A carrier that remembers what it carries, and says what it is told to. */
-struct carrier {
-	bool full;
-	bool carried[SESSIONS + 1];
-	struct nat_carried last; /* handed over */
-	struct nat_counters use; /* of whatever is asked for next */
-	struct nat_counters late; /* of what is given back next, beside it */
-	uint32_t offers, given_back, asked;
-};
-
-static bool carry(void *context, const struct nat_carried *session)
-{
-	struct carrier *carrier = context;
-
-	carrier->offers++;
-	CU_ASSERT_FATAL(session->session && session->session <= SESSIONS);
-	CU_ASSERT_FALSE(carrier->carried[session->session]);
-	if (carrier->full)
-		return false;
-	carrier->carried[session->session] = true;
-	carrier->last = *session;
-	return true;
-}
-
-static void use(void *context, uint32_t session, struct nat_counters *use)
-{
-	struct carrier *carrier = context;
-
-	carrier->asked++;
-	CU_ASSERT_TRUE(carrier->carried[session]);
-	use->out_packets += carrier->use.out_packets;
-	use->out_bytes += carrier->use.out_bytes;
-	use->in_packets += carrier->use.in_packets;
-	use->in_bytes += carrier->use.in_bytes;
-	memset(&carrier->use, 0, sizeof(carrier->use));
-}
-
-static void give_back(void *context, uint32_t session, struct nat_counters *sum)
-{
-	struct carrier *carrier = context;
-
-	use(context, session, sum);
-	sum->out_packets += carrier->late.out_packets;
-	sum->in_packets += carrier->late.in_packets;
-	memset(&carrier->late, 0, sizeof(carrier->late));
-	carrier->given_back++;
-	carrier->carried[session] = false;
-}
-
-static void with_carrier(struct engine *engine, struct carrier *carrier)
-{
-	const struct nat_carrier face = { carry, use, give_back, carrier };
-
-	memset(carrier, 0, sizeof(*carrier));
-	engine->config.carry_after = AFTER;
-	engine_configure(engine);
-	nat_set_carrier(engine->nat, &face);
-}
-
-static struct lab lab;
-static struct carrier carrier;
-
-/* An established connection of a client inside, on which so many packets have
- * passed in all. */
-static void connect_tcp(uint32_t packets)
-{
-	lab_make(&lab, true);
-	with_carrier(&lab.engine, &carrier);
-	reach(&lab, NAT_STATE_ESTABLISHED);
-	for (uint32_t i = 3; i < packets; i++)
-		flags(&lab, i & 1 ? CLIENT : SERVER, ACK);
-}
-
-static struct engine udp;
-static const struct flow udp_out = { INSIDE_1, 5000, PEER_1, 7000 };
-
-static void udp_open(uint32_t out, uint32_t in)
-{
-	engine_make(&udp);
-	with_carrier(&udp, &carrier);
-	while (out--)
-		engine_open(&udp, NAT_PROTO_UDP, udp_out);
-	while (in--)
-		engine_answer(&udp, NAT_PROTO_UDP, PEER_1, 7000, 5000);
-}
-
-static struct nat_session_view udp_session(void)
-{
-	struct nat_session_view view;
-
-	CU_ASSERT_TRUE_FATAL(engine_session(&udp, 5000, PEER_1, &view));
-	return view;
-}
 
 /* --- handing over ------------------------------------------------------------ */
 
@@ -264,151 +166,6 @@ static void test_nothing_is_offered_without_the_option(void)
 	engine_free(&lab.engine);
 }
 
-/* --- use ------------------------------------------------------------------------- */
-
-static void test_use_is_accounted(void)
-{
-	struct nat_mapping_view mapping;
-	struct nat_session_view before, after;
-	struct nat_host_view host;
-	uint32_t cursor = 0;
-
-	connect_tcp(AFTER);
-	before = session(&lab);
-	lab.engine.now += 50 * SECOND;
-	CU_ASSERT_FALSE(nat_carried_used(lab.engine.nat, carrier.last.session,
-					 lab.engine.now));
-	CU_ASSERT_EQUAL(session(&lab).idle_ms, 50 * SECOND);
-	carrier.use = (struct nat_counters){ 10, 1000, 20, 30000 };
-	CU_ASSERT_TRUE(nat_carried_used(lab.engine.nat, carrier.last.session,
-					lab.engine.now));
-	after = session(&lab);
-	CU_ASSERT_EQUAL(after.idle_ms, 0);
-	CU_ASSERT_EQUAL(after.expires_ms, ESTABLISHED);
-	CU_ASSERT_EQUAL(after.counters.out_packets,
-			before.counters.out_packets + 10);
-	CU_ASSERT_EQUAL(after.counters.in_bytes,
-			before.counters.in_bytes + 30000);
-	CU_ASSERT_TRUE(engine_mapping(&lab.engine, 5000, &mapping));
-	CU_ASSERT_EQUAL(mapping.counters.out_bytes, after.counters.out_bytes);
-	CU_ASSERT_EQUAL(mapping.idle_ms, lab.engine.now % 1000);
-	CU_ASSERT_TRUE(nat_next_host(lab.engine.nat, &cursor, &host));
-	CU_ASSERT_EQUAL(host.counters.in_packets, after.counters.in_packets);
-	CU_ASSERT_EQUAL(engine_stats(&lab.engine).inbound_bytes,
-			after.counters.in_bytes);
-	CU_ASSERT_PTR_NULL(nat_check(lab.engine.nat));
-	engine_free(&lab.engine);
-}
-
-/* RFC 4787 REQ-6, REQ-6a: as by packets that the engine sees. */
-static void test_req6_inbound_refresh(void)
-{
-	for (int wanted = 0; wanted < 2; wanted++) {
-		udp_open(AFTER, AFTER);
-		udp.config.inbound_refresh = wanted;
-		engine_configure(&udp);
-		CU_ASSERT_FALSE(udp_session().carried);
-		for (uint32_t i = 0; i < AFTER; i++)
-			engine_answer(&udp, NAT_PROTO_UDP, PEER_1, 7000, 5000);
-		CU_ASSERT_TRUE(udp_session().carried);
-		udp.now += 10 * SECOND;
-		carrier.use = (struct nat_counters){ .in_packets = 1,
-						     .in_bytes = 28 };
-		CU_ASSERT_TRUE(nat_carried_used(udp.nat, carrier.last.session,
-						udp.now));
-		CU_ASSERT_EQUAL(udp_session().idle_ms,
-				wanted ? 0 : 10 * SECOND);
-		carrier.use = (struct nat_counters){ .out_packets = 1,
-						     .out_bytes = 28 };
-		CU_ASSERT_TRUE(nat_carried_used(udp.nat, carrier.last.session,
-						udp.now));
-		CU_ASSERT_EQUAL(udp_session().idle_ms, 0);
-		engine_free(&udp);
-	}
-}
-
-/* It is not over because the engine has not been told of its use yet. */
-static void test_carrier_is_asked_before_the_end(void)
-{
-	udp_open(AFTER, AFTER);
-	udp.now += 300 * SECOND - 1;
-	nat_expire(udp.nat, udp.now, 1000);
-	CU_ASSERT_EQUAL(carrier.asked, 0);
-	udp.now++;
-	carrier.use.out_packets = 1;
-	nat_expire(udp.nat, udp.now, 1000);
-	CU_ASSERT_EQUAL(carrier.asked, 1);
-	CU_ASSERT_EQUAL(udp_session().expires_ms, 300 * SECOND);
-	udp.now += 300 * SECOND;
-	nat_expire(udp.nat, udp.now, 1000);
-	CU_ASSERT_EQUAL(engine_stats(&udp).sessions, 0);
-	CU_ASSERT_EQUAL(carrier.given_back, 1);
-	engine_free(&udp);
-}
-
-/* Nor because the last of it became known when it was taken back. */
-static void test_use_told_at_last_counts(void)
-{
-	udp_open(AFTER, AFTER);
-	udp.now += 299 * SECOND;
-	carrier.use.out_packets = 1;
-	engine_configure(&udp);
-	CU_ASSERT_EQUAL(carrier.given_back, 1);
-	CU_ASSERT_EQUAL(udp_session().idle_ms, 0);
-	CU_ASSERT_EQUAL(udp_session().counters.out_packets, AFTER + 1);
-	engine_free(&udp);
-}
-
-static void test_all_are_taken_back_though_they_were_used(void)
-{
-	udp_open(AFTER, AFTER);
-	for (uint32_t i = 0; i < 2 * AFTER; i++) {
-		engine_udp(&udp, NAT_PATH_OUTBOUND,
-			   flow_of(INSIDE_1, 5000, PEER_2, 7000));
-		engine_answer(&udp, NAT_PROTO_UDP, PEER_2, 7000, 5000);
-	}
-	CU_ASSERT_EQUAL(engine_stats(&udp).carried, 2);
-	udp.now += SECOND;
-	carrier.use.out_packets = 1;
-	nat_set_carrier(udp.nat, NULL);
-	CU_ASSERT_EQUAL(carrier.given_back, 2);
-	CU_ASSERT_EQUAL(engine_stats(&udp).carried, 0);
-	CU_ASSERT_PTR_NULL(nat_check(udp.nat));
-	engine_free(&udp);
-}
-
-/* A packet passes between the last question and the end. */
-static void test_used_at_the_last_moment(void)
-{
-	udp_open(AFTER, AFTER);
-	udp.now += 300 * SECOND;
-	carrier.late.in_packets = 1;
-	nat_expire(udp.nat, udp.now, 1000);
-	CU_ASSERT_EQUAL(carrier.given_back, 1);
-	CU_ASSERT_EQUAL(udp_session().expires_ms, 300 * SECOND);
-	CU_ASSERT_FALSE(udp_session().carried);
-	engine_free(&udp);
-
-	connect_tcp(AFTER);
-	carrier.late.in_packets = 1;
-	later(&lab, ESTABLISHED - CLOSING);
-	CU_ASSERT_EQUAL(carrier.given_back, 1);
-	CU_ASSERT_EQUAL(session(&lab).state, NAT_STATE_ESTABLISHED);
-	CU_ASSERT_EQUAL(session(&lab).expires_ms, ESTABLISHED);
-	engine_free(&lab.engine);
-}
-
-static void test_idle_tcp_is_taken_back(void)
-{
-	connect_tcp(AFTER);
-	later(&lab, ESTABLISHED - CLOSING);
-	CU_ASSERT_EQUAL(session(&lab).state, NAT_STATE_TRANS);
-	CU_ASSERT_EQUAL(carrier.given_back, 1);
-	CU_ASSERT_FALSE(session(&lab).carried);
-	CU_ASSERT_PTR_NULL(nat_check(lab.engine.nat));
-	engine_free(&lab.engine);
-}
-
 /* --- taking back ------------------------------------------------------------------ */
 
 static void test_segments_that_change_it_take_it_back(void)
@@ -558,13 +315,27 @@ static void test_killed_while_it_was_carried(void)
 	engine_free(&lab.engine);
 }
 
-static void test_use_of_what_is_not_carried(void)
+/* Killed between the state and the timer of an established connection: it is in
+ * no list that is looked through for what is carried. */
+static void test_one_with_another_timer_is_not(void)
 {
-	udp_open(1, 0);
-	for (uint32_t slot = 0; slot <= SESSIONS + 1; slot++)
-		CU_ASSERT_FALSE(nat_carried_used(udp.nat, slot, udp.now));
-	CU_ASSERT_EQUAL(carrier.asked, 0);
-	engine_free(&udp);
+	const struct nat_carrier face = { carry, use, give_back, &carrier };
+	struct nat_session *record;
+
+	connect_tcp(AFTER - 1);
+	record = &lab.engine.nat->sessions[1];
+	CU_ASSERT_EQUAL_FATAL(record->state, NAT_STATE_ESTABLISHED);
+	record->timer = NAT_TIMER_TCP_OPENING;
+	engine_restore(&lab.engine);
+	engine_configure(&lab.engine);
+	nat_set_uplink(lab.engine.nat, UPLINK, lab.engine.now);
+	nat_set_carrier(lab.engine.nat, &face);
+	/* It counts, and changes nothing. */
+	send(&lab, SERVER, (struct segment){ .flags = RST, .seq = 900000000 });
+	CU_ASSERT_EQUAL(carrier.offers, 0);
+	nat_set_carrier(lab.engine.nat, NULL);
+	CU_ASSERT_EQUAL(engine_stats(&lab.engine).carried, 0);
+	engine_free(&lab.engine);
 }
 
 static const struct test tests[] = {
@@ -581,20 +352,6 @@ static const struct test tests[] = {
 	  test_refused_is_offered_again },
 	{ "carry_after 0: nothing is offered",
 	  test_nothing_is_offered_without_the_option },
-	{ "use counts for session, mapping, host and in all",
-	  test_use_is_accounted },
-	{ "REQ-6: inbound use refreshes if the operator wants it",
-	  test_req6_inbound_refresh },
-	{ "the carrier is asked before a session ends",
-	  test_carrier_is_asked_before_the_end },
-	{ "use that is told when a session is taken back counts",
-	  test_use_told_at_last_counts },
-	{ "all are taken back though they were used",
-	  test_all_are_taken_back_though_they_were_used },
-	{ "used at the last moment, a session goes on",
-	  test_used_at_the_last_moment },
-	{ "an idle connection is taken back into TRANS",
-	  test_idle_tcp_is_taken_back },
 	{ "FIN, RST and SYN take a connection back",
 	  test_segments_that_change_it_take_it_back },
 	{ "an RST counts though the window moved on",
@@ -614,8 +371,8 @@ static const struct test tests[] = {
 	  test_carrier_that_leaves_gives_all_back },
 	{ "killed meanwhile: the next engine carries nothing",
 	  test_killed_while_it_was_carried },
-	{ "use of what is not carried is none",
-	  test_use_of_what_is_not_carried },
+	{ "one with another timer is not handed over",
+	  test_one_with_another_timer_is_not },
 };
 
 int main(int argc, char **argv)
