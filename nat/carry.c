@@ -7,9 +7,10 @@
  *
  * A session is offered when it is established, has been used both ways, and
  * every carry_after packets. It is taken back before anything of it changes: its
- * state, its address, its end. Of a carried TCP connection the windows are not
- * known any more, so that an RST of it counts as valid; those learned later are
- * good again.
+ * state, its address, its end. Who carried a TCP connection tells what its ends
+ * said last, so that its windows are known, and an RST from elsewhere ends
+ * nothing. When the process died meanwhile they are not (rebuild.c), and every
+ * RST counts.
  */
 #include "internal.h"
 
@@ -96,7 +97,6 @@ void nat_carry_offer(struct nat *nat, uint32_t slot)
 	    !leads(nat, slot) || !hand_over(nat, slot))
 		return;
 	session->flags |= NAT_SESSION_CARRIED;
-	session->end[NAT_INSIDE].known = session->end[NAT_OUTSIDE].known = 0;
 	nat->carried++;
 }
 
@@ -167,13 +167,19 @@ bool nat_carried_used(struct nat *nat, uint32_t slot, uint64_t now_ms)
 
 void nat_take_back(struct nat *nat, uint32_t slot)
 {
+	struct nat_session *session = &nat->sessions[slot];
+	struct nat_carried_end ends[2] = { { 0 } };
 	struct nat_counters use = { 0 };
 
-	if (!is_carried(&nat->sessions[slot]))
+	if (!is_carried(session))
 		return;
-	nat->carrier.give_back(nat->carrier.context, slot, &use);
+	nat->carrier.give_back(nat->carrier.context, slot, &use, ends);
 	take_in(nat, slot, &use);
-	nat->sessions[slot].flags &= (uint8_t)~NAT_SESSION_CARRIED;
+	for (int side = NAT_INSIDE; side <= NAT_OUTSIDE; side++)
+		if (ends[side].known)
+			nat_tcp_learn(session, (enum nat_side)side,
+				      ends[side].ack, ends[side].window);
+	session->flags &= (uint8_t)~NAT_SESSION_CARRIED;
 	nat->carried--;
 }
 

@@ -233,6 +233,9 @@ bool nat_held(const struct nat *nat, enum nat_pool pool, uint16_t port);
 void nat_tcp_step(struct nat *nat, uint32_t session,
 		  const struct nat_parsed *segment, enum nat_side from,
 		  uint64_t now_ms);
+/* An end of the connection has said this, in a segment that is no SYN. */
+void nat_tcp_learn(struct nat_session *session, enum nat_side from,
+		   uint32_t ack, uint16_t window);
 bool nat_tcp_is_first(const struct nat_parsed *segment); /* SYN, no ACK */
 bool nat_tcp_is_reset(const struct nat_parsed *segment);
 

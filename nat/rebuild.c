@@ -208,7 +208,9 @@ static void link_session(struct nat *nat, uint32_t slot)
 {
 	struct nat_session *s = &nat->sessions[slot];
 
-	/* Who carried it knows nothing of this engine. */
+	/* Who carried it knows nothing of this engine, nor we of what it did. */
+	if (s->flags & NAT_SESSION_CARRIED)
+		s->end[NAT_INSIDE].known = s->end[NAT_OUTSIDE].known = 0;
 	s->flags &= (uint8_t)~NAT_SESSION_CARRIED;
 	nat_session_link(nat, slot);
 	nat_list_append(&nat->timers[s->timer], nat->session_links, slot);

@@ -141,12 +141,23 @@ static int scale_option(const struct nat_parsed *segment)
 	return -1;
 }
 
+void nat_tcp_learn(struct nat_session *session, enum nat_side from,
+		   uint32_t ack, uint16_t window)
+{
+	struct nat_tcp_end *end = &session->end[from];
+	bool both_scale = session->end[0].scales && session->end[1].scales;
+
+	end->ack = ack;
+	end->window = window;
+	end->shift = both_scale ? end->scale : 0;
+	end->known = 1;
+}
+
 /* Remembers what the sender expects and accepts. */
 static void learn(struct nat_session *session, const struct nat_parsed *segment,
 		  enum nat_side from)
 {
 	struct nat_tcp_end *end = &session->end[from];
-	bool both_scale = session->end[0].scales && session->end[1].scales;
 	uint8_t flags = tcp_flags(segment);
 
 	/* Only while the connection opens: later, a SYN may be forged. */
@@ -158,11 +169,11 @@ static void learn(struct nat_session *session, const struct nat_parsed *segment,
 	}
 	if (flags & TCP_RST || !(flags & TCP_ACK_FLAG))
 		return;
-	end->ack = nat_load32(segment->l4 + TCP_ACK);
-	end->window = nat_load16(segment->l4 + TCP_WINDOW);
+	nat_tcp_learn(session, from, nat_load32(segment->l4 + TCP_ACK),
+		      nat_load16(segment->l4 + TCP_WINDOW));
 	/* The window of a SYN is never scaled (RFC 7323 2.2). */
-	end->shift = both_scale && !(flags & TCP_SYN) ? end->scale : 0;
-	end->known = 1;
+	if (flags & TCP_SYN)
+		end->shift = 0;
 }
 
 /* An RST or FIN belongs to the connection when it lies in the window that its
@@ -267,11 +278,12 @@ void nat_tcp_step(struct nat *nat, uint32_t slot,
 		  uint64_t now_ms)
 {
 	struct nat_session *session = &nat->sessions[slot];
-	enum event event = classify(session, segment, from);
 	const struct edge *edge;
+	enum event event;
 
 	if (step_carried(nat, slot, segment, now_ms))
 		return;
+	event = classify(session, segment, from);
 	if (state_timer[session->state] == NAT_TIMER_TCP_CLOSING &&
 	    nat_tcp_is_first(segment)) {
 		reopen(nat, slot, segment, from, now_ms);

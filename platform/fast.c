@@ -203,11 +203,13 @@ static void use_of(void *context, uint32_t session, struct nat_counters *use)
 	fast_table_use(fast->table, session, use);
 }
 
-static void give_back(void *context, uint32_t session, struct nat_counters *use)
+static void give_back(void *context, uint32_t session, struct nat_counters *use,
+		      struct nat_carried_end ends[2])
 {
 	struct fast *fast = context;
 
-	fast_table_give_back(fast->table, session, use, clock_ns() / 1000000);
+	fast_table_give_back(fast->table, session, use, ends,
+			     clock_ns() / 1000000);
 }
 
 struct nat_carrier fast_carrier(struct fast *fast)

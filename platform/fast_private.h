@@ -44,7 +44,9 @@ void fast_table_free(struct fast_table *table);
 bool fast_table_carry(struct fast_table *table,
 		      const struct nat_carried *carried, uint64_t now_ms);
 void fast_table_give_back(struct fast_table *table, uint32_t session,
-			  struct nat_counters *use, uint64_t now_ms);
+			  struct nat_counters *use,
+			  struct nat_carried_end ends[FAST_WAYS],
+			  uint64_t now_ms);
 void fast_table_use(struct fast_table *table, uint32_t session,
 		    struct nat_counters *use);
 

@@ -284,6 +284,7 @@ static void fill_slot(struct fast_table *table, uint32_t number,
 
 	memcpy(slot->key, key, sizeof(slot->key));
 	memset(slot->use, 0, sizeof(slot->use));
+	memset(slot->end, 0, sizeof(slot->end));
 	slot->inside = 0;
 	slot->id = fast_mix(table->id++);
 	__atomic_store_n(&slot->live, 1, __ATOMIC_RELEASE);
@@ -324,8 +325,22 @@ bool fast_table_carry(struct fast_table *table,
 	return true;
 }
 
+/* The ways are the engine's ends: what goes out is what the inside one says. */
+static void take_ends(const struct fast_slot *slot,
+		      struct nat_carried_end ends[FAST_WAYS])
+{
+	for (int way = 0; way < FAST_WAYS; way++)
+		ends[way] = (struct nat_carried_end){
+			.known = slot->end[way].known,
+			.ack = ntohl(slot->end[way].ack),
+			.window = ntohs(slot->end[way].window),
+		};
+}
+
 void fast_table_give_back(struct fast_table *table, uint32_t session,
-			  struct nat_counters *use, uint64_t now_ms)
+			  struct nat_counters *use,
+			  struct nat_carried_end ends[FAST_WAYS],
+			  uint64_t now_ms)
 {
 	uint32_t number = table->slot_of[session];
 	struct fast_slot *slot = &table->memory.slots[number];
@@ -343,6 +358,7 @@ void fast_table_give_back(struct fast_table *table, uint32_t session,
 	}
 	__atomic_store_n(&slot->live, 0, __ATOMIC_SEQ_CST);
 	take_use(table, number, use);
+	take_ends(slot, ends);
 	table->slot_of[session] = 0;
 	table->stats.sessions--;
 	rest_slot(table, number, now_ms);

@@ -349,6 +349,13 @@ struct nat_carried {
 	uint16_t peer_port;
 };
 
+/* The latest that an end of a TCP connection has said of what it expects. */
+struct nat_carried_end {
+	bool known;
+	uint32_t ack; /* the next sequence number */
+	uint16_t window; /* as in the segment, not scaled */
+};
+
 /* Who carries sessions. Called from within the engine's functions, and must not
  * call them. */
 struct nat_carrier {
@@ -357,9 +364,12 @@ struct nat_carrier {
 	bool (*carry)(void *context, const struct nat_carried *session);
 	/* Adds to *use what has been carried of it since the last time. */
 	void (*use)(void *context, uint32_t session, struct nat_counters *use);
-	/* No packet of it is carried any more; adds to *use as well. */
+	/* No packet of it is carried any more; adds to *use as well. Fills in
+	 * what it knows of the ends of a TCP connection, [0] the inside one;
+	 * they come zeroed. */
 	void (*give_back)(void *context, uint32_t session,
-			  struct nat_counters *use);
+			  struct nat_counters *use,
+			  struct nat_carried_end ends[2]);
 	void *context;
 };
 

@@ -79,6 +79,7 @@ struct packet {
 	__u8 tos;
 	__u8 dont_fragment;
 	__u8 checksum; /* the transport header has one */
+	struct fast_end end; /* of a segment */
 };
 
 /* --- what is to be carried ------------------------------------------------- */
@@ -106,6 +107,17 @@ static __always_inline bool headers_readable(struct __sk_buff *skb, __u32 link)
 	return bpf_skb_pull_data(skb, skb->len < most ? skb->len : most) == 0;
 }
 
+/* Without an Ethernet header before it, a word is not where a kernel that minds
+ * (MIPS) wants four bytes to be. */
+struct unaligned {
+	__be32 word;
+} __attribute__((packed, aligned(2)));
+
+static __always_inline __be32 word_at(const void *place)
+{
+	return ((const struct unaligned *)place)->word;
+}
+
 /* The length of the TCP header; 0: not a segment to carry. What opens or ends a
  * connection is the queue's. */
 static __always_inline __u32 read_tcp(const struct tcphdr *tcp, const void *end,
@@ -121,6 +133,9 @@ static __always_inline __u32 read_tcp(const struct tcphdr *tcp, const void *end,
 	packet->key.sport = tcp->source;
 	packet->key.dport = tcp->dest;
 	packet->checksum = 1;
+	packet->end.ack = word_at(&tcp->ack_seq);
+	packet->end.window = tcp->window;
+	packet->end.known = tcp->ack;
 	return length;
 }
 
@@ -140,17 +155,6 @@ static __always_inline __u32 read_udp(const struct udphdr *udp, const void *end,
 	return sizeof(*udp);
 }
 
-/* Without an Ethernet header before it, an address is not where a kernel that
- * minds (MIPS) wants four bytes to be. */
-struct unaligned {
-	__be32 address;
-} __attribute__((packed, aligned(2)));
-
-static __always_inline __be32 address_at(const void *place)
-{
-	return ((const struct unaligned *)place)->address;
-}
-
 /* False: not an IPv4 packet without options, whole and with hops left. */
 static __always_inline bool read_ip(struct __sk_buff *skb, __u32 link,
 				    const struct iphdr *ip,
@@ -159,8 +163,8 @@ static __always_inline bool read_ip(struct __sk_buff *skb, __u32 link,
 	if (ip->version != 4 || ip->ihl != 5 || ip->ttl <= 1 ||
 	    ip->frag_off & bpf_htons(FRAGMENT))
 		return false;
-	packet->key.src = address_at(&ip->saddr);
-	packet->key.dst = address_at(&ip->daddr);
+	packet->key.src = word_at(&ip->saddr);
+	packet->key.dst = word_at(&ip->daddr);
 	packet->key.proto = ip->protocol;
 	packet->tos = ip->tos;
 	packet->dont_fragment = (ip->frag_off & bpf_htons(DONT_FRAGMENT)) != 0;
@@ -460,6 +464,8 @@ static __always_inline int carry(struct __sk_buff *skb, __u32 link,
 	skb->mark |= config->mark[way];
 	__sync_fetch_and_add(&slot->use[way].packets, 1);
 	__sync_fetch_and_add(&slot->use[way].bytes, packet.total);
+	if (packet.end.known)
+		slot->end[way] = packet.end;
 	next.nh_family = AF_INET;
 	next.ipv4_nh = fib.ipv4_dst;
 	return bpf_redirect_neigh(fib.ifindex, &next, sizeof(next), 0);

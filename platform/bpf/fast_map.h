@@ -42,6 +42,14 @@ struct fast_use {
 	__u64 bytes; /* of IP */
 };
 
+/* What the latest segment of a way said that acknowledges: what its sender expects
+ * next and how much it accepts, as in the segment. */
+struct fast_end {
+	__u32 ack;
+	__u16 window;
+	__u16 known; /* there was one */
+};
+
 /* A session. What leaves is what comes the other way, turned round: outbound,
  * the source becomes key[FAST_IN]'s destination; inbound, the destination
  * becomes key[FAST_OUT]'s source. Two cache lines, one that is read and one
@@ -56,7 +64,8 @@ struct fast_slot {
 	__u32 id;
 	__u32 zero[5];
 	struct fast_use use[FAST_WAYS];
-	__u64 zero_too[4];
+	struct fast_end end[FAST_WAYS];
+	__u64 zero_too[2];
 };
 
 /* Slot 0 is nobody's. */

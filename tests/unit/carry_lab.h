@@ -20,6 +20,7 @@ struct carrier {
 	struct nat_counters use; /* of whatever is asked for next */
 	uint32_t every; /* packets out whoever is asked for, beside it */
 	struct nat_counters late; /* of what is given back next, beside it */
+	struct nat_carried_end ends[2]; /* of what is given back */
 	uint32_t offers, given_back, asked;
 };
 
@@ -52,7 +53,8 @@ static inline void use(void *context, uint32_t session,
 }
 
 static inline void give_back(void *context, uint32_t session,
-			     struct nat_counters *sum)
+			     struct nat_counters *sum,
+			     struct nat_carried_end ends[2])
 {
 	struct carrier *carrier = context;
 
@@ -60,6 +62,7 @@ static inline void give_back(void *context, uint32_t session,
 	sum->out_packets += carrier->late.out_packets;
 	sum->in_packets += carrier->late.in_packets;
 	memset(&carrier->late, 0, sizeof(carrier->late));
+	memcpy(ends, carrier->ends, sizeof(carrier->ends));
 	carrier->given_back++;
 	carrier->carried[session] = false;
 }

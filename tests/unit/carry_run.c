@@ -65,7 +65,8 @@ static void use(void *context, uint32_t session, struct nat_counters *sum)
 	tell(run, &run->loads[session], sum);
 }
 
-static void give_back(void *context, uint32_t session, struct nat_counters *sum)
+static void give_back(void *context, uint32_t session, struct nat_counters *sum,
+		      struct nat_carried_end ends[2])
 {
 	struct carry_run *run = context;
 	struct carry_load *load = &run->loads[session];
@@ -75,6 +76,12 @@ static void give_back(void *context, uint32_t session, struct nat_counters *sum)
 	if (load->late)
 		carry_use(run, load);
 	tell(run, load, sum);
+	for (int side = 0; side < 2; side++)
+		ends[side] = (struct nat_carried_end){
+			.known = dice_once_in(&run->dice, 2),
+			.ack = dice_roll(&run->dice, 3000),
+			.window = (uint16_t)dice_roll(&run->dice, 600),
+		};
 	load->carried = false;
 	load->back = true;
 	run->backs++;

@@ -146,6 +146,13 @@ void gateway_queue_stats(struct gateway *gateway, struct queue_stats *stats)
 	*stats = (struct queue_stats){ .length = 1024, .gso = true };
 }
 
+bool gateway_fast_stats(const struct gateway *gateway, struct fast_stats *stats)
+{
+	(void)gateway;
+	*stats = (struct fast_stats){ .sessions = 3 };
+	return true;
+}
+
 uint64_t gateway_uptime_s(const struct gateway *gateway)
 {
 	return gateway->now_ms / 1000;

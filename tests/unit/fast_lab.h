@@ -110,11 +110,15 @@ static inline bool carry(uint32_t number)
 	return fast_table_carry(table, &session, now_ms);
 }
 
+/* What the last one said of the ends. */
+static struct nat_carried_end ends[FAST_WAYS];
+
 static inline struct nat_counters give_back(uint32_t number)
 {
 	struct nat_counters use = { 0, 0, 0, 0 };
 
-	fast_table_give_back(table, number, &use, now_ms);
+	memset(ends, 0, sizeof(ends));
+	fast_table_give_back(table, number, &use, ends, now_ms);
 	return use;
 }
 

@@ -186,27 +186,35 @@ static void test_segments_that_change_it_take_it_back(void)
 	}
 }
 
-/* Design 9: the window is unknown then, and an RST counts as valid. */
-static void test_rst_counts_though_the_window_moved_on(void)
+/* RFC 5382 9, RFC 7857 2.2: the receiver's window is the one that it told the
+ * carrier last, also after a segment that came up meanwhile. */
+static void test_rst_counts_in_the_window_that_the_carrier_saw(void)
 {
-	for (int carried = 0; carried < 2; carried++) {
-		connect_tcp(carried ? AFTER : AFTER - 1);
-		CU_ASSERT_EQUAL(session(&lab).carried, carried);
+	static const uint32_t seq[] = { 0x7000, 0x7000 + 499, 0x7000 + 500,
+					0x7000 - 1, 1000 };
+	static const bool counts[] = { true, true, false, false, false };
+
+	for (size_t i = 0; i < sizeof(counts); i++) {
+		connect_tcp(AFTER);
+		flags(&lab, CLIENT, ACK);
+		carrier.ends[0] = (struct nat_carried_end){ true, 0x7000, 500 };
 		send(&lab, SERVER,
-		     (struct segment){ .flags = RST, .seq = 900000000 });
+		     (struct segment){ .flags = RST, .seq = seq[i] });
+		CU_ASSERT_EQUAL(carrier.given_back, 1);
 		CU_ASSERT_EQUAL(session(&lab).state,
-				carried ? NAT_STATE_TRANS :
-					  NAT_STATE_ESTABLISHED);
+				counts[i] ? NAT_STATE_TRANS :
+					    NAT_STATE_ESTABLISHED);
 		engine_free(&lab.engine);
 	}
 }
 
-/* A segment that came up all the same says nothing of the windows. */
-static void test_windows_are_not_learned_meanwhile(void)
+/* Nothing was carried of it: what was known before is good. */
+static void test_windows_from_before_are_good_where_none_was_seen(void)
 {
 	connect_tcp(AFTER);
-	flags(&lab, CLIENT, ACK);
 	send(&lab, SERVER, (struct segment){ .flags = RST, .seq = 900000000 });
+	CU_ASSERT_EQUAL(session(&lab).state, NAT_STATE_ESTABLISHED);
+	flags(&lab, SERVER, RST);
 	CU_ASSERT_EQUAL(session(&lab).state, NAT_STATE_TRANS);
 	engine_free(&lab.engine);
 }
@@ -354,10 +362,10 @@ static const struct test tests[] = {
 	  test_nothing_is_offered_without_the_option },
 	{ "FIN, RST and SYN take a connection back",
 	  test_segments_that_change_it_take_it_back },
-	{ "an RST counts though the window moved on",
-	  test_rst_counts_though_the_window_moved_on },
-	{ "windows are not learned meanwhile",
-	  test_windows_are_not_learned_meanwhile },
+	{ "an RST counts in the window that the carrier saw",
+	  test_rst_counts_in_the_window_that_the_carrier_saw },
+	{ "windows from before are good where none was seen",
+	  test_windows_from_before_are_good_where_none_was_seen },
 	{ "established again, it is handed over again",
 	  test_established_again_is_handed_over_again },
 	{ "another address, or none, takes all back",

@@ -67,6 +67,28 @@ static void test_a_counter_that_falls(void)
 	end();
 }
 
+static void test_ends_are_told_as_they_spoke_last(void)
+{
+	struct fast_slot *slot;
+
+	begin(1, 64);
+	carry(1);
+	slot = slot_of(1, FAST_OUT);
+	slot->end[FAST_IN] =
+		(struct fast_end){ htonl(0x12345678), htons(0xabcd), 1 };
+	give_back(1);
+	CU_ASSERT_FALSE(ends[FAST_OUT].known);
+	CU_ASSERT_TRUE(ends[FAST_IN].known);
+	CU_ASSERT_EQUAL(ends[FAST_IN].ack, 0x12345678);
+	CU_ASSERT_EQUAL(ends[FAST_IN].window, 0xabcd);
+	now_ms += FAST_REST_MS + 1;
+	CU_ASSERT_TRUE(carry(2));
+	CU_ASSERT_PTR_EQUAL(slot_of(2, FAST_OUT), slot);
+	give_back(2);
+	CU_ASSERT_FALSE(ends[FAST_IN].known);
+	end();
+}
+
 static unsigned told[3 * FAST_LOOKS];
 
 static void on_used(void *context, uint32_t session)
@@ -215,6 +237,8 @@ static const struct test tests[] = {
 	{ "used sessions are told", test_used_sessions_are_told },
 	{ "a large table is told in parts",
 	  test_a_large_table_is_told_in_parts },
+	{ "the ends are told as they spoke last",
+	  test_ends_are_told_as_they_spoke_last },
 	{ "half a carry is not read", test_half_a_carry_is_not_read },
 	{ "devices change, and hosts are found anew", test_devices },
 };
