@@ -78,7 +78,6 @@ struct packet {
 	__u32 largest; /* the largest that will be on the wire */
 	__u8 tos;
 	__u8 dont_fragment;
-	__u8 checksum; /* the transport header has one */
 	struct fast_end end; /* of a segment */
 };
 
@@ -132,7 +131,6 @@ static __always_inline __u32 read_tcp(const struct tcphdr *tcp, const void *end,
 		return 0;
 	packet->key.sport = tcp->source;
 	packet->key.dport = tcp->dest;
-	packet->checksum = 1;
 	packet->end.ack = word_at(&tcp->ack_seq);
 	packet->end.window = tcp->window;
 	packet->end.known = tcp->ack;
@@ -151,7 +149,6 @@ static __always_inline __u32 read_udp(const struct udphdr *udp, const void *end,
 		return 0;
 	packet->key.sport = udp->source;
 	packet->key.dport = udp->dest;
-	packet->checksum = udp->check != 0;
 	return sizeof(*udp);
 }
 
@@ -348,7 +345,8 @@ static __always_inline void rewrite_ip(struct iphdr *ip, __be32 *address,
 }
 
 /* An address goes into the transport checksum by the pseudo header, which a
- * device that computes the rest does not know; a port is in what it sums up. */
+ * device that computes the rest does not know; a port is in what it sums up. The
+ * flag: a datagram without a checksum (0) stays without, and none gets one of 0. */
 static __always_inline bool rewrite_sum(struct __sk_buff *skb, bool tcp,
 					__be32 address, __be32 with,
 					__be16 port, __be16 with_port)
@@ -415,8 +413,7 @@ static __always_inline bool rewrite(struct __sk_buff *skb,
 		rewrite_ip(ip, &ip->daddr, with, id);
 		ports->dest = with_port;
 	}
-	return !packet->checksum ||
-	       rewrite_sum(skb, packet->key.proto == IPPROTO_TCP, address, with,
+	return rewrite_sum(skb, packet->key.proto == IPPROTO_TCP, address, with,
 			   port, with_port);
 }
 

@@ -232,6 +232,9 @@ class Bed:
                 (L2, "lan0", MAC_L2), (L3, "lan1", mac(0x23))):
             gw.ip(f"neigh replace {address} dev {device} lladdr {link} "
                   "nud permanent")
+        # Peers are behind the next hop, and no neighbours.
+        lab.wan.sysctl("net.ipv4.conf.all.arp_ignore", 1)
+        lab.wan.sysctl("net.ipv4.conf.all.arp_announce", 2)
         self.lan0 = self.fast.attach(gw, "lan0", "inside_ether")
         self.lan1 = self.fast.attach(gw, "lan1", "inside_ether")
         self.wan0 = self.fast.attach(gw, "wan0", "uplink_ether")

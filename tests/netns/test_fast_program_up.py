@@ -227,6 +227,8 @@ def test_a_device_that_is_no_inside_device(lab):
 def test_a_route_that_leads_elsewhere(lab):
     own = bed(lab)
     own.fast.carry(1, UDP, INSIDE, OUTSIDE, PEER)
+    lab.gw.ip(f"neigh replace {R1} dev lan1 lladdr 02:00:00:00:00:23 "
+              "nud permanent")
     for route in (f"{R1}/32 dev lan1", f"blackhole {R1}/32",
                   f"local {R1}/32 dev lo"):
         lab.gw.ip(f"route add {route}")
