@@ -7,7 +7,7 @@ import socket
 import struct
 
 from fastpath import IN, OUT, bed
-from lab import E, GW, L1, L3, NEXT_HOP, R1, R2, quote
+from lab import E, GW, L1, L3, NEXT_HOP, R1, R2, R6, quote
 from netns import wait_for
 from test_fast_program import INSIDE, OUTSIDE, PEER, TTL, arrives, \
     carried_in, carried_out, packet
@@ -249,6 +249,18 @@ def test_a_route_that_leads_elsewhere(lab):
         finally:
             lab.gw.sysctl(setting, 1)
     carried_out(lab, packet(UDP, INSIDE, PEER))
+
+
+def test_a_next_hop_of_ipv6(lab):
+    own = bed(lab)
+    own.fast.carry(1, UDP, INSIDE, OUTSIDE, PEER)
+    lab.gw.ip(f"neigh replace {R6} dev wan0 lladdr 02:00:00:00:00:13 "
+              "nud permanent")
+    lab.gw.ip(f"route add {R1}/32 via inet6 {R6} dev wan0")
+    try:
+        forwarded(lab, "out", packet(UDP, INSIDE, PEER))
+    finally:
+        lab.gw.ip(f"route del {R1}/32 via inet6 {R6} dev wan0")
 
 
 def test_a_next_hop_that_is_not_known_yet(lab):
