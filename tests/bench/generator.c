@@ -10,13 +10,16 @@
  *           on their way. So the path is always busy, yet nothing is lost for
  *           want of room in a queue.
  *   open    sends each flow once, in the window's manner, CHUNK by CHUNK.
+ *   answer  sends each flow once a turn, and the sink answers every packet: for
+ *           what a gateway does only after traffic both ways. Measures nothing.
  *
  * With -o the same is done in turns on a second way, which has no gateway
  * between: what is measured there is the generator's and the sink's own share.
  *
  * usage: generator -w WAY [-o WAY] -s SINK_NETNS -D SINK_DEVICE -h FIRST_HOST
  *                  -d DESTINATION [-p FIRST_PEER] [-m MAPPINGS] [-f FIRST]
- *                  -n FLOWS [-t SECONDS] [-r TURNS] flood|window|open
+ *                  -n FLOWS [-t SECONDS] [-r TURNS]
+ *                  flood|window|open|answer
  * WAY is NETNS,DEVICE,NEXT_HOP_MAC. Prints one JSON object: arrays with a value
  * for each turn: via and own, ns a packet; via_cpu and own_cpu: this process's
  * processor time, with what the kernel did for packets meanwhile, without
@@ -32,9 +35,13 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "lib/answer.h"
 #include "lib/traffic.h"
 
 #define WINDOW 8
+/* Packets that the sink has not seen. With its answers behind them, which
+ * nobody waits for, they find room in any queue. */
+#define UNANSWERED_MAX (2U * BURST)
 #define CHUNK 5000U
 #define TURNS_MAX 128U
 #define FLOWS_MAX 600000U
@@ -56,6 +63,8 @@ struct generator {
 	int counter;
 	const char *sink_device;
 	struct flows flows;
+	int answerer; /* a packet socket at the sink's device */
+	uint64_t answered;
 	unsigned waiting; /* bursts on their way */
 	uint64_t lost; /* packets */
 	unsigned stalled; /* turns in which nothing arrived */
@@ -188,6 +197,48 @@ static struct sample open_chunk(struct generator *generator, enum side side)
 	return windowed(generator, side, chunk, 0);
 }
 
+/* Until no more than `most` of those that were sent are not answered. A burst's
+ * last packet says nothing here: it may take another way than the others. */
+static void await_answers(struct generator *generator, uint64_t sent,
+			  uint64_t most)
+{
+	uint64_t start = read_ns(CLOCK_MONOTONIC);
+
+	for (;;) {
+		generator->answered += answer_all(generator->answerer);
+		if (sent <= generator->answered + most)
+			return;
+		if (read_ns(CLOCK_MONOTONIC) - start > LOST_NS) {
+			generator->lost += sent - generator->answered;
+			generator->answered = sent;
+			return;
+		}
+		sched_yield();
+	}
+}
+
+/* The port that ends bursts is answered, too. */
+static struct sample answered(struct generator *generator, enum side side)
+{
+	struct sample sample = { .packets = generator->flows.count };
+	uint64_t sent = 0;
+	uint32_t left = generator->flows.count;
+
+	generator->lost = generator->answered = 0;
+	while (left) {
+		uint32_t flows = left < BURST ? left : BURST - 1;
+
+		send_ended(generator, side, flows + 1);
+		sent += flows + 1;
+		left -= flows;
+		await_answers(generator, sent, UNANSWERED_MAX);
+	}
+	await_answers(generator, sent, 0);
+	usleep(DRAIN_US);
+	sample.lost = generator->lost;
+	return sample;
+}
+
 static const struct manner {
 	const char *name;
 	struct sample (*take)(struct generator *generator, enum side side);
@@ -195,6 +246,7 @@ static const struct manner {
 	{ "flood", flood },
 	{ "window", window },
 	{ "open", open_chunk },
+	{ "answer", answered },
 };
 #define MANNERS (sizeof(manners) / sizeof(manners[0]))
 
@@ -248,7 +300,7 @@ static _Noreturn void usage(void)
 		"usage: generator -w WAY [-o WAY] -s SINK_NETNS -D SINK_DEVICE "
 		"-h FIRST_HOST -d DESTINATION [-p FIRST_PEER] [-m MAPPINGS] "
 		"[-f FIRST] -n FLOWS [-t SECONDS] [-r TURNS] "
-		"flood|window|open\n");
+		"flood|window|open|answer\n");
 	exit(2);
 }
 
@@ -338,6 +390,9 @@ int main(int argc, char **argv)
 	generator.end =
 		netns_udp(options.sink, generator.flows.destination, END_PORT);
 	generator.counter = counter_open(options.sink);
+	if (manner->take == answered)
+		generator.answerer =
+			answer_open(options.sink, generator.sink_device);
 	run(&generator, manner, options.turns, options.ways[OWN]);
 	return 0;
 }

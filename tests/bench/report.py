@@ -5,8 +5,17 @@ import re
 import statistics
 import textwrap
 
-WAYS = ("forward", "masquerade", "echo", "portico")
-PEERS = ("masquerade", "echo", "forward")
+WAYS = ("forward", "masquerade", "echo", "portico", "fast")
+# Way, against which, and the key of the ratio.
+RATIOS = (("portico", "masquerade", "ratio_masquerade"),
+          ("portico", "echo", "ratio_echo"),
+          ("portico", "forward", "ratio_forward"),
+          ("fast", "masquerade", "ratio_fast_masquerade"))
+# Those that the tables have, with their heads as text and in Markdown.
+SHOWN = {"ratio_masquerade": ("/masq.", "of masquerade"),
+         "ratio_echo": ("/echo", "of the echo"),
+         "ratio_fast_masquerade": ("fast/masq.", "fast path of masquerade")}
+HEADS = ("forwarding", "masquerade", "bare echo", "Portico", "fast path")
 # A figure is worth nothing when half of the rounds are further than this from
 # their median.
 NOISY = 0.10
@@ -63,10 +72,8 @@ def entry(unit, by_way):
     middles = {way: statistics.median(values)
                for way, values in by_way.items()}
     out = {way: round(middle, 3) for way, middle in middles.items()}
-    if "portico" in middles:
-        out.update({f"ratio_{peer}": round(ratio(
-            middles["portico"], middles[peer], unit), 3)
-            for peer in PEERS if peer in middles})
+    out.update({key: round(ratio(middles[way], middles[peer], unit), 3)
+                for way, peer, key in RATIOS if {way, peer} <= set(middles)})
     if unit == US and "forward" in middles:
         out["above_forward"] = {
             way: round(middle - middles["forward"], 3)
@@ -117,10 +124,11 @@ def rows(report):
 
 def ratio_cells(found):
     """A ratio with a noisy side has a mark."""
-    for peer in PEERS[:2]:
-        value = found.get(f"ratio_{peer}")
-        marked = {peer, "portico"} & set(found["noisy"])
-        yield "-" if value is None else f"{value:.2f}" + "?" * bool(marked)
+    for way, peer, key in RATIOS:
+        if key in SHOWN:
+            value = found.get(key)
+            marked = {way, peer} & set(found["noisy"])
+            yield "-" if value is None else f"{value:.2f}" + "?" * bool(marked)
 
 
 def spread_cell(found, way):
@@ -134,13 +142,15 @@ def spread_cell(found, way):
 
 
 def text(report):
-    lines = [f"{'':37}" + "".join(f"{way:>22}" for way in WAYS)
-             + f"{'/masq.':>9}{'/echo':>8}"]
+    widths = [max(8, len(head) + 2) for head, _ in SHOWN.values()]
+    lines = [f"{'':36}" + "".join(f"{way:>21}" for way in WAYS)
+             + "".join(f"{head:>{width}}" for (head, _), width
+                       in zip(SHOWN.values(), widths))]
     for figure, unit, _, found in rows(report):
-        lines.append(f"{figure:26}{SHORT.get(unit, unit):11}" + "".join(
-            f"{spread_cell(found, way):>22}" for way in WAYS)
+        lines.append(f"{figure:25}{SHORT.get(unit, unit):11}" + "".join(
+            f"{spread_cell(found, way):>21}" for way in WAYS)
             + "".join(f"{cell:>{width}}" for cell, width
-                      in zip(ratio_cells(found), (9, 8))))
+                      in zip(ratio_cells(found), widths)))
     return "\n".join(lines + [""] + notes(report))
 
 
@@ -149,8 +159,8 @@ def notes(report):
     doubtful = [f"{figure} ({', '.join(found['noisy'])})"
                 for figure, _, _, found in rows(report) if found["noisy"]]
     lines = [f"Medians of {machine['rounds']} rounds in turn (least-most). "
-             "Ratios are Portico against masquerade and the bare echo; higher "
-             "is better.",
+             "Ratios are Portico against masquerade and the bare echo, and "
+             "its fast path against masquerade; higher is better.",
              f"{machine['processors']} processors ({machine['model']}), Linux "
              f"{machine['kernel']}, {machine['iptables']}. Others used "
              f"{machine['others_before_percent']} % of them before the run, "
@@ -167,9 +177,9 @@ def notes(report):
 
 
 def markdown(report):
-    lines = ["| | | forwarding | masquerade | bare echo | Portico | of "
-             "masquerade | of the echo |",
-             "| --- | --- | --- | --- | --- | --- | --- | --- |"]
+    heads = [*HEADS, *(head for _, head in SHOWN.values())]
+    lines = ["| | | " + " | ".join(heads) + " |",
+             "| --- | --- |" + " --- |" * len(heads)]
     for _, unit, title, found in rows(report):
         cells = [amount(found.get(way)) + "?" * (way in found["noisy"])
                  for way in WAYS]
