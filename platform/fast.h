@@ -64,8 +64,8 @@ void fast_tick(struct fast *fast, struct nat *nat, uint64_t now_ms);
 
 void fast_stats(const struct fast *fast, struct fast_stats *stats);
 
-/* Takes the program from every device of this network namespace; for
- * --remove-guard. 0 or -errno. */
+/* Takes the program, also an earlier daemon's, from every device of this network
+ * namespace; at a start and for --remove-guard. 0 or -errno. */
 int fast_remove_all(void);
 
 #endif

@@ -6,7 +6,7 @@
  * made goes with our filter unless somebody has put filters there meanwhile.
  *
  * A daemon that was killed leaves its program behind, which carries nothing
- * after FAST_ALIVE_MS. The next one puts its own in that place, in one step.
+ * after FAST_ALIVE_MS. The next one removes it (gateway_fast.c).
  */
 #include "fast_private.h"
 

@@ -19,6 +19,19 @@ static void trouble(struct gateway *g, const char *error)
 	snprintf(g->fast_error, sizeof(g->fast_error), "%s", error);
 }
 
+/* A daemon that was killed has left its program at its devices, where it goes on
+ * for FAST_ALIVE_MS by that daemon's table. Of that table we may end and change
+ * anything from now on. */
+static void remove_earlier(void)
+{
+	int err = fast_remove_all();
+
+	if (err)
+		log_warning("fast_path",
+			    "an earlier daemon's program cannot be removed: %s",
+			    strerror(-err));
+}
+
 void gateway_open_fast(struct gateway *g)
 {
 	const struct fast_config config = {
@@ -27,6 +40,7 @@ void gateway_open_fast(struct gateway *g)
 	};
 	char error[sizeof(g->fast_error)] = "";
 
+	remove_earlier();
 	if (!g->config->fast_path.enabled)
 		return;
 	g->fast = fast_open(&config, error, sizeof(error));
