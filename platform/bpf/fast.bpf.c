@@ -17,7 +17,9 @@
  * is known. What comes from inside has to come by the device behind which
  * routing has its source, as with a strict reverse path filter.
  *
- * No BTF of the kernel's is needed; helpers as of Linux 5.12.
+ * No BTF of the kernel's is needed; helpers as of Linux 5.12. CAP_BPF loads it,
+ * without CAP_PERFMON: for that no loop may step through memory, so loops are
+ * unrolled.
  */
 #include <stdbool.h>
 #include <stddef.h>
@@ -221,6 +223,7 @@ static __always_inline struct fast_slot *find(const struct fast_head *config,
 	bucket = bpf_map_lookup_elem(&buckets, &place);
 	if (!bucket)
 		return NULL;
+#pragma clang loop unroll(full)
 	for (int i = 0; i < FAST_BUCKET_ENTRIES; i++) {
 		__u32 entry = bucket->entry[i];
 		__u32 number = entry & FAST_SLOT_MASK;
@@ -241,6 +244,7 @@ static __always_inline struct fast_slot *find(const struct fast_head *config,
 static __always_inline bool is_inside(const struct fast_head *config,
 				      __u32 device)
 {
+#pragma clang loop unroll(full)
 	for (__u32 i = 0; i < FAST_INSIDE_MAX; i++) {
 		if (i >= config->inside_count)
 			break;
@@ -257,20 +261,21 @@ static __always_inline bool came_right(struct __sk_buff *skb,
 				       const struct packet *packet,
 				       struct fast_slot *slot)
 {
-	struct bpf_fib_lookup back = {
-		.family = AF_INET,
-		.l4_protocol = packet->key.proto,
-		.sport = packet->key.dport,
-		.dport = packet->key.sport,
-		.ifindex = config->uplink,
-		.tos = packet->tos,
-		.ipv4_src = packet->key.dst,
-		.ipv4_dst = packet->key.src,
-	};
+	struct bpf_fib_lookup back;
 	long result;
 
 	if (slot->inside)
 		return slot->inside == skb->ifindex;
+	/* Whole: an initializer leaves the rest of unions as it is. */
+	__builtin_memset(&back, 0, sizeof(back));
+	back.family = AF_INET;
+	back.l4_protocol = packet->key.proto;
+	back.sport = packet->key.dport;
+	back.dport = packet->key.sport;
+	back.ifindex = config->uplink;
+	back.tos = packet->tos;
+	back.ipv4_src = packet->key.dst;
+	back.ipv4_dst = packet->key.src;
 	result = bpf_fib_lookup(skb, &back, sizeof(back), 0);
 	/* Which device it is does not hang on a neighbour. */
 	if (result != BPF_FIB_LKUP_RET_SUCCESS &&

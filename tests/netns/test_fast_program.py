@@ -81,6 +81,17 @@ def test_a_refusal_of_the_kernel_is_a_sentence(lab):
     assert not done.stderr, done.stderr
 
 
+def test_two_rights_are_enough(lab):
+    """As the service's unit and the OpenWrt package leave: the verifier is
+    stricter with who lacks CAP_PERFMON."""
+    result, text, fds, _ = load(64, 16, wrap=[
+        "setpriv", "--bounding-set", "-all,+bpf,+net_admin", "--inh-caps",
+        "-all"])
+    assert result == 0, text
+    for fd in fds:
+        os.close(fd)
+
+
 def test_a_shifted_clock_is_refused(lab):
     if not os.path.exists("/proc/self/timens_offsets"):
         raise Skip("the kernel has no time namespaces")
