@@ -316,9 +316,10 @@ def test_carried_traffic_keeps_a_session_until_it_stops(lab):
         assert lab.mapping(f"{L1}:5420")["expires_s"] <= 3
         speak(sock, (R1, 7420))
         last = time.monotonic()
-        wait_for("its end", lambda: not session(lab, f"{L1}:5420"), 6)
+        wait_for("its end", lambda: not session(lab, f"{L1}:5420"), 8)
         took = time.monotonic() - last
-        assert 2.9 <= took <= 4.5, f"it ended after {took:.1f} s"
+        # The use is a second old at most, and what is over ends once a second.
+        assert 2.9 <= took <= 5.2, f"it ended after {took:.1f} s"
         assert not lab.mapping(f"{L1}:5420")
         state = fast(lab)
         assert state["sessions"]["used"] == 0, state
@@ -344,7 +345,7 @@ def test_inbound_traffic_alone_keeps_nothing_that_it_should_not(lab):
             return not session(lab, f"{L1}:5421")
 
         wait_for("its end", ended, 6, 0.1)
-        assert 1.9 <= time.monotonic() - last <= 3.5
+        assert 1.9 <= time.monotonic() - last <= 4.2
         sock.close()
 
 

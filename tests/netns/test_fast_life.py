@@ -105,9 +105,11 @@ def test_a_transfer_that_is_carried_ends_after_a_kill(lab):
         time.sleep(ALIVE + 0.5)
         assert os.path.getsize(path) > size + MB, "it did not go on"
         with lab.wan.capture("tcp", "up0", sent=False) as seen:
-            size = os.path.getsize(path)
             time.sleep(1)
-            assert not seen.read() and os.path.getsize(path) == size
+            got = seen.read()
+        assert not got, f"{len(got)} packets still leave: {got[0].hex()}"
+        # curl may still have read what had come.
+        size = os.path.getsize(path)
         assert client.alive()
         # The next one finds it alive.
         lab.daemon.start()
