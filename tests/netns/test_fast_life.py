@@ -125,6 +125,7 @@ def test_a_download_survives_kills(lab):
         wanted = curl(lab.wan, f"{url}/sha256/{count}").stdout.strip()
         with lab.lan1.running("curl", "-sS", "--limit-rate", "8M", "-o", path,
                               f"{url}/{count}") as client:
+            # The second time: by the second daemon.
             for _ in range(2):
                 wait_for("it is carried",
                          lambda: fast(lab)["bytes"] > 2 * MB, 8)
@@ -133,11 +134,8 @@ def test_a_download_survives_kills(lab):
                 time.sleep(0.3)
                 lab.daemon.start()
             assert client.wait(30) == 0, client.output()
-        time.sleep(1.1)
-        carried = fast(lab)["bytes"]
     assert sum_of(path) == wanted, "the bytes have changed"
     os.unlink(path)
-    assert carried > 2 * MB, carried
     lab.check()
 
 
