@@ -25,6 +25,9 @@ struct fast {
 	struct fast_table *table;
 	struct fast_tc *tc;
 	int programs[FAST_PROGRAMS];
+	int xfrm; /* to ask for IPsec policies */
+	uint32_t questions;
+	bool policies; /* there are some: nothing is carried */
 };
 
 /* For fast_table_look(). */
@@ -137,6 +140,11 @@ static int make(struct fast *fast, const struct fast_config *config,
 	fast->table = fast_table_new(&fast->memory, config->mark_shift,
 				     random[0], random[1]);
 	fast->tc = fast_tc_new(fast->programs);
+	fast->xfrm = fast_xfrm_open();
+	if (fast->xfrm < 0 && fast->xfrm != FAST_XFRM_NONE)
+		return fast_say(error, size, fast->xfrm,
+				"IPsec policies cannot be asked for: %s",
+				strerror(-fast->xfrm));
 	if (!fast->table || !fast->tc)
 		return fast_say(error, size, -ENOMEM,
 				"no memory for the fast path");
@@ -165,6 +173,7 @@ struct fast *fast_open(const struct fast_config *config, char *error,
 	}
 	for (size_t i = 0; i < COUNT(fast->programs); i++)
 		fast->programs[i] = -1;
+	fast->xfrm = -1;
 	err = make(fast, config, error, error_size);
 	if (!err)
 		return fast;
@@ -184,6 +193,8 @@ void fast_close(struct fast *fast)
 	for (size_t i = 0; i < COUNT(fast->programs); i++)
 		if (fast->programs[i] >= 0)
 			close(fast->programs[i]);
+	if (fast->xfrm >= 0)
+		close(fast->xfrm);
 	free(fast);
 }
 
@@ -229,10 +240,21 @@ static void on_used(void *context, uint32_t session)
 	nat_carried_used(looker->nat, session, looker->now_ms);
 }
 
+/* Who cannot be asked may have some. */
+static void look_for_policies(struct fast *fast)
+{
+	const uint32_t none = 0;
+
+	fast->policies = fast_xfrm_any(fast->xfrm, ++fast->questions) != 0;
+	if (fast->policies)
+		fast_table_devices(fast->table, 0, &none, 0);
+}
+
 void fast_tick(struct fast *fast, struct nat *nat, uint64_t now_ms)
 {
 	struct looker looker = { nat, now_ms };
 
+	look_for_policies(fast);
 	fast_table_alive(fast->table,
 			 clock_ns() + (uint64_t)FAST_ALIVE_MS * 1000000);
 	fast_table_look(fast->table, on_used, &looker);
@@ -247,6 +269,12 @@ int fast_set_devices(struct fast *fast, unsigned uplink, const unsigned *inside,
 	int err = fast_tc_set(fast->tc, uplink, inside, inside_count, error,
 			      error_size);
 
+	look_for_policies(fast);
+	if (fast->policies)
+		return err ? err :
+			     fast_say(error, error_size, -EBUSY,
+				      "IPsec policies are in force (ip xfrm "
+				      "policy), which packets must meet");
 	/* Nothing is carried by a device at which the program is not: what came
 	 * back by it would take the queue. */
 	for (size_t i = 0; i < inside_count && count < FAST_INSIDE_MAX; i++)

@@ -11,7 +11,8 @@
  * then on the maps are plain memory here; only a change of devices needs system
  * calls, by rtnetlink.
  *
- * With the daemon dead nothing is carried after FAST_ALIVE_MS.
+ * Where IPsec policies are in force nothing is carried, within a second. With the
+ * daemon dead nothing is carried after FAST_ALIVE_MS.
  */
 #ifndef PORTICO_PLATFORM_FAST_H
 #define PORTICO_PLATFORM_FAST_H

@@ -86,6 +86,16 @@ int fast_load_by(const char *path, uint32_t slots, uint32_t buckets,
 int fast_say(char *error, size_t size, int err, const char *format, ...)
 	__attribute__((format(printf, 4, 5)));
 
+/* --- fast_xfrm.c ---------------------------------------------------------- */
+
+#define FAST_XFRM_NONE (-1000) /* instead of a descriptor: no IPsec here */
+
+/* A descriptor, FAST_XFRM_NONE or -errno. */
+int fast_xfrm_open(void);
+/* Are there policies, in this network namespace? sequence: another one with each
+ * question. 1 or 0, or -errno. */
+int fast_xfrm_any(int fd, uint32_t sequence);
+
 /* --- fast_tc.c ------------------------------------------------------------ */
 
 /* In the order of fast_wire.h. */

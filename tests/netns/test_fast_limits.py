@@ -10,7 +10,7 @@ from counter import Counter
 from daemon import PORTICOD
 from fastlab import by_kernel, carry, fast, filters, has_clsact, has_ours, \
     is_carried, queued, speak, start, tc
-from lab import E, L1, R1
+from lab import E, L1, R1, Skip
 from netns import ip_batch, wait_for
 from test_sandbox import NET_ADMIN, check_capabilities, check_common, jail, \
     open_files, status
@@ -75,6 +75,31 @@ def test_a_qdisc_that_is_removed_comes_again(lab):
         assert queued(lab) > before, "none took the queue"
         carried, waited = by_kernel(lab, lambda: speak(sock, peer, times=20))
         assert (carried, waited) == (40, 0), (carried, waited)
+
+
+@limit(60)
+def test_nothing_is_carried_past_ipsec_policies(lab):
+    """They come while a session is carried, and go."""
+    start(lab)
+    policy = "src 10.9.0.0/24 dst 10.8.0.0/24 dir out"
+    with conversation(lab, 5804) as (sock, peer):
+        done = lab.gw.run("sh", "-c", f"ip xfrm policy add {policy} action "
+                          "block", check=False)
+        if done.returncode:
+            raise Skip("this kernel has no IPsec: " + done.stderr.strip())
+        try:
+            time.sleep(1.5)  # it is looked for every second
+            carried, waited = by_kernel(lab, lambda: speak(sock, peer,
+                                                           times=20))
+            assert (carried, waited) == (0, 40), (carried, waited)
+            wait_for("the status tells of it", lambda: any(
+                "IPsec policies" in warning for warning in
+                lab.portico("status")["warnings"]), AGAIN_S + 2)
+        finally:
+            lab.gw.run("sh", "-c", f"ip xfrm policy delete {policy}")
+        wait_for("sessions are carried again", lambda: by_kernel(
+            lab, lambda: speak(sock, peer, times=20))[0] == 40, AGAIN_S + 2)
+        assert not lab.portico("status")["warnings"]
 
 
 def test_a_place_that_is_taken_is_told(lab):
