@@ -23,7 +23,7 @@ PROGRAMS = ("inside_ether", "inside_bare", "uplink_ether", "uplink_bare")
 HEAD = struct.Struct("=Q6I32I")
 KEY = struct.Struct("=4s4sHHBBH")
 SLOT_SIZE, BUCKET_SIZE = 128, 32
-AT_LIVE, AT_INSIDE, AT_ID, AT_USE = 32, 36, 40, 64
+AT_LIVE, AT_INSIDE, AT_ID, AT_USE, AT_END = 32, 36, 40, 64, 96
 SLOT_BITS = 20
 MASK = 0xffffffff
 
@@ -136,6 +136,12 @@ class FastPath:
         """(packets, bytes)"""
         return struct.unpack_from("=QQ", self.slot_map,
                                   slot * SLOT_SIZE + AT_USE + way * 16)
+
+    def end(self, slot, way):
+        """(ack, window, known): what a sender of this way said last."""
+        at = slot * SLOT_SIZE + AT_END + way * 8
+        ack, window = struct.unpack_from(">IH", self.slot_map, at)
+        return (ack, window, *struct.unpack_from("=H", self.slot_map, at + 6))
 
     def attach(self, space, device, program):
         with space.entered():

@@ -137,6 +137,26 @@ def test_tcp_options_are_kept(lab):
     same(carried_out(lab, segment(INSIDE, TTL)), segment(OUTSIDE, TTL - 1))
 
 
+def test_what_the_ends_of_a_connection_said_last_is_kept(lab):
+    from scapy.layers.inet import IP, TCP as Tcp
+
+    def segment(source, destination, flags, ack):
+        return bytes(IP(src=source[0], dst=destination[0], ttl=TTL,
+                        flags="DF") / Tcp(sport=source[1],
+                                          dport=destination[1], flags=flags,
+                                          ack=ack, window=ack & 0xffff))
+    own = bed(lab)
+    own.fast.carry(1, TCP, INSIDE, OUTSIDE, PEER)
+    assert own.fast.end(1, OUT) == own.fast.end(1, IN) == (0, 0, 0)
+    carried_out(lab, segment(INSIDE, PEER, "P", 0x11112222))
+    assert own.fast.end(1, OUT) == (0, 0, 0)  # it acknowledges nothing
+    for ack in (0x12345678, 0xfedcba98):
+        carried_out(lab, segment(INSIDE, PEER, "A", ack))
+        carried_in(lab, segment(PEER, OUTSIDE, "PA", ack ^ 0xffff))
+        assert own.fast.end(1, OUT) == (ack, ack & 0xffff, 1)
+        assert own.fast.end(1, IN) == (ack ^ 0xffff, ~ack & 0xffff, 1)
+
+
 def test_a_datagram_without_checksum_stays_without(lab):
     own = bed(lab)
     own.fast.carry(1, UDP, INSIDE, OUTSIDE, PEER)
