@@ -41,8 +41,7 @@ static bool fits(const struct nat *nat, const struct nat_session *session)
 		inside->proto == NAT_PROTO_UDP) &&
 	       session->state == NAT_STATE_ESTABLISHED &&
 	       session->timer == life(inside->proto) &&
-	       (session->flags & BOTH) == BOTH && nat->uplink &&
-	       peer != nat->uplink &&
+	       (session->flags & BOTH) == BOTH && peer != nat->uplink &&
 	       nat_is_translated(nat, inside->addr, peer);
 }
 

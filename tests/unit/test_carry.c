@@ -257,12 +257,15 @@ static void test_what_is_not_translated_any_more_is_not_carried(void)
 	static const struct nat_prefix both[] = { { INSIDE_1, 32 },
 						  { PEER_1, 32 } };
 
-	for (int i = 0; i < 3; i++) {
+	for (int i = 0; i < 4; i++) {
 		udp_open(AFTER, AFTER);
 		CU_ASSERT_EQUAL(carrier.offers, 1);
 		if (i == 0) {
 			udp.config.exempt = &peer;
 			udp.config.exempt_count = 1;
+		} else if (i == 3) {
+			udp.config.martians = both;
+			udp.config.martian_count = 1;
 		} else {
 			udp.config.inside = i == 1 ? &other_host : both;
 			udp.config.inside_count = i == 1 ? 1 : 2;
@@ -297,6 +300,16 @@ static void test_flush_takes_it_back(void)
 	engine_free(&udp);
 }
 
+static void test_orderly_end_takes_all_back(void)
+{
+	udp_open(AFTER, AFTER);
+	carrier.use.out_packets = 7;
+	nat_leave(udp.nat);
+	CU_ASSERT_EQUAL(carrier.given_back, 1);
+	CU_ASSERT_EQUAL(udp_session().counters.out_packets, AFTER + 7);
+	engine_free(&udp);
+}
+
 static void test_carrier_that_leaves_gives_all_back(void)
 {
 	udp_open(AFTER, AFTER);
@@ -324,26 +337,34 @@ static void test_killed_while_it_was_carried(void)
 }
 
 /* Killed between the state and the timer of an established connection: it is in
- * no list that is looked through for what is carried. */
-static void test_one_with_another_timer_is_not(void)
+ * no list that is looked through for what is carried. Or the record says of no
+ * packet from inside. */
+static void test_half_written_one_is_not(void)
 {
-	const struct nat_carrier face = { carry, use, give_back, &carrier };
-	struct nat_session *record;
+	for (int i = 0; i < 2; i++) {
+		const struct nat_carrier face = { carry, use, give_back,
+						  &carrier };
+		struct nat_session *record;
 
-	connect_tcp(AFTER - 1);
-	record = &lab.engine.nat->sessions[1];
-	CU_ASSERT_EQUAL_FATAL(record->state, NAT_STATE_ESTABLISHED);
-	record->timer = NAT_TIMER_TCP_OPENING;
-	engine_restore(&lab.engine);
-	engine_configure(&lab.engine);
-	nat_set_uplink(lab.engine.nat, UPLINK, lab.engine.now);
-	nat_set_carrier(lab.engine.nat, &face);
-	/* It counts, and changes nothing. */
-	send(&lab, SERVER, (struct segment){ .flags = RST, .seq = 900000000 });
-	CU_ASSERT_EQUAL(carrier.offers, 0);
-	nat_set_carrier(lab.engine.nat, NULL);
-	CU_ASSERT_EQUAL(engine_stats(&lab.engine).carried, 0);
-	engine_free(&lab.engine);
+		connect_tcp(AFTER - 1);
+		record = &lab.engine.nat->sessions[1];
+		CU_ASSERT_EQUAL_FATAL(record->state, NAT_STATE_ESTABLISHED);
+		if (i == 0)
+			record->timer = NAT_TIMER_TCP_OPENING;
+		else
+			record->flags &= (uint8_t)~NAT_SESSION_OUT;
+		engine_restore(&lab.engine);
+		engine_configure(&lab.engine);
+		nat_set_uplink(lab.engine.nat, UPLINK, lab.engine.now);
+		nat_set_carrier(lab.engine.nat, &face);
+		/* It counts, and changes nothing. */
+		send(&lab, SERVER,
+		     (struct segment){ .flags = RST, .seq = 900000000 });
+		CU_ASSERT_EQUAL(carrier.offers, 0);
+		nat_set_carrier(lab.engine.nat, NULL);
+		CU_ASSERT_EQUAL(engine_stats(&lab.engine).carried, 0);
+		engine_free(&lab.engine);
+	}
 }
 
 static const struct test tests[] = {
@@ -375,12 +396,13 @@ static const struct test tests[] = {
 	{ "what is not translated any more is not carried",
 	  test_what_is_not_translated_any_more_is_not_carried },
 	{ "a flush takes back what it ends", test_flush_takes_it_back },
+	{ "an orderly end takes all back", test_orderly_end_takes_all_back },
 	{ "a carrier that leaves gives all back",
 	  test_carrier_that_leaves_gives_all_back },
 	{ "killed meanwhile: the next engine carries nothing",
 	  test_killed_while_it_was_carried },
-	{ "one with another timer is not handed over",
-	  test_one_with_another_timer_is_not },
+	{ "one that was half written is not handed over",
+	  test_half_written_one_is_not },
 };
 
 int main(int argc, char **argv)

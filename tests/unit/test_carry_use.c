@@ -67,6 +67,47 @@ static void test_req6_inbound_refresh(void)
 	}
 }
 
+/* TCP knows no such difference, nor do packets that the engine sees. */
+static void test_tcp_lives_by_both_ways(void)
+{
+	connect_tcp(AFTER);
+	lab.engine.config.inbound_refresh = false;
+	engine_configure(&lab.engine);
+	for (uint32_t i = 0; i < AFTER; i++)
+		flags(&lab, SERVER, ACK);
+	CU_ASSERT_TRUE(session(&lab).carried);
+	lab.engine.now += 50 * SECOND;
+	carrier.use.in_packets = 1;
+	CU_ASSERT_TRUE(nat_carried_used(lab.engine.nat, carrier.last.session,
+					lab.engine.now));
+	CU_ASSERT_EQUAL(session(&lab).idle_ms, 0);
+	lab.engine.now += 50 * SECOND;
+	flags(&lab, SERVER, ACK);
+	CU_ASSERT_TRUE(session(&lab).carried);
+	CU_ASSERT_EQUAL(session(&lab).idle_ms, 0);
+	engine_free(&lab.engine);
+}
+
+/* A forward outlives its sessions and remembers when it was used. */
+static void test_forward_was_used(void)
+{
+	struct nat_mapping_view view;
+
+	lab_make(&lab, false);
+	with_carrier(&lab.engine, &carrier);
+	reach(&lab, NAT_STATE_ESTABLISHED);
+	for (uint32_t i = 0; i < AFTER; i++)
+		flags(&lab, SERVER, ACK);
+	lab.engine.now += 50 * SECOND;
+	carrier.use.out_packets = 1;
+	CU_ASSERT_TRUE(nat_carried_used(lab.engine.nat, carrier.last.session,
+					lab.engine.now));
+	nat_flush_host(lab.engine.nat, INSIDE_1, lab.engine.now);
+	CU_ASSERT_TRUE(engine_mapping(&lab.engine, 8080, &view));
+	CU_ASSERT_EQUAL(view.idle_ms, lab.engine.now % 1000);
+	engine_free(&lab.engine);
+}
+
 /* It is not over because the engine has not been told of its use yet. */
 static void test_carrier_is_asked_before_the_end(void)
 {
@@ -79,6 +120,7 @@ static void test_carrier_is_asked_before_the_end(void)
 	nat_expire(udp.nat, udp.now, 1000);
 	CU_ASSERT_EQUAL(carrier.asked, 1);
 	CU_ASSERT_EQUAL(udp_session().expires_ms, 300 * SECOND);
+	CU_ASSERT_TRUE(udp_session().carried);
 	udp.now += 300 * SECOND;
 	nat_expire(udp.nat, udp.now, 1000);
 	CU_ASSERT_EQUAL(engine_stats(&udp).sessions, 0);
@@ -175,6 +217,7 @@ static void test_use_of_what_is_not_carried(void)
 	udp_open(1, 0);
 	for (uint32_t slot = 0; slot <= SESSIONS + 1; slot++)
 		CU_ASSERT_FALSE(nat_carried_used(udp.nat, slot, udp.now));
+	CU_ASSERT_FALSE(nat_carried_used(udp.nat, UINT32_MAX, udp.now));
 	CU_ASSERT_EQUAL(carrier.asked, 0);
 	engine_free(&udp);
 }
@@ -184,6 +227,8 @@ static const struct test tests[] = {
 	  test_use_is_accounted },
 	{ "REQ-6: inbound use refreshes if the operator wants it",
 	  test_req6_inbound_refresh },
+	{ "TCP lives by packets of both ways", test_tcp_lives_by_both_ways },
+	{ "a forward remembers when it was used", test_forward_was_used },
 	{ "the carrier is asked before a session ends",
 	  test_carrier_is_asked_before_the_end },
 	{ "use that is told when a session is taken back counts",
