@@ -374,7 +374,7 @@ struct nat_carrier {
 };
 
 /* The struct is copied. NULL: nobody carries. What was carried before is given
- * back first. */
+ * back first; its use is of the time that the engine heard of last. */
 void nat_set_carrier(struct nat *nat, const struct nat_carrier *carrier);
 
 /* Asks the carrier what a session was used for, accounts it and refreshes the

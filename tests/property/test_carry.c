@@ -175,12 +175,15 @@ static void do_packet(struct carry_run *run)
 {
 	struct dice *dice = &run->dice;
 	struct nat_session_view view;
-	struct flow flow = flow_of(INSIDE_1 + dice_roll(dice, 3),
-				   PICK(dice, inside_ports), PICK(dice, peers),
-				   PICK(dice, peer_ports));
+	struct flow flow;
 	uint8_t proto = PICK(dice, protos);
 	uint8_t flags = dice_once_in(dice, 2) ? SYN : PICK(dice, flag_sets);
 
+	/* One by one: arguments have no order. */
+	flow.src = INSIDE_1 + dice_roll(dice, 3);
+	flow.sport = PICK(dice, inside_ports);
+	flow.dst = PICK(dice, peers);
+	flow.dport = PICK(dice, peer_ports);
 	if (!dice_once_in(dice, 5) && pick_session(run, &view)) {
 		follow_session(run, &view);
 		return;
@@ -238,11 +241,13 @@ static void do_expire(struct carry_run *run)
 	}
 }
 
+/* Uses are of the time that the engine heard of last: here, of now. */
 static void set_carrier(struct carry_run *run)
 {
 	struct nat_carrier face = carry_face;
 
 	face.context = run;
+	nat_expire(run->engine.nat, run->engine.now, 1000);
 	nat_set_carrier(run->engine.nat,
 			dice_once_in(&run->dice, 4) ? NULL : &face);
 }
