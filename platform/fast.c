@@ -28,6 +28,8 @@ struct fast {
 	int xfrm; /* to ask for IPsec policies */
 	uint32_t questions;
 	bool policies; /* there are some: nothing is carried */
+	bool followed; /* devices are set as that says */
+	int events; /* rtnetlink's, of qdiscs and filters */
 };
 
 /* For fast_table_look(). */
@@ -145,6 +147,11 @@ static int make(struct fast *fast, const struct fast_config *config,
 		return fast_say(error, size, fast->xfrm,
 				"IPsec policies cannot be asked for: %s",
 				strerror(-fast->xfrm));
+	fast->events = fast_events_open();
+	if (fast->events < 0)
+		return fast_say(error, size, fast->events,
+				"changes of qdiscs are not heard of: %s",
+				strerror(-fast->events));
 	if (!fast->table || !fast->tc)
 		return fast_say(error, size, -ENOMEM,
 				"no memory for the fast path");
@@ -173,7 +180,7 @@ struct fast *fast_open(const struct fast_config *config, char *error,
 	}
 	for (size_t i = 0; i < COUNT(fast->programs); i++)
 		fast->programs[i] = -1;
-	fast->xfrm = -1;
+	fast->xfrm = fast->events = -1;
 	err = make(fast, config, error, error_size);
 	if (!err)
 		return fast;
@@ -195,6 +202,8 @@ void fast_close(struct fast *fast)
 			close(fast->programs[i]);
 	if (fast->xfrm >= 0)
 		close(fast->xfrm);
+	if (fast->events >= 0)
+		close(fast->events);
 	free(fast);
 }
 
@@ -270,6 +279,7 @@ int fast_set_devices(struct fast *fast, unsigned uplink, const unsigned *inside,
 			      error_size);
 
 	look_for_policies(fast);
+	fast->followed = fast->policies;
 	if (fast->policies)
 		return err ? err :
 			     fast_say(error, error_size, -EBUSY,
@@ -285,6 +295,13 @@ int fast_set_devices(struct fast *fast, unsigned uplink, const unsigned *inside,
 			   fast_tc_has(fast->tc, uplink) ? uplink : 0, there,
 			   count);
 	return err;
+}
+
+bool fast_disturbed(struct fast *fast)
+{
+	bool heard = fast_events_drain(fast->events);
+
+	return heard || fast->followed != fast->policies;
 }
 
 void fast_stats(const struct fast *fast, struct fast_stats *stats)

@@ -52,12 +52,16 @@ void fast_close(struct fast *fast);
 struct nat_carrier fast_carrier(struct fast *fast);
 
 /* Puts the program at these devices and takes it from others; an index of 0 is
- * none. Cheap where nothing changed: call it also to see whether the program is
- * still where it was put (a qdisc may be replaced), every few seconds.
+ * none. May wait for whoever configures devices, so not to be called without a
+ * reason: another device, fast_disturbed(), or an error the last time.
  * 0 or -errno with a sentence in error: at some device it is not, whose packets
  * take the queue. */
 int fast_set_devices(struct fast *fast, unsigned uplink, const unsigned *inside,
 		     size_t inside_count, char *error, size_t error_size);
+
+/* Has somebody changed a qdisc or filter since, or have IPsec policies come or
+ * gone? Then fast_set_devices() finds out what of it is ours. Waits for nobody. */
+bool fast_disturbed(struct fast *fast);
 
 /* Once a second: shows life, and tells the engine what sessions were used for
  * since the last time (nat_carried_used()). */

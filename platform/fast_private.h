@@ -96,6 +96,13 @@ int fast_xfrm_open(void);
  * question. 1 or 0, or -errno. */
 int fast_xfrm_any(int fd, uint32_t sequence);
 
+/* --- fast_events.c -------------------------------------------------------- */
+
+/* A socket that hears of changes of qdiscs and filters; -errno. */
+int fast_events_open(void);
+/* Were there any? */
+bool fast_events_drain(int fd);
+
 /* --- fast_tc.c ------------------------------------------------------------ */
 
 /* In the order of fast_wire.h. */

@@ -22,7 +22,6 @@
 #define BOUND_EVERY_S 5U
 #define EXAMINE_EVERY_S 60U
 #define NAMES_EVERY_S 5U
-#define FAST_EVERY_S 5U
 
 /* Packets the kernel may keep for us: about 20 ms at 50,000 a second. */
 #define QUEUE_LENGTH 1024U
@@ -156,8 +155,6 @@ static void tick(struct watch *watch, uint32_t events)
 	if (g->ticks % NAMES_EVERY_S == 0)
 		helper_ask_names(g->helper);
 	gateway_tick_fast(g);
-	if (g->ticks % FAST_EVERY_S == 0)
-		gateway_follow_fast(g);
 	gateway_show_life(g, g->asked);
 }
 

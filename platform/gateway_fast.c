@@ -11,6 +11,8 @@
 #include "gateway_private.h"
 #include "log.h"
 
+#define RETRY_S 5U /* where something is not as it should */
+
 static void trouble(struct gateway *g, const char *error)
 {
 	if (strcmp(g->fast_error, error) != 0)
@@ -68,8 +70,10 @@ void gateway_follow_fast(struct gateway *g)
 	if (!g->fast)
 		return;
 	inside = calloc(network->inside_count + 1, sizeof(*inside));
-	if (!inside)
-		return; /* the next look, in some seconds, does it */
+	if (!inside) {
+		trouble(g, "devices are not followed: memory is short");
+		return;
+	}
 	for (size_t i = 0; i < network->inside_count; i++)
 		inside[i] = network->inside[i].index;
 	if (fast_set_devices(g->fast, network->uplink.index, inside,
@@ -82,8 +86,12 @@ void gateway_follow_fast(struct gateway *g)
 
 void gateway_tick_fast(struct gateway *g)
 {
-	if (g->fast)
-		fast_tick(g->fast, g->nat, loop_now_ms(g->loop));
+	if (!g->fast)
+		return;
+	fast_tick(g->fast, g->nat, loop_now_ms(g->loop));
+	if (fast_disturbed(g->fast) ||
+	    (g->fast_error[0] && g->ticks % RETRY_S == 0))
+		gateway_follow_fast(g);
 }
 
 void gateway_close_fast(struct gateway *g)
