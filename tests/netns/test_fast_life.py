@@ -8,7 +8,7 @@ from daemon import PORTICOD
 from fastlab import Stream, by_kernel, carry, fast, filters, has_clsact, \
     has_ours, is_carried, session, start, tc
 from lab import E, L1, L2, R1
-from netns import wait_for
+from netns import SLOW, wait_for
 from test_fast import Pair
 from test_fast_packets import sum_of
 from tools import Who, ask, curl, httpd, limit, quiet
@@ -123,7 +123,8 @@ def test_a_download_survives_kills(lab):
     with httpd(lab.wan, R1):
         url = f"http://{R1}"
         wanted = curl(lab.wan, f"{url}/sha256/{count}").stdout.strip()
-        with lab.lan1.running("curl", "-sS", "--limit-rate", "8M", "-o", path,
+        with lab.lan1.running("curl", "-sS", "--limit-rate",
+                              str(round(8 * MB / SLOW)), "-o", path,
                               f"{url}/{count}") as client:
             # The second time: by the second daemon.
             for _ in range(2):
