@@ -9,8 +9,9 @@
  * every carry_after packets. It is taken back before anything of it changes: its
  * state, its address, its end. Who carried a TCP connection tells what its ends
  * said last, so that its windows are known, and an RST from elsewhere ends
- * nothing. When the process died meanwhile they are not (rebuild.c), and every
- * RST counts.
+ * nothing; of segments that came here all the same they are known as well, and
+ * what was said later holds. When the process died meanwhile they are not
+ * (rebuild.c), and every RST counts.
  */
 #include "internal.h"
 
@@ -138,10 +139,14 @@ static bool refreshes(const struct nat *nat, uint8_t proto,
 static void take_in(struct nat *nat, uint32_t slot,
 		    const struct nat_counters *use)
 {
-	const struct nat_session *session = &nat->sessions[slot];
+	struct nat_session *session = &nat->sessions[slot];
 	struct nat_mapping *mapping = &nat->mappings[session->key.mapping];
 
 	count(nat, slot, use);
+	if (use->out_packets)
+		session->end[NAT_INSIDE].newer = 0;
+	if (use->in_packets)
+		session->end[NAT_OUTSIDE].newer = 0;
 	if (!refreshes(nat, mapping->inside.proto, use))
 		return;
 	nat_session_refresh(nat, slot, (enum nat_timer)session->timer,
@@ -175,7 +180,7 @@ void nat_take_back(struct nat *nat, uint32_t slot)
 	nat->carrier.give_back(nat->carrier.context, slot, &use, ends);
 	take_in(nat, slot, &use);
 	for (int side = NAT_INSIDE; side <= NAT_OUTSIDE; side++)
-		if (ends[side].known)
+		if (ends[side].known && !session->end[side].newer)
 			nat_tcp_learn(session, (enum nat_side)side,
 				      ends[side].ack, ends[side].window);
 	session->flags &= (uint8_t)~NAT_SESSION_CARRIED;

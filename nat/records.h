@@ -56,6 +56,7 @@ struct nat_tcp_end {
 	uint8_t scale : 4; /* of its window (RFC 7323), from its SYN */
 	uint8_t scales : 1; /* its SYN offered scaling */
 	uint8_t known : 1; /* an ACK of it was seen */
+	uint8_t newer : 1; /* than what the carrier knows of it (carry.c) */
 };
 
 /* Twelve bytes without padding: a hash key. */

@@ -248,10 +248,12 @@ static void doubt_reopening(struct nat_session *session, enum event event,
 		session->state = NAT_STATE_TRANS;
 }
 
-/* Of a connection that is carried only some segments come here: what they say of
- * the windows is soon outdated. True: that was all. */
+/* Of a connection that is carried only some segments come here, or all of them,
+ * where nothing can be carried just now. Asked first, who carries it has heard
+ * what it tells later after this one. True: that was all. */
 static bool step_carried(struct nat *nat, uint32_t slot,
-			 const struct nat_parsed *segment, uint64_t now_ms)
+			 const struct nat_parsed *segment, enum nat_side from,
+			 uint64_t now_ms)
 {
 	struct nat_session *session = &nat->sessions[slot];
 
@@ -261,6 +263,10 @@ static bool step_carried(struct nat *nat, uint32_t slot,
 		nat_take_back(nat, slot);
 		return false;
 	}
+	nat_carried_used(nat, slot, now_ms);
+	learn(session, segment, from);
+	if (tcp_flags(segment) & TCP_ACK_FLAG)
+		session->end[from].newer = 1;
 	nat_session_refresh(nat, slot, NAT_TIMER_TCP_ESTABLISHED, now_ms);
 	return true;
 }
@@ -281,7 +287,7 @@ void nat_tcp_step(struct nat *nat, uint32_t slot,
 	const struct edge *edge;
 	enum event event;
 
-	if (step_carried(nat, slot, segment, now_ms))
+	if (step_carried(nat, slot, segment, from, now_ms))
 		return;
 	event = classify(session, segment, from);
 	if (state_timer[session->state] == NAT_TIMER_TCP_CLOSING &&

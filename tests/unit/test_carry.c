@@ -198,6 +198,7 @@ static void test_rst_counts_in_the_window_that_the_carrier_saw(void)
 		connect_tcp(AFTER);
 		flags(&lab, CLIENT, ACK);
 		carrier.ends[0] = (struct nat_carried_end){ true, 0x7000, 500 };
+		carrier.use.out_packets = 1;
 		send(&lab, SERVER,
 		     (struct segment){ .flags = RST, .seq = seq[i] });
 		CU_ASSERT_EQUAL(carrier.given_back, 1);
@@ -217,6 +218,36 @@ static void test_windows_from_before_are_good_where_none_was_seen(void)
 	flags(&lab, SERVER, RST);
 	CU_ASSERT_EQUAL(session(&lab).state, NAT_STATE_TRANS);
 	engine_free(&lab.engine);
+}
+
+static void by_queue(uint8_t bits, uint32_t ack)
+{
+	send(&lab, CLIENT,
+	     (struct segment){
+		     .flags = bits, .seq = 1000, .ack = ack, .window = 500 });
+}
+
+/* Segments of what is carried may all take the queue (no route, IPsec): then
+ * what was known when it was handed over, or carried last, is outdated. */
+static void test_windows_of_segments_that_come_up_are_known(void)
+{
+	for (int last = 0; last < 2; last++) {
+		connect_tcp(AFTER);
+		carrier.ends[0] = (struct nat_carried_end){ true, 0x7000, 500 };
+		carrier.use.out_packets = 1;
+		by_queue(ACK, 0x900000);
+		if (last) {
+			/* The carrier has heard it again. */
+			carrier.use.out_packets = 1;
+			carrier.ends[0].ack = 0xa00000;
+		}
+		send(&lab, SERVER,
+		     (struct segment){ .flags = FIN | ACK,
+				       .seq = last ? 0xa00000 : 0x900000 });
+		CU_ASSERT_EQUAL(session(&lab).state, NAT_STATE_S_FIN);
+		CU_ASSERT_EQUAL(carrier.given_back, 1);
+		engine_free(&lab.engine);
+	}
 }
 
 /* After an RST that was forged the connection goes on, and is handed over. */
@@ -387,6 +418,8 @@ static const struct test tests[] = {
 	  test_rst_counts_in_the_window_that_the_carrier_saw },
 	{ "windows from before are good where none was seen",
 	  test_windows_from_before_are_good_where_none_was_seen },
+	{ "windows of segments that come up are known",
+	  test_windows_of_segments_that_come_up_are_known },
 	{ "established again, it is handed over again",
 	  test_established_again_is_handed_over_again },
 	{ "another address, or none, takes all back",
