@@ -68,6 +68,18 @@ static bool leads(struct nat *nat, uint32_t slot)
 	return true;
 }
 
+/* A new session before it in the chain takes its place. */
+void nat_carry_yield(struct nat *nat, uint32_t slot)
+{
+	struct nat_session_key key = nat->sessions[slot].key;
+
+	for (uint32_t at = nat->mappings[key.mapping].alias; at && nat->carried;
+	     at = nat->mappings[at].alias) {
+		key.mapping = at;
+		nat_take_back(nat, nat_find_key(nat, &key));
+	}
+}
+
 static bool hand_over(const struct nat *nat, uint32_t slot)
 {
 	const struct nat_session_key *key = &nat->sessions[slot].key;

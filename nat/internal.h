@@ -174,6 +174,9 @@ uint32_t nat_build_segment(struct nat *nat, uint32_t session, uint8_t flags,
 /* Hands a session over, if it is time and somebody carries. To be called only
  * while carry_after is not 0. */
 void nat_carry_offer(struct nat *nat, uint32_t session);
+/* A session was made: others whose packets look the same inside are not carried
+ * any more if it is the one by which the engine sends out. */
+void nat_carry_yield(struct nat *nat, uint32_t session);
 /* Was a session that is carried idle so long that its timer is over? Who carries
  * it may know better; else it is taken back. */
 void nat_carry_ask(struct nat *nat, uint32_t session, uint64_t now_ms);

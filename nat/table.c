@@ -376,10 +376,13 @@ uint32_t nat_session_add(struct nat *nat, uint32_t mapping, uint32_t peer_addr,
 			 uint16_t peer_port, enum nat_timer timer,
 			 uint64_t now_ms)
 {
-	return session_add(nat,
-			   (struct nat_session_key){ mapping, peer_addr,
-						     peer_port, 0 },
-			   timer, now_ms);
+	uint32_t slot = session_add(
+		nat,
+		(struct nat_session_key){ mapping, peer_addr, peer_port, 0 },
+		timer, now_ms);
+
+	nat_carry_yield(nat, slot);
+	return slot;
 }
 
 /* A part that no session of this mapping and peer has: there are fewer
