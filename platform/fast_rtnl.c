@@ -23,6 +23,8 @@
 /* A kernel that does not answer for so long is asked nothing more. */
 #define PATIENCE_S 2
 #define BUFFER_BYTES 32768
+/* A dump that something changes meanwhile is asked for again, so many times. */
+#define DUMPS_MAX 4
 
 /* Our place: behind everybody else's filters, who end at the first that says
  * what becomes of a packet. */
@@ -37,6 +39,7 @@ struct fast_rtnl {
 	struct mnl_socket *socket;
 	uint32_t sequence;
 	bool silent; /* an answer did not come in time */
+	bool changed; /* what was dumped, while it was */
 	/* Of the alignment that a message has. */
 	uint32_t buffer[BUFFER_BYTES / sizeof(uint32_t)];
 };
@@ -82,6 +85,20 @@ static struct nlmsghdr *begin(struct fast_rtnl *rtnl, uint16_t type,
 	return message;
 }
 
+/* mnl_cb_run() would leave off at a message that tells of a change, and the rest
+ * of the dump would be taken for answers to what is asked next. */
+static void note_changes(struct fast_rtnl *rtnl, size_t bytes)
+{
+	struct nlmsghdr *message = (void *)rtnl->buffer;
+	int left = (int)bytes;
+
+	for (; mnl_nlmsg_ok(message, left);
+	     message = mnl_nlmsg_next(message, &left)) {
+		rtnl->changed |= message->nlmsg_flags & NLM_F_DUMP_INTR;
+		message->nlmsg_flags &= (uint16_t)~NLM_F_DUMP_INTR;
+	}
+}
+
 static int answers(struct fast_rtnl *rtnl, message_fn handler, void *data)
 {
 	unsigned port = mnl_socket_get_portid(rtnl->socket);
@@ -97,6 +114,7 @@ static int answers(struct fast_rtnl *rtnl, message_fn handler, void *data)
 			return -errno;
 		if (!netlink_sound(rtnl->buffer, (size_t)got))
 			return -EBADMSG;
+		note_changes(rtnl, (size_t)got);
 		errno = EPROTO; /* where mnl_cb_run() has no reason */
 		rc = mnl_cb_run(rtnl->buffer, (size_t)got, rtnl->sequence, port,
 				handler, data);
@@ -194,19 +212,26 @@ static int on_each_link(const struct nlmsghdr *message, void *data)
 	return MNL_CB_OK;
 }
 
-int fast_rtnl_links(struct fast_rtnl *rtnl, unsigned **list, size_t *count)
+static int dump_links(struct fast_rtnl *rtnl, struct indices *indices)
 {
 	struct nlmsghdr *message = begin(rtnl, RTM_GETLINK, NLM_F_DUMP);
 	struct ifinfomsg *info =
 		mnl_nlmsg_put_extra_header(message, sizeof(*info));
-	struct indices indices = { NULL, 0 };
-	int err;
 
 	info->ifi_family = AF_UNSPEC;
-	err = ask(rtnl, message, on_each_link, &indices);
-	/* Of a dump that something changed meanwhile what came is taken. */
-	if (err == -EINTR)
-		err = 0;
+	indices->count = 0;
+	rtnl->changed = false;
+	return ask(rtnl, message, on_each_link, indices);
+}
+
+/* Where devices never stop to come and go, what came last is taken. */
+int fast_rtnl_links(struct fast_rtnl *rtnl, unsigned **list, size_t *count)
+{
+	struct indices indices = { NULL, 0 };
+	int err = dump_links(rtnl, &indices);
+
+	for (int i = 1; i < DUMPS_MAX && !err && rtnl->changed; i++)
+		err = dump_links(rtnl, &indices);
 	if (err) {
 		free(indices.list);
 		return err;

@@ -6,6 +6,7 @@ import json
 import os
 import select
 import subprocess
+import threading
 
 from daemon import BUILD
 from lab import Skip
@@ -256,6 +257,30 @@ def test_stale_ones_are_removed(lab):
         for name in ("fast0", "fast1", "fast3"):
             assert devices.filters(name) == [], name
         assert devices.filters("fast2") == others != []
+
+
+def test_removed_while_devices_come_and_go(lab):
+    """A list of more devices than one message holds is then broken off."""
+    pairs = range(40)
+    churn = threading.Thread(target=ip_batch, args=(
+        ["link add goes0 type veth peer name goes1", "link del goes0"] * 250,
+        lab.gw.name))
+    with Devices(lab) as devices:
+        try:
+            ip_batch([f"link add many{i}a type veth peer name many{i}b"
+                      for i in pairs], lab.gw.name)
+            numbers = [devices.index("fast0"), devices.index("fast1")]
+            churn.start()
+            rounds = 0
+            while churn.is_alive() or not rounds:
+                assert devices.set(*numbers) == (2, 0, "")
+                assert devices.ask("remove") == "0"
+                rounds += 1
+            assert devices.filters("fast0") == devices.filters("fast1") == []
+        finally:
+            if churn.ident:
+                churn.join()
+            ip_batch([f"link del many{i}a" for i in pairs], lab.gw.name)
 
 
 def test_another_filter_in_our_place_stays(lab):
