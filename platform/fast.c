@@ -27,8 +27,8 @@ struct fast {
 	int programs[FAST_PROGRAMS];
 	int xfrm; /* to ask for IPsec policies */
 	uint32_t questions;
-	bool policies; /* there are some: nothing is carried */
-	bool followed; /* devices are set as that says */
+	int policies; /* 1: there are some, -errno: maybe; nothing is carried */
+	int followed; /* as devices are set by */
 	int events; /* rtnetlink's, of qdiscs and filters */
 };
 
@@ -209,11 +209,13 @@ void fast_close(struct fast *fast)
 
 /* --- the engine's carrier ------------------------------------------------- */
 
+/* While there is no way out, no session waits in the kernel for it. */
 static bool carry(void *context, const struct nat_carried *session)
 {
 	struct fast *fast = context;
 
-	return fast_table_carry(fast->table, session, clock_ns() / 1000000);
+	return fast->memory.head->uplink &&
+	       fast_table_carry(fast->table, session, clock_ns() / 1000000);
 }
 
 static void use_of(void *context, uint32_t session, struct nat_counters *use)
@@ -254,7 +256,7 @@ static void look_for_policies(struct fast *fast)
 {
 	const uint32_t none = 0;
 
-	fast->policies = fast_xfrm_any(fast->xfrm, ++fast->questions) != 0;
+	fast->policies = fast_xfrm_any(fast->xfrm, ++fast->questions);
 	if (fast->policies)
 		fast_table_devices(fast->table, 0, &none, 0);
 }
@@ -280,11 +282,14 @@ int fast_set_devices(struct fast *fast, unsigned uplink, const unsigned *inside,
 
 	look_for_policies(fast);
 	fast->followed = fast->policies;
+	if (fast->policies < 0)
+		return fast_say(error, error_size, fast->policies,
+				"IPsec policies cannot be asked for: %s",
+				strerror(-fast->policies));
 	if (fast->policies)
-		return err ? err :
-			     fast_say(error, error_size, -EBUSY,
-				      "IPsec policies are in force (ip xfrm "
-				      "policy), which packets must meet");
+		return fast_say(error, error_size, -EBUSY,
+				"IPsec policies are in force (ip xfrm policy), "
+				"which packets must meet");
 	/* Nothing is carried by a device at which the program is not: what came
 	 * back by it would take the queue. */
 	for (size_t i = 0; i < inside_count && count < FAST_INSIDE_MAX; i++)

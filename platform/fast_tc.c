@@ -6,7 +6,8 @@
  * made goes with our filter unless somebody has put filters there meanwhile.
  *
  * A daemon that was killed leaves its program behind, which carries nothing
- * after FAST_ALIVE_MS. The next one removes it (gateway_fast.c).
+ * after FAST_ALIVE_MS. The next one removes it (gateway_fast.c); the clsact that
+ * it made stays, as it may be anybody's.
  */
 #include "fast_private.h"
 

@@ -404,7 +404,7 @@ static __always_inline bool rewrite(struct __sk_buff *skb,
 		with = turned->dst;
 		with_port = turned->dport;
 		/* RFC 6864: of use only to what may be fragmented, and then it
-		 * must not meet another host's (RFC 7857, 10). */
+		 * should not meet another host's (RFC 7857, 10). */
 		if (!packet->dont_fragment)
 			id = bpf_htons(slot->id + slot->use[FAST_OUT].packets);
 		rewrite_ip(ip, &ip->saddr, with, id);
