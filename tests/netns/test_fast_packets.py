@@ -13,7 +13,7 @@ from fastlab import by_kernel, carry, fast, is_carried, queued, session, \
     sessions, speak, start
 from lab import E, FAR, GW, L1, L2, MAC_LAN0, MAC_WAN0, NEXT_HOP, R1, address, \
     port, quote
-from netns import wait_for
+from netns import SLOW, wait_for
 from test_mtu import forget, narrow, too_big
 from tools import Who, ask, ask_tcp, curl, frame, httpd, limit, pattern, \
     random_file
@@ -163,8 +163,9 @@ def transfer_while(lab, up, narrowed):
         wanted, what = sum_of(sent), ["-T", sent, f"{url}/put"]
     else:
         what = [f"{url}/{count}"]
-    with lab.lan1.running("curl", "-sS", "--max-time", "20", "--limit-rate",
-                          "6M", "-o", path, *what) as client:
+    with lab.lan1.running("curl", "-sS", "--max-time", str(round(20 * SLOW)),
+                          "--limit-rate", str(round(6 * MB / SLOW)), "-o",
+                          path, *what) as client:
         before = fast(lab)["bytes"]
         wait_for("it is carried", lambda: fast(lab)["bytes"]
                  > before + 2 * MB, 5)
