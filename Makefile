@@ -231,7 +231,7 @@ OPENWRT_PACKAGES := binutils busybox lua5.1 lua-cjson shellcheck
 # What building, testing and showing need on Debian.
 PACKAGES := gcc libc6-dev make pkg-config libmnl-dev libnetfilter-queue-dev \
 	libjson-c-dev libseccomp-dev libcap-ng-dev uthash-dev libcunit1-dev \
-	libbpf-dev clang iptables nftables iproute2 \
+	$(if $(filter no,$(BPF)),,libbpf-dev clang) iptables nftables iproute2 \
 	procps util-linux curl iperf3 dnsmasq-base bind9-dnsutils \
 	iputils-ping traceroute coturn python3 python3-scapy ethtool tcpdump \
 	conntrack systemd $(OPENWRT_PACKAGES)
