@@ -5,9 +5,9 @@ import json
 import threading
 import time
 
-from lab import R1, Skip
+from lab import L1, R1, Skip
 from netns import wait_for
-from tools import name
+from tools import Who, name
 
 PREFERENCE = 0xbf00
 
@@ -148,3 +148,17 @@ class Stream:
         self.ended.set()
         self.thread.join(5)
         self.sock.close()
+
+
+@contextlib.contextmanager
+def conversation(lab, own_port, where=None):
+    """A carried one of L1 with a Who outside: (socket, peer)."""
+    space, there = where or (lab.wan, R1)
+    peer = (there, own_port + 2000)
+    with Who(space, udp=[peer]):
+        sock = lab.lan1.udp(L1, own_port)
+        try:
+            carry(lab, sock, peer)
+            yield sock, peer
+        finally:
+            sock.close()

@@ -1,35 +1,22 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
 """The fast path beside others' filters, at its limits, where it cannot be had,
 and in the sandbox."""
-import contextlib
 import os
 import shutil
 import time
 
 from counter import Counter
 from daemon import PORTICOD
-from fastlab import by_kernel, carry, fast, filters, has_clsact, has_ours, \
-    is_carried, speak, start, tc
+from fastlab import by_kernel, carry, conversation, fast, filters, \
+    has_clsact, has_ours, is_carried, speak, start, tc
 from lab import E, L1, R1, Skip
 from netns import ip_batch, wait_for
 from test_sandbox import NET_ADMIN, check_capabilities, check_common, jail, \
     open_files, status
 from tools import Who, ask, ask_tcp, limit
 
-AGAIN_S = 6  # the program is looked for every five seconds
+AGAIN_S = 6  # what is not as it should is tried every five seconds
 INSIDE_MAX = 32
-
-
-@contextlib.contextmanager
-def conversation(lab, own_port):
-    peer = (R1, own_port + 2000)
-    with Who(lab.wan, udp=[peer]):
-        sock = lab.lan1.udp(L1, own_port)
-        try:
-            carry(lab, sock, peer)
-            yield sock, peer
-        finally:
-            sock.close()
 
 
 # --- others -----------------------------------------------------------------

@@ -1,7 +1,6 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
 """What a carried session's unusual packets become: hops that end, packets too
 large, fragments, options, errors about it, hairpins."""
-import contextlib
 import errno
 import hashlib
 import os
@@ -9,8 +8,8 @@ import socket
 import struct
 import time
 
-from fastlab import by_kernel, carry, fast, is_carried, queued, session, \
-    sessions, speak, start
+from fastlab import by_kernel, carry, conversation, fast, is_carried, \
+    queued, session, sessions, speak, start
 from lab import E, FAR, GW, L1, L2, MAC_LAN0, MAC_WAN0, NEXT_HOP, R1, address, \
     port, quote
 from netns import SLOW, wait_for
@@ -21,20 +20,6 @@ from wire import check_sound, with_header_checksum
 
 LAB = {"far": True}
 MB = 1000 * 1000
-
-
-@contextlib.contextmanager
-def conversation(lab, own_port, where=None):
-    """A carried one of L1 with a Who outside: (socket, peer)."""
-    space, there = where or (lab.wan, R1)
-    peer = (there, own_port + 2000)
-    with Who(space, udp=[peer]):
-        sock = lab.lan1.udp(L1, own_port)
-        try:
-            carry(lab, sock, peer)
-            yield sock, peer
-        finally:
-            sock.close()
 
 
 def check_still_carried(lab, sock, peer):
