@@ -47,7 +47,7 @@ struct rules_spec {
 	bool inside_unknown;
 	const struct nat_prefix *exempt;
 	size_t exempt_count;
-	const struct nat_prefix *elsewhere; /* iptables: routed elsewhere */
+	const struct nat_prefix *elsewhere; /* iptables: as network_state's */
 	size_t elsewhere_count;
 	/* Ports that enter the queue: pool and forwards, without
 	 * router_ports. */
@@ -95,7 +95,7 @@ int rules_remove(char *error, size_t error_size);
 
 /* What is in force of ours, in numbers that differ as soon as somebody flushed
  * or deleted a part of it. */
-#define RULES_SIGHT_MAX 9
+#define RULES_SIGHT_MAX 10
 struct rules_sight {
 	uint32_t use[RULES_SIGHT_MAX];
 };

@@ -159,7 +159,7 @@ static void queue_icmp(FILE *out, const struct rules_spec *spec,
 	}
 }
 
-/* "-A CHAIN OPTION PREFIX -j TARGET" for each prefix. */
+/* "-A CHAIN OPTION PREFIX TARGET" for each prefix. */
 static void each_prefix(FILE *out, const char *rule,
 			const struct nat_prefix *prefixes, size_t count,
 			const char *target)
@@ -167,15 +167,15 @@ static void each_prefix(FILE *out, const char *rule,
 	char text[RULES_PREFIX_TEXT];
 
 	for (size_t i = 0; i < count; i++)
-		fprintf(out, "-A %s %s -j %s\n", rule,
+		fprintf(out, "-A %s %s %s\n", rule,
 			rules_prefix_text(&prefixes[i], text), target);
 }
 
 static void exempt(FILE *out, const struct rules_spec *spec, const char *to,
 		   const char *from)
 {
-	each_prefix(out, to, spec->exempt, spec->exempt_count, "RETURN");
-	each_prefix(out, from, spec->exempt, spec->exempt_count, "RETURN");
+	each_prefix(out, to, spec->exempt, spec->exempt_count, "-j RETURN");
+	each_prefix(out, from, spec->exempt, spec->exempt_count, "-j RETURN");
 }
 
 /* --- raw: before conntrack ----------------------------------------------- */
@@ -206,19 +206,37 @@ static void chain_hairpin(FILE *out, const struct rules_spec *spec,
 	queue_opening(out, spec, false);
 }
 
+/* Those but the uplink's address, which has a rule of its own. */
+static void return_elsewhere(FILE *out, const struct rules_spec *spec)
+{
+	for (size_t i = 0; i < spec->elsewhere_count; i++)
+		if (spec->elsewhere[i].length < 32 ||
+		    spec->elsewhere[i].addr != spec->uplink_addr)
+			each_prefix(out, "PORTICO-OUTBOUND -d",
+				    &spec->elsewhere[i], 1, "-j RETURN");
+}
+
 /* What an inside device sends: unicast that is routed neither inside nor
- * elsewhere leaves by the uplink. */
+ * elsewhere (the router's own addresses are) leaves by the uplink. Asking the
+ * kernel instead, by addrtype, costs each packet as much as ten of these rules.
+ * 240.0.0.0/4 is nobody's. What has our mark already is a hairpin's second pass:
+ * to an inside network, or else marked as it is. */
 static void chain_outbound(FILE *out, const struct rules_spec *spec)
 {
 	struct rules_marks marks = rules_marks(spec->mark);
+	char address[RULES_PREFIX_TEXT];
 
-	fputs("-A PORTICO-OUTBOUND -m addrtype ! --dst-type UNICAST "
-	      "-j RETURN\n",
-	      out);
+	fputs("-A PORTICO-OUTBOUND -d 224.0.0.0/3 -j RETURN\n", out);
+	/* Without a mark: what comes back translated is not queued again. */
+	if (spec->uplink_addr)
+		fprintf(out,
+			"-A PORTICO-OUTBOUND -d %s -m mark --mark 0x0/0x%" PRIx32
+			" -g PORTICO-HAIRPIN\n",
+			rules_addr_text(spec->uplink_addr, address),
+			marks.mask);
 	each_prefix(out, "PORTICO-OUTBOUND -d", spec->inside_nets,
-		    spec->inside_net_count, "RETURN");
-	each_prefix(out, "PORTICO-OUTBOUND -d", spec->elsewhere,
-		    spec->elsewhere_count, "RETURN");
+		    spec->inside_net_count, "-g PORTICO-WITHIN");
+	return_elsewhere(out, spec);
 	fprintf(out,
 		"-A PORTICO-OUTBOUND -j MARK --set-xmark 0x%" PRIx32
 		"/0x%" PRIx32 "\n"
@@ -231,43 +249,47 @@ static void rules_to_address(FILE *out, const struct rules_spec *spec)
 	char address[RULES_PREFIX_TEXT], match[64];
 
 	rules_addr_text(spec->uplink_addr, address);
-	fprintf(out, "-A PORTICO-RAW -i %s -d %s -j PORTICO-INBOUND\n",
+	fprintf(out, "-A PORTICO-RAW -i %s -d %s -g PORTICO-INBOUND\n",
 		spec->uplink, address);
 	snprintf(match, sizeof(match), "PORTICO-RAW -i lo -d %s", address);
 	queue_icmp(out, spec, match, errors_icmp, COUNT(errors_icmp));
-	for (size_t i = 0; i < spec->inside_count; i++)
-		fprintf(out, "-A PORTICO-RAW -i %s -d %s -j PORTICO-HAIRPIN\n",
-			spec->inside[i], address);
 }
 
 /* RETURN where it could be ACCEPT: the user's own rules in this table come
- * after. */
+ * after. All that the router receives passes here: -g makes the end of a chain
+ * the end of this one, too. */
 static void chain_raw(FILE *out, const struct rules_spec *spec,
 		      const struct rules_features *features)
 {
 	struct rules_marks marks = rules_marks(spec->mark);
 
+	fputs("-A PORTICO-OURS -j CT --notrack\n", out);
+	fprintf(out,
+		"-A PORTICO-WITHIN -m mark ! --mark 0x0/0x%" PRIx32
+		" -g PORTICO-OURS\n",
+		marks.mask);
+	exempt(out, spec, "PORTICO-RAW -d", "PORTICO-RAW -s");
+	for (size_t i = 0; i < spec->inside_count; i++)
+		fprintf(out, "-A PORTICO-RAW -i %s -g PORTICO-OUTBOUND\n",
+			spec->inside[i]);
 	fprintf(out,
 		"-A PORTICO-RAW -m mark ! --mark 0x0/0x%" PRIx32
-		" -j CT --notrack\n"
-		"-A PORTICO-RAW -m mark ! --mark 0x0/0x%" PRIx32 " -j RETURN\n",
-		marks.mask, marks.mask);
-	exempt(out, spec, "PORTICO-RAW -d", "PORTICO-RAW -s");
+		" -g PORTICO-OURS\n",
+		marks.mask);
+	if (spec->uplink_addr)
+		rules_to_address(out, spec);
 	/* Meets nothing; its presence makes the kernel reassemble. */
 	if (features->reassembly)
 		fputs("-A PORTICO-RAW -i none -p tcp -m socket -j RETURN\n",
 		      out);
-	if (spec->uplink_addr)
-		rules_to_address(out, spec);
-	for (size_t i = 0; i < spec->inside_count; i++)
-		fprintf(out, "-A PORTICO-RAW -i %s -j PORTICO-OUTBOUND\n",
-			spec->inside[i]);
 }
 
 static void table_raw(FILE *out, const struct rules_spec *spec,
 		      const struct rules_features *features)
 {
 	fputs(":PORTICO-RAW - [0:0]\n"
+	      ":PORTICO-OURS - [0:0]\n"
+	      ":PORTICO-WITHIN - [0:0]\n"
 	      ":PORTICO-INBOUND - [0:0]\n"
 	      ":PORTICO-HAIRPIN - [0:0]\n"
 	      ":PORTICO-OUTBOUND - [0:0]\n",
@@ -310,11 +332,11 @@ static void chain_guard(FILE *out, const struct rules_spec *spec)
 	snprintf(to, sizeof(to), "PORTICO-POST -o %s -d", spec->uplink);
 	exempt(out, spec, "PORTICO-POST -d", "PORTICO-POST -s");
 	/* Comes here while the link to the inside is down. */
-	each_prefix(out, to, spec->away, spec->away_count, "DROP");
+	each_prefix(out, to, spec->away, spec->away_count, "-j DROP");
 	each_prefix(out, "PORTICO-POST -s", &own, spec->uplink_addr ? 1 : 0,
-		    "RETURN");
+		    "-j RETURN");
 	each_prefix(out, from, spec->inside_nets, spec->inside_net_count,
-		    "DROP");
+		    "-j DROP");
 }
 
 /* Where networks of inside devices are not known, nothing that these send may
@@ -332,30 +354,46 @@ static void guard_devices(FILE *out, const struct rules_spec *spec, bool lives)
 			spec->inside[i], spec->uplink, seen);
 }
 
-static void chain_post(FILE *out, const struct rules_spec *spec,
-		       const struct rules_features *features)
+/* To the queue: what is for the outside, or hairpinned. */
+static void chain_out(FILE *out, const struct rules_spec *spec,
+		      const struct rules_features *features)
+{
+	fprintf(out, "-A PORTICO-OUT ! -f -p tcp%s", following(features));
+	queue_following(out, spec, false);
+	fputs("-A PORTICO-OUT", out);
+	queue_opening(out, spec, false);
+}
+
+/* "-A PORTICO-POST -o DEVICE -m mark [!] --mark VALUE/MASK" */
+static void by_mark(FILE *out, const char *device, const char *no,
+		    uint32_t value, uint32_t mask)
+{
+	fprintf(out,
+		"-A PORTICO-POST -o %s -m mark%s --mark 0x%" PRIx32
+		"/0x%" PRIx32,
+		device, no, value, mask);
+}
+
+/* Most packets leave it by one of the first rules. */
+static void chain_post(FILE *out, const struct rules_spec *spec)
 {
 	struct rules_marks marks = rules_marks(spec->mark);
 
+	by_mark(out, spec->uplink, "", marks.outbound, marks.mask);
+	fputs(" -g PORTICO-OUT\n", out);
+	/* All but the hairpin: translated for the inside; or bridged to
+	 * another router there, as a bridge shows that here, too. */
+	for (size_t i = 0; i < spec->inside_count; i++) {
+		by_mark(out, spec->inside[i], " !", marks.mask, marks.mask);
+		fputs(" -j RETURN\n", out);
+	}
 	/* Translated for the inside, but routed out: its link is down. */
+	by_mark(out, spec->uplink, "", marks.inbound, marks.inbound);
+	fputs(" -j DROP\n", out);
 	fprintf(out,
-		"-A PORTICO-POST -o %s -m mark --mark 0x%" PRIx32 "/0x%" PRIx32
-		" -j DROP\n",
-		spec->uplink, marks.inbound, marks.inbound);
-	/* Bridged to another router there: a bridge shows it here, too. */
-	for (size_t i = 0; i < spec->inside_count; i++)
-		fprintf(out,
-			"-A PORTICO-POST -o %s -m mark --mark 0x%" PRIx32
-			"/0x%" PRIx32 " -j RETURN\n",
-			spec->inside[i], marks.outbound, marks.mask);
-	fprintf(out,
-		"-A PORTICO-POST ! -f -p tcp -m mark --mark 0x%" PRIx32
-		"/0x%" PRIx32 "%s",
-		marks.outbound, marks.outbound, following(features));
-	queue_following(out, spec, false);
-	fprintf(out, "-A PORTICO-POST -m mark --mark 0x%" PRIx32 "/0x%" PRIx32,
+		"-A PORTICO-POST -m mark --mark 0x%" PRIx32 "/0x%" PRIx32
+		" -g PORTICO-OUT\n",
 		marks.outbound, marks.outbound);
-	queue_opening(out, spec, false);
 	for (size_t i = 0; i < COUNT(errors_icmp); i++)
 		fprintf(out,
 			"-A PORTICO-POST -o %s -p icmp -m icmp "
@@ -378,12 +416,14 @@ static void table_mangle(FILE *out, const struct rules_spec *spec,
 			 const struct rules_features *features)
 {
 	fputs(":PORTICO-POST - [0:0]\n"
+	      ":PORTICO-OUT - [0:0]\n"
 	      ":PORTICO-ERRORS - [0:0]\n",
 	      out);
 	if (spec->mss_clamp || spec->inside_unknown)
 		fputs(":PORTICO-FORWARD - [0:0]\n", out);
 	chain_errors(out, spec, features);
-	chain_post(out, spec, features);
+	chain_out(out, spec, features);
+	chain_post(out, spec);
 	if (spec->mss_clamp)
 		chain_mss(out, spec);
 	if (spec->inside_unknown)

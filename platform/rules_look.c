@@ -34,7 +34,8 @@ static const struct place iptables[RULES_SIGHT_MAX] = {
 	{ "mangle", "PORTICO-POST" },	 { "raw", "PORTICO-RAW" },
 	{ "raw", "PORTICO-INBOUND" },	 { "raw", "PORTICO-HAIRPIN" },
 	{ "raw", "PORTICO-OUTBOUND" },	 { "mangle", "PORTICO-ERRORS" },
-	{ "mangle", "PORTICO-FORWARD" },
+	{ "mangle", "PORTICO-FORWARD" }, { "mangle", "PORTICO-OUT" },
+	{ "raw", "PORTICO-OURS" },	 { "raw", "PORTICO-WITHIN" },
 };
 
 /* --- nf_tables ------------------------------------------------------------- */

@@ -215,16 +215,6 @@ void network_close(struct network *network)
 	free(network);
 }
 
-static bool is_known(const struct network_state *state,
-		     const struct nat_prefix *net)
-{
-	for (size_t i = 0; i < state->inside_net_count; i++)
-		if (state->inside_nets[i].length <= net->length &&
-		    nat_prefix_has(&state->inside_nets[i], net->addr))
-			return true;
-	return false;
-}
-
 int network_remember(struct network *network, const struct nat_prefix *nets,
 		     size_t count)
 {
@@ -241,7 +231,7 @@ int network_remember(struct network *network, const struct nat_prefix *nets,
 		if (!behind->nets)
 			return -ENOMEM;
 		for (size_t j = 0; j < count; j++)
-			if (!is_known(state, &nets[j]))
+			if (!uplink_state_inside(state, &nets[j]))
 				behind->nets[behind->count++] = nets[j];
 	}
 	rc = refresh(network);

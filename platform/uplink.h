@@ -53,8 +53,10 @@ struct network_state {
 	 * which nothing is routed by the uplink. */
 	struct nat_prefix *away;
 	size_t away_count;
-	/* Prefixes of the main table more specific than the default route that
-	 * leave by a device which is neither uplink nor inside. */
+	/* Where what the inside sends does not leave by the uplink: prefixes of
+	 * the main table more specific than the default route that leave by a
+	 * device which is neither uplink nor inside, and addresses of the router
+	 * itself (the local table) in no inside network. */
 	struct nat_prefix *elsewhere;
 	size_t elsewhere_count;
 	bool policy_routing; /* ip rules beyond the three standard ones */

@@ -235,10 +235,29 @@ static bool leads_elsewhere(const struct uplink_table *table,
 	return elsewhere;
 }
 
+bool uplink_state_inside(const struct network_state *state,
+			 const struct nat_prefix *net)
+{
+	for (size_t i = 0; i < state->inside_net_count; i++)
+		if (state->inside_nets[i].length <= net->length &&
+		    nat_prefix_has(&state->inside_nets[i], net->addr))
+			return true;
+	return false;
+}
+
+/* The kernel takes nothing for 127.0.0.0/8 from a wire. */
+static bool is_loopback(const struct nat_prefix *net)
+{
+	static const struct nat_prefix loopback = { 0x7f000000, 8 };
+
+	return nat_prefix_has(&loopback, net->addr);
+}
+
 static int build_elsewhere(const struct uplink_table *table,
 			   struct network_state *state)
 {
-	struct nat_prefix *nets = calloc(table->route_count + 1, sizeof(*nets));
+	size_t most = table->route_count + table->local_count;
+	struct nat_prefix *nets = calloc(most + 1, sizeof(*nets));
 	size_t count = 0, at = 0;
 
 	if (!nets)
@@ -249,6 +268,10 @@ static int build_elsewhere(const struct uplink_table *table,
 		if (leads_elsewhere(table, state, &at))
 			nets[count++] = to;
 	}
+	for (size_t i = 0; i < table->local_count; i++)
+		if (!uplink_state_inside(state, &table->locals[i]) &&
+		    !is_loopback(&table->locals[i]))
+			nets[count++] = table->locals[i];
 	state->elsewhere = nets;
 	state->elsewhere_count = normalize(nets, count);
 	return 0;

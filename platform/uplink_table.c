@@ -186,13 +186,28 @@ static int add_hops(struct uplink_table *table, struct nat_prefix to,
 	return MNL_CB_OK;
 }
 
+static int add_local(struct uplink_table *table, struct nat_prefix to)
+{
+	struct nat_prefix *local;
+
+	local = make_room(table->locals, table->local_count, sizeof(*local));
+	if (!local)
+		return MNL_CB_ERROR;
+	table->locals = local;
+	local[table->local_count++] = to;
+	return MNL_CB_OK;
+}
+
 /* A dead route (its device is down) and one for a type of service decide
  * nothing about ordinary packets. A `throw` route leads to the next table. */
-static bool is_wanted(const struct rtmsg *info, const struct nlattr *table)
+static bool is_wanted(const struct rtmsg *info, uint32_t table)
 {
 	if (info->rtm_family != AF_INET || info->rtm_tos ||
-	    info->rtm_flags & (RTM_F_CLONED | RTNH_F_DEAD) ||
-	    number(table, info->rtm_table) != RT_TABLE_MAIN)
+	    info->rtm_flags & (RTM_F_CLONED | RTNH_F_DEAD))
+		return false;
+	if (table == RT_TABLE_LOCAL)
+		return info->rtm_type == RTN_LOCAL;
+	if (table != RT_TABLE_MAIN)
 		return false;
 	return info->rtm_type == RTN_UNICAST ||
 	       info->rtm_type == RTN_BLACKHOLE ||
@@ -211,9 +226,11 @@ static int on_route(const struct nlmsghdr *message, void *data)
 	if (message->nlmsg_type != RTM_NEWROUTE)
 		return MNL_CB_OK;
 	collect(message, sizeof(*info), attr, RTA_TABLE);
-	if (!is_wanted(info, attr[RTA_TABLE]))
+	if (!is_wanted(info, number(attr[RTA_TABLE], info->rtm_table)))
 		return MNL_CB_OK;
 	to = prefix_of(attr[RTA_DST], info->rtm_dst_len);
+	if (info->rtm_type == RTN_LOCAL)
+		return add_local(table, to);
 	metric = number(attr[RTA_PRIORITY], 0);
 	if (attr[RTA_MULTIPATH])
 		return add_hops(table, to, metric, attr[RTA_MULTIPATH]);
@@ -381,6 +398,7 @@ void uplink_table_free(struct uplink_table *table)
 	free(table->links);
 	free(table->addrs);
 	free(table->routes);
+	free(table->locals);
 	memset(table, 0, sizeof(*table));
 }
 

@@ -36,6 +36,9 @@ struct uplink_table {
 	size_t addr_count;
 	struct uplink_route *routes; /* by prefix, then metric */
 	size_t route_count;
+	/* What is delivered to the router itself (RTN_LOCAL). */
+	struct nat_prefix *locals;
+	size_t local_count;
 	bool policy_routing;
 };
 
@@ -61,6 +64,9 @@ const struct network_device *uplink_table_link(const struct uplink_table *table,
  * away and elsewhere are allocated and belong to the caller. */
 int uplink_state_build(const struct uplink_table *table, uint32_t fixed_addr,
 		       uint32_t known_addr, struct network_state *state);
+/* Whether all of a network is part of one inside. */
+bool uplink_state_inside(const struct network_state *state,
+			 const struct nat_prefix *net);
 bool uplink_state_equal(const struct network_state *a,
 			const struct network_state *b);
 

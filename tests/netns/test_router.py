@@ -5,12 +5,21 @@ import contextlib
 import os
 import socket
 
-from lab import E, GW, L1, R1, R2, Skip
+from lab import E, GW, L1, R1, R2, Skip, address
 from netns import wait_for
 from tools import (Who, ask, ask_tcp, curl, httpd, limit, refuses_tcp)
 
 OWN = 22  # a port of the router outside the pool
 POOLED = 5900  # a port of the router inside the pool
+
+
+def lost(ask_it, target):
+    """Whether ask_it(target) met silence."""
+    try:
+        ask_it(target)
+    except OSError:
+        return True
+    return False
 
 
 def each_life(lab, check, **config):
@@ -46,6 +55,59 @@ def test_its_own_service_answers_from_both_sides(lab):
             sock.close()
 
         each_life(lab, check)
+
+
+@limit(90)
+def test_its_other_addresses_are_its_own(lab):
+    """What inside hosts send there is neither marked nor kept from conntrack,
+    also at an address that comes later, and is sent out again when it goes."""
+    lab.need_portico()
+    lab.gw.ip("addr add 203.0.113.9/24 dev wan0")
+    lab.start(fresh=True)
+    refused = [("INPUT", "-i", "lan0", *match, "-j", "DROP") for match in
+               (("-m", "conntrack", "--ctstate", "UNTRACKED"),
+                ("-m", "mark", "!", "--mark", "0/0x3000000"))]
+    later = "198.18.7.7"
+
+    def answers(target):
+        with Who(lab.gw, tcp=[(target, OWN)], udp=[(target, OWN)]):
+            sock = lab.lan1.tcp((target, OWN))
+            assert ask_tcp(sock).startswith(L1)
+            sock.close()
+            sock = lab.lan1.udp()
+            assert ask(sock, (target, OWN)).startswith(L1)
+            sock.close()
+
+    def leaves():
+        with lab.wan.capture(f"dst {later}", "up0") as outside:
+            sock = lab.lan1.udp()
+            sock.sendto(b"hello", (later, OWN))
+            sock.close()
+            return [address(packet, 12) for packet in outside.wait(1, 0.3)]
+
+    for rule in refused:
+        lab.gw.run("iptables", "-A", *rule)
+    try:
+        answers(E)
+        answers("203.0.113.9")
+        assert leaves() == [E]
+        lab.gw.ip(f"addr add {later}/32 dev lo")
+        wait_for("the new address answers", lambda: not lost(answers, later),
+                 10)
+        lab.gw.ip(f"addr del {later}/32 dev lo")
+        wait_for("it leaves again", lambda: leaves() == [E], 10)
+        router = lab.gw.udp("0.0.0.0", 7123, timeout=2)
+        sock = lab.lan1.udp()
+        sock.setsockopt(socket.SOL_SOCKET, socket.SO_BROADCAST, 1)
+        sock.setsockopt(socket.SOL_SOCKET, socket.SO_BINDTODEVICE, b"eth0")
+        sock.sendto(b"to all", ("255.255.255.255", 7123))
+        assert router.recv(100) == b"to all"
+        sock.close()
+        router.close()
+    finally:
+        for rule in refused:
+            lab.gw.run("iptables", "-D", *rule)
+        lab.gw.ip("addr del 203.0.113.9/24 dev wan0")
 
 
 @limit(90)

@@ -173,13 +173,37 @@ static void test_no_address(void)
 		char *text = render(&f->spec, (enum rules_backend)i);
 
 		CU_ASSERT(lacks(text, "0.0.0.0"));
-		CU_ASSERT(lacks(text, "-j PORTICO-INBOUND"));
+		CU_ASSERT(lacks(text, "-g PORTICO-INBOUND"));
 		CU_ASSERT(lacks(text, "jump inbound"));
 		CU_ASSERT(lacks(text, "jump hairpin"));
-		CU_ASSERT(holds(text, i ? "-i lan0 -j PORTICO-OUTBOUND" :
+		CU_ASSERT(holds(text, i ? "-i lan0 -g PORTICO-OUTBOUND" :
 					  "fib daddr oifname \"wan0\""));
 		free(text);
 	}
+	free(f);
+}
+
+/* A hairpin goes to the uplink's address, which is the router's own; what comes
+ * back from the queue still sent there must not enter it again. */
+static void test_own_address(void)
+{
+	static const struct nat_prefix own[] = { { 0xcb007107, 32 },
+						 { 0xcb007109, 32 } };
+	struct fixture *f = fixture_new();
+	char *text;
+
+	f->spec.elsewhere = own;
+	text = render(&f->spec, RULES_IPTABLES_NFT);
+	CU_ASSERT(lacks(text, "-d 203.0.113.7/32 -j RETURN"));
+	CU_ASSERT(holds(text, "-d 203.0.113.9/32 -j RETURN"));
+	CU_ASSERT(holds(text, "-d 203.0.113.7 -m mark --mark 0x0/0x3000000 "
+			      "-g PORTICO-HAIRPIN"));
+	free(text);
+	f->spec.uplink_addr = 0;
+	text = render(&f->spec, RULES_IPTABLES_NFT);
+	CU_ASSERT(holds(text, "-d 203.0.113.7/32 -j RETURN"));
+	CU_ASSERT(lacks(text, "-g PORTICO-HAIRPIN"));
+	free(text);
 	free(f);
 }
 
@@ -274,9 +298,9 @@ static void test_other_mark(void)
 	free(text);
 	f->spec.mark = 3;
 	text = render(&f->spec, RULES_IPTABLES_NFT);
-	CU_ASSERT(holds(text, "-m mark ! --mark 0x0/0x3 -j CT --notrack"));
+	CU_ASSERT(holds(text, "-m mark ! --mark 0x0/0x3 -g PORTICO-OURS"));
 	CU_ASSERT(holds(text, "-j MARK --set-xmark 0x2/0x2\n"));
-	CU_ASSERT(holds(text, "-m mark --mark 0x2/0x2 -j NFQUEUE"));
+	CU_ASSERT(holds(text, "-m mark --mark 0x2/0x2 -g PORTICO-OUT"));
 	free(text);
 	free(f);
 }
@@ -439,6 +463,7 @@ static const struct test tests[] = {
 	{ "the guard alone", test_guards },
 	{ "a renamed uplink is still guarded", test_renamed_uplink },
 	{ "without an address nothing comes in", test_no_address },
+	{ "the uplink's address is met once", test_own_address },
 	{ "nothing inside is known yet", test_nothing_inside },
 	{ "a device whose networks are unknown", test_inside_unknown },
 	{ "an inside network is away", test_inside_away },

@@ -146,13 +146,13 @@ static void test_elsewhere(void)
 	ip("addr add 10.8.0.2/24 dev vpn0");
 	ip("route add default via 198.51.100.254");
 	begin(0);
-	CU_ASSERT_EQUAL(now()->elsewhere_count, 1);
+	CU_ASSERT_EQUAL(now()->elsewhere_count, 2); /* the uplink's own, too */
 	CU_ASSERT(is_elsewhere(0x0a080000, 24));
 	ip("route add 10.50.0.0/16 via 10.8.0.1");
 	ip("route add blackhole 10.60.0.0/16");
 	ip("route add unreachable 10.70.0.0/16");
 	ip("route add prohibit 10.80.1.1");
-	WAIT_UNTIL(now()->elsewhere_count == 5);
+	WAIT_UNTIL(now()->elsewhere_count == 6);
 	CU_ASSERT(is_elsewhere(0x0a320000, 16));
 	CU_ASSERT(is_elsewhere(0x0a3c0000, 16));
 	CU_ASSERT(is_elsewhere(0x0a460000, 16));
@@ -164,12 +164,46 @@ static void test_elsewhere(void)
 	ip("route add 10.91.0.0/16 dev lo");
 	ip("route add throw 10.92.0.0/16");
 	settle();
-	CU_ASSERT_EQUAL(now()->elsewhere_count, 5);
+	CU_ASSERT_EQUAL(now()->elsewhere_count, 6);
 	/* Nor is a default route, whatever its device. */
 	ip("route add default via 10.8.0.1 metric 500");
 	CU_ASSERT_EQUAL(settle(), 0);
 	ip("route add 128.0.0.0/1 via 10.8.0.1");
 	WAIT_UNTIL(is_elsewhere(0x80000000, 1));
+	end();
+}
+
+static void test_own_addresses(void)
+{
+	new_namespace();
+	ip("link set lo up");
+	add_device("wan0");
+	add_device("lan0");
+	add_device("vpn0");
+	ip("addr add 198.51.100.1/24 dev wan0");
+	ip("addr add 192.168.1.1/24 dev lan0");
+	ip("addr add 10.8.0.2/24 dev vpn0");
+	begin(0);
+	/* Those in an inside network or in one elsewhere need no mention. */
+	CU_ASSERT_EQUAL(now()->elsewhere_count, 2);
+	CU_ASSERT(is_elsewhere(WAN, 32));
+	CU_ASSERT(is_elsewhere(0x0a080000, 24));
+	ip("addr add 198.51.100.9/24 dev wan0");
+	WAIT_UNTIL(is_elsewhere(0xc6336409, 32));
+	ip("addr add 203.0.113.5/32 dev lo");
+	WAIT_UNTIL(is_elsewhere(0xcb007105, 32));
+	ip("route add local 100.64.0.0/24 dev lo");
+	WAIT_UNTIL(is_elsewhere(0x64400000, 24));
+	ip("addr del 203.0.113.5/32 dev lo");
+	WAIT_UNTIL(!is_elsewhere(0xcb007105, 32));
+	/* In another table it is for whoever a rule sends there. */
+	ip("route add local default dev lo table 100");
+	settle();
+	CU_ASSERT_EQUAL(now()->elsewhere_count, 4);
+	/* Behind another NAT the same network may be on both sides. */
+	ip("addr add 192.168.1.7/24 dev wan0");
+	settle();
+	CU_ASSERT(!is_elsewhere(0xc0a80107, 32));
 	end();
 }
 
@@ -274,6 +308,7 @@ static const struct test tests[] = {
 	{ "networks of an earlier process", test_remembered },
 	{ "networks are kept while their device is away", test_kept_nets },
 	{ "routes through other devices lead elsewhere", test_elsewhere },
+	{ "the router's own addresses are elsewhere", test_own_addresses },
 	{ "only the best route of a prefix counts", test_best_route },
 	{ "policy routing is noticed", test_policy },
 	{ "automatic mode finds uplink and inside", test_choose },
