@@ -27,7 +27,7 @@ static const struct place native[RULES_SIGHT_MAX] = {
 	{ "portico", "raw_in" },  { "portico", "raw_track" },
 	{ "portico", "inbound" }, { "portico", "hairpin" },
 	{ "portico", "errors" },  { "portico", "fallback" },
-	{ "portico", "mss" },
+	{ "portico", "mss" },	  { "portico", "outbound" },
 };
 
 static const struct place iptables[RULES_SIGHT_MAX] = {

@@ -173,30 +173,39 @@ static void chain_hairpin(FILE *out, const struct rules_spec *spec)
 		errors_text, (unsigned)spec->queue_number, rules_opening(spec));
 }
 
+/* The address first: most packets are sent elsewhere. */
 static void rules_to_address(FILE *out, const struct rules_spec *spec)
 {
 	char address[RULES_PREFIX_TEXT];
 
 	rules_addr_text(spec->uplink_addr, address);
-	fprintf(out, "\t\tiifname \"%s\" ip daddr %s jump inbound\n",
-		spec->uplink, address);
+	fprintf(out, "\t\tip daddr %s iifname \"%s\" jump inbound\n", address,
+		spec->uplink);
 	/* Errors raised after we rewrote the source go from the uplink's
 	 * address to itself. */
 	fprintf(out,
-		"\t\tiifname \"lo\" ip daddr %s icmp type %s "
+		"\t\tip daddr %s iifname \"lo\" icmp type %s "
 		"queue num %u bypass\n",
 		address, errors_text, (unsigned)spec->queue_number);
-	fputs("\t\tiifname ", out);
+	fprintf(out, "\t\tip daddr %s iifname ", address);
 	inside_devices(out, spec);
-	fprintf(out, " ip daddr %s jump hairpin\n", address);
+	fputs(" jump hairpin\n", out);
+}
+
+/* A look into a set that is empty would cost each packet as much as another. */
+static void accept_exempt(FILE *out, const struct rules_spec *spec)
+{
+	if (!spec->exempt_count)
+		return;
+	line(out, "ip daddr @exempt accept");
+	line(out, "ip saddr @exempt accept");
 }
 
 static void chain_raw_in(FILE *out, const struct rules_spec *spec,
 			 const struct rules_features *features)
 {
 	chain_open(out, "raw_in", "filter", "prerouting", "raw - 10");
-	line(out, "ip daddr @exempt accept");
-	line(out, "ip saddr @exempt accept");
+	accept_exempt(out, spec);
 	/* Meets nothing; its presence makes the kernel reassemble. */
 	if (features->reassembly)
 		line(out, "iifname \"none\" meta l4proto tcp tproxy to :1");
@@ -205,8 +214,9 @@ static void chain_raw_in(FILE *out, const struct rules_spec *spec,
 	chain_close(out);
 }
 
-/* fib: what the routing will decide. Only unicast: the default route seems to
- * lead multicast and broadcasts (DHCP) out, too. */
+/* fib: what the routing will decide; what is for the router itself has no
+ * device there. Multicast and broadcasts (DHCP) the default route seems to lead
+ * out, too. */
 static void chain_raw_track(FILE *out, const struct rules_spec *spec)
 {
 	struct rules_marks marks = rules_marks(spec->mark);
@@ -214,15 +224,14 @@ static void chain_raw_track(FILE *out, const struct rules_spec *spec)
 	chain_open(out, "raw_track", "filter", "prerouting", "raw - 9");
 	fprintf(out, "\t\tmeta mark & 0x%08" PRIx32 " != 0 notrack accept\n",
 		marks.mask);
-	line(out, "ip daddr @exempt accept");
-	line(out, "ip saddr @exempt accept");
+	accept_exempt(out, spec);
 	fputs("\t\tiifname ", out);
 	if (spec->fallback_kernel)
 		fputs("@alive", out);
 	else
 		inside_devices(out, spec);
 	fprintf(out,
-		" fib daddr type unicast fib daddr oifname \"%s\" "
+		" ip daddr < 224.0.0.0 fib daddr oifname \"%s\" "
 		"meta mark set meta mark | 0x%08" PRIx32 " notrack\n",
 		spec->uplink, marks.outbound);
 	chain_close(out);
@@ -248,11 +257,34 @@ static void chain_errors(FILE *out, const struct rules_spec *spec)
 	chain_close(out);
 }
 
+/* What is for the outside, or hairpinned. */
+static void chain_outbound(FILE *out, const struct rules_spec *spec)
+{
+	fprintf(out,
+		"\tchain outbound {\n"
+		"\t\t%s queue num %u\n"
+		"\t\tqueue num %u\n",
+		following_text, (unsigned)spec->queue_number,
+		rules_opening(spec));
+	chain_close(out);
+}
+
+/* Most packets leave it by one of the first rules. */
 static void chain_out(FILE *out, const struct rules_spec *spec)
 {
 	struct rules_marks marks = rules_marks(spec->mark);
 
 	chain_open(out, "out", "filter", "postrouting", "srcnat - 20");
+	fprintf(out,
+		"\t\toifname \"%s\" meta mark & 0x%08" PRIx32 " == 0x%08" PRIx32
+		" goto outbound\n",
+		spec->uplink, marks.mask, marks.outbound);
+	/* All but the hairpin: translated for the inside; or bridged to
+	 * another router there, as a bridge shows that here, too. */
+	fputs("\t\toifname ", out);
+	inside_devices(out, spec);
+	fprintf(out, " meta mark & 0x%08" PRIx32 " != 0x%08" PRIx32 " accept\n",
+		marks.mask, marks.mask);
 	/* Translated for the inside, but routed out: its link is down. */
 	fprintf(out,
 		"\t\toifname \"%s\" meta mark & 0x%08" PRIx32 " != 0 drop\n",
@@ -261,16 +293,8 @@ static void chain_out(FILE *out, const struct rules_spec *spec)
 		fprintf(out,
 			"\t\toif %u meta mark & 0x%08" PRIx32 " != 0 drop\n",
 			spec->uplink_index, marks.inbound);
-	/* Bridged to another router there: a bridge shows it here, too. */
-	fputs("\t\toifname ", out);
-	inside_devices(out, spec);
-	fprintf(out, " meta mark & 0x%08" PRIx32 " == 0x%08" PRIx32 " accept\n",
-		marks.mask, marks.outbound);
-	fprintf(out,
-		"\t\tmeta mark & 0x%08" PRIx32 " != 0 %s queue num %u\n"
-		"\t\tmeta mark & 0x%08" PRIx32 " != 0 queue num %u\n",
-		marks.outbound, following_text, (unsigned)spec->queue_number,
-		marks.outbound, rules_opening(spec));
+	fprintf(out, "\t\tmeta mark & 0x%08" PRIx32 " != 0 goto outbound\n",
+		marks.outbound);
 	fprintf(out, "\t\toifname \"%s\" icmp type %s jump errors\n",
 		spec->uplink, errors_text);
 	chain_close(out);
@@ -330,7 +354,8 @@ static void chain_guard(FILE *out, const struct rules_spec *spec)
 	char address[RULES_PREFIX_TEXT];
 
 	chain_open(out, "guard", "filter", "postrouting", "300");
-	guard(out, spec, "ip daddr @away");
+	if (spec->away_count)
+		guard(out, spec, "ip daddr @away");
 	if (spec->uplink_addr)
 		fprintf(out, "\t\tip saddr %s accept\n",
 			rules_addr_text(spec->uplink_addr, address));
@@ -359,8 +384,7 @@ static void chain_fallback(FILE *out, const struct rules_spec *spec)
 	char private[160];
 
 	chain_open(out, "fallback", "nat", "postrouting", "srcnat - 10");
-	line(out, "ip daddr @exempt accept");
-	line(out, "ip saddr @exempt accept");
+	accept_exempt(out, spec);
 	masquerade(out, spec, "ip saddr @inside");
 	private_text("ip saddr", private, sizeof(private));
 	if (spec->inside_unknown)
@@ -400,6 +424,7 @@ static const char in_place[] = "table ip portico\n"
 			       "\tchain inbound { }\n"
 			       "\tchain hairpin { }\n"
 			       "\tchain errors { }\n"
+			       "\tchain outbound { }\n"
 			       "}\n"
 			       "delete set ip portico exempt\n"
 			       "delete set ip portico inside\n"
@@ -409,7 +434,8 @@ static const char in_place[] = "table ip portico\n"
 			       "delete set ip portico alive\n"
 			       "delete chain ip portico inbound\n"
 			       "delete chain ip portico hairpin\n"
-			       "delete chain ip portico errors\n";
+			       "delete chain ip portico errors\n"
+			       "delete chain ip portico outbound\n";
 
 static void table_open(FILE *out, const struct rules_spec *spec,
 		       const char *header)
@@ -436,6 +462,7 @@ void rules_nft(const struct rules_spec *spec,
 	chain_raw_in(out, spec, features);
 	chain_raw_track(out, spec);
 	chain_errors(out, spec);
+	chain_outbound(out, spec);
 	chain_out(out, spec);
 	chain_guard(out, spec);
 	if (spec->fallback_kernel)
