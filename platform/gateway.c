@@ -318,6 +318,8 @@ static int open_all(struct gateway *g, char *error, size_t size)
 		err = choose_backend(g, error, size);
 	if (err)
 		return err;
+	if (g->backend == RULES_NFTABLES)
+		network_without_own(g->network);
 	if (gateway_fallback_lost(g))
 		log_warning("rules", "%s", GATEWAY_FALLBACK_LOST);
 	err = start(g, error, size);

@@ -129,7 +129,7 @@ static enum nat_drop refuse(struct queue *queue,
 static uint32_t accept_verdict(const struct queue *queue,
 			       const struct queue_packet *packet)
 {
-	/* iptables' raw chain runs again and meets the mark first. */
+	/* iptables' raw chain runs again and lets the mark go on. */
 	if (queue->config.repeat && packet->hook == NF_INET_PRE_ROUTING)
 		return NF_REPEAT;
 	return NF_ACCEPT;

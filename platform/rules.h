@@ -47,7 +47,7 @@ struct rules_spec {
 	bool inside_unknown;
 	const struct nat_prefix *exempt;
 	size_t exempt_count;
-	const struct nat_prefix *elsewhere; /* iptables: as network_state's */
+	const struct nat_prefix *elsewhere; /* as of the state; iptables only */
 	size_t elsewhere_count;
 	/* Ports that enter the queue: pool and forwards, without
 	 * router_ports. */

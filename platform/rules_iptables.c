@@ -5,8 +5,9 @@
  * the head of a builtin chain. The meaning is that of rules_nft.c.
  *
  * A queue verdict of ACCEPT ends the table, so a packet translated before
- * routing comes back by NF_REPEAT with its mark set: it meets our chain's
- * first rules again, is untracked and goes on.
+ * routing comes back by NF_REPEAT with its mark set: it meets our chain again,
+ * is untracked and goes on. No rule that queues there takes what has a mark, or
+ * it would come back for ever.
  *
  * Before routing iptables cannot ask by which device a packet will leave:
  * what is routed elsewhere is named prefix by prefix. Where a prefix that is
@@ -206,37 +207,28 @@ static void chain_hairpin(FILE *out, const struct rules_spec *spec,
 	queue_opening(out, spec, false);
 }
 
-/* Those but the uplink's address, which has a rule of its own. */
-static void return_elsewhere(FILE *out, const struct rules_spec *spec)
-{
-	for (size_t i = 0; i < spec->elsewhere_count; i++)
-		if (spec->elsewhere[i].length < 32 ||
-		    spec->elsewhere[i].addr != spec->uplink_addr)
-			each_prefix(out, "PORTICO-OUTBOUND -d",
-				    &spec->elsewhere[i], 1, "-j RETURN");
-}
-
-/* What an inside device sends: unicast that is routed neither inside nor
- * elsewhere (the router's own addresses are) leaves by the uplink. Asking the
- * kernel instead, by addrtype, costs each packet as much as ten of these rules.
- * 240.0.0.0/4 is nobody's. What has our mark already is a hairpin's second pass:
- * to an inside network, or else marked as it is. */
+/* What an inside device sends: what stays neither inside nor elsewhere (with the
+ * router itself, say) leaves by the uplink. Asking the kernel instead, by
+ * addrtype, costs each packet as much as ten of these rules. */
 static void chain_outbound(FILE *out, const struct rules_spec *spec)
 {
 	struct rules_marks marks = rules_marks(spec->mark);
 	char address[RULES_PREFIX_TEXT];
 
-	fputs("-A PORTICO-OUTBOUND -d 224.0.0.0/3 -j RETURN\n", out);
-	/* Without a mark: what comes back translated is not queued again. */
+	fputs("-A PORTICO-OUTBOUND -d 224.0.0.0/4 -j RETURN\n"
+	      "-A PORTICO-OUTBOUND -d 255.255.255.255 -j RETURN\n",
+	      out);
+	/* Without a mark: what came back translated is not queued again. */
 	if (spec->uplink_addr)
 		fprintf(out,
 			"-A PORTICO-OUTBOUND -d %s -m mark --mark 0x0/0x%" PRIx32
-			" -g PORTICO-HAIRPIN\n",
+			" -j PORTICO-HAIRPIN\n",
 			rules_addr_text(spec->uplink_addr, address),
 			marks.mask);
 	each_prefix(out, "PORTICO-OUTBOUND -d", spec->inside_nets,
 		    spec->inside_net_count, "-g PORTICO-WITHIN");
-	return_elsewhere(out, spec);
+	each_prefix(out, "PORTICO-OUTBOUND -d", spec->elsewhere,
+		    spec->elsewhere_count, "-g PORTICO-WITHIN");
 	fprintf(out,
 		"-A PORTICO-OUTBOUND -j MARK --set-xmark 0x%" PRIx32
 		"/0x%" PRIx32 "\n"
@@ -264,6 +256,7 @@ static void chain_raw(FILE *out, const struct rules_spec *spec,
 	struct rules_marks marks = rules_marks(spec->mark);
 
 	fputs("-A PORTICO-OURS -j CT --notrack\n", out);
+	/* Marked and for the inside: a hairpin's second pass. */
 	fprintf(out,
 		"-A PORTICO-WITHIN -m mark ! --mark 0x0/0x%" PRIx32
 		" -g PORTICO-OURS\n",
@@ -354,7 +347,8 @@ static void guard_devices(FILE *out, const struct rules_spec *spec, bool lives)
 			spec->inside[i], spec->uplink, seen);
 }
 
-/* To the queue: what is for the outside, or hairpinned. */
+/* To the queue: what is for the outside, or hairpinned. Were it empty, since
+ * somebody flushed it, the guard would still come. */
 static void chain_out(FILE *out, const struct rules_spec *spec,
 		      const struct rules_features *features)
 {
@@ -380,7 +374,7 @@ static void chain_post(FILE *out, const struct rules_spec *spec)
 	struct rules_marks marks = rules_marks(spec->mark);
 
 	by_mark(out, spec->uplink, "", marks.outbound, marks.mask);
-	fputs(" -g PORTICO-OUT\n", out);
+	fputs(" -j PORTICO-OUT\n", out);
 	/* All but the hairpin: translated for the inside; or bridged to
 	 * another router there, as a bridge shows that here, too. */
 	for (size_t i = 0; i < spec->inside_count; i++) {
@@ -392,7 +386,7 @@ static void chain_post(FILE *out, const struct rules_spec *spec)
 	fputs(" -j DROP\n", out);
 	fprintf(out,
 		"-A PORTICO-POST -m mark --mark 0x%" PRIx32 "/0x%" PRIx32
-		" -g PORTICO-OUT\n",
+		" -j PORTICO-OUT\n",
 		marks.outbound, marks.outbound);
 	for (size_t i = 0; i < COUNT(errors_icmp); i++)
 		fprintf(out,

@@ -214,9 +214,10 @@ static void chain_raw_in(FILE *out, const struct rules_spec *spec,
 	chain_close(out);
 }
 
-/* fib: what the routing will decide; what is for the router itself has no
- * device there. Multicast and broadcasts (DHCP) the default route seems to lead
- * out, too. */
+/* fib: what the routing will decide; the router's own addresses have no device
+ * there. Multicast and the broadcast (DHCP) the default route seems to lead out,
+ * too. That of the uplink's own network, from inside, is marked in vain: the
+ * router keeps it. */
 static void chain_raw_track(FILE *out, const struct rules_spec *spec)
 {
 	struct rules_marks marks = rules_marks(spec->mark);
@@ -231,7 +232,8 @@ static void chain_raw_track(FILE *out, const struct rules_spec *spec)
 	else
 		inside_devices(out, spec);
 	fprintf(out,
-		" ip daddr < 224.0.0.0 fib daddr oifname \"%s\" "
+		" ip daddr != 224.0.0.0/4 ip daddr != 255.255.255.255 "
+		"fib daddr oifname \"%s\" "
 		"meta mark set meta mark | 0x%08" PRIx32 " notrack\n",
 		spec->uplink, marks.outbound);
 	chain_close(out);

@@ -33,6 +33,7 @@ struct network {
 	void (*changed)(void *context);
 	void *context;
 	bool unread; /* the last change could not be read */
+	bool without_own; /* network_without_own() */
 	struct network_state state;
 };
 
@@ -89,6 +90,8 @@ static int refresh(struct network *network)
 
 	if (!rc)
 		rc = uplink_table_read(&table);
+	if (network->without_own)
+		table.local_count = 0;
 	if (!rc)
 		rc = uplink_state_build(&table, network->fixed_addr,
 					network->known_addr, &state);
@@ -236,6 +239,12 @@ int network_remember(struct network *network, const struct nat_prefix *nets,
 	}
 	rc = refresh(network);
 	return rc < 0 ? rc : 0;
+}
+
+void network_without_own(struct network *network)
+{
+	network->without_own = true;
+	network->unread |= refresh(network) < 0;
 }
 
 const struct network_state *network_state(const struct network *network)

@@ -206,7 +206,8 @@ static bool is_wanted(const struct rtmsg *info, uint32_t table)
 	    info->rtm_flags & (RTM_F_CLONED | RTNH_F_DEAD))
 		return false;
 	if (table == RT_TABLE_LOCAL)
-		return info->rtm_type == RTN_LOCAL;
+		return info->rtm_type == RTN_LOCAL ||
+		       info->rtm_type == RTN_BROADCAST;
 	if (table != RT_TABLE_MAIN)
 		return false;
 	return info->rtm_type == RTN_UNICAST ||
@@ -221,15 +222,16 @@ static int on_route(const struct nlmsghdr *message, void *data)
 	const struct nlattr *attr[RTA_TABLE + 1];
 	struct uplink_table *table = data;
 	struct nat_prefix to;
-	uint32_t metric;
+	uint32_t metric, from;
 
 	if (message->nlmsg_type != RTM_NEWROUTE)
 		return MNL_CB_OK;
 	collect(message, sizeof(*info), attr, RTA_TABLE);
-	if (!is_wanted(info, number(attr[RTA_TABLE], info->rtm_table)))
+	from = number(attr[RTA_TABLE], info->rtm_table);
+	if (!is_wanted(info, from))
 		return MNL_CB_OK;
 	to = prefix_of(attr[RTA_DST], info->rtm_dst_len);
-	if (info->rtm_type == RTN_LOCAL)
+	if (from == RT_TABLE_LOCAL)
 		return add_local(table, to);
 	metric = number(attr[RTA_PRIORITY], 0);
 	if (attr[RTA_MULTIPATH])

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later
  *
- * What the kernel says about links, IPv4 addresses, routes and rules, read in
+ * What the kernel says about links, IPv4 addresses, routes (of the tables main
+ * and local) and rules, read in
  * one go. Private to the uplink*.c files.
  *
  * Every change is answered by reading all of it again: the kernel does not
@@ -36,7 +37,8 @@ struct uplink_table {
 	size_t addr_count;
 	struct uplink_route *routes; /* by prefix, then metric */
 	size_t route_count;
-	/* What is delivered to the router itself (RTN_LOCAL). */
+	/* What the local table leaves to the router itself: its addresses and
+	 * broadcasts of its networks. */
 	struct nat_prefix *locals;
 	size_t local_count;
 	bool policy_routing;

@@ -118,6 +118,8 @@ def test_a_transfer_that_is_carried_ends_after_a_kill(lab):
 
 
 def test_a_download_survives_kills(lab):
+    # Else all of it may wait in the host's buffer before the first kill.
+    lab.lan1.sysctl("net.ipv4.tcp_rmem", "4096 131072 524288")
     start(lab)
     count, path = 30 * MB, os.path.join(lab.directory, "goes-on")
     with httpd(lab.wan, R1):

@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
 """Several inside devices, and hosts on one bridge."""
 from lab import E, L1, L2, L3, R1, R2
+from netns import wait_for
 from tools import Who, ask, ask_tcp, download, httpd, quiet
 
 LAB = {"second": True}
@@ -172,3 +173,33 @@ def test_what_is_bridged_to_another_router_is_not_translated(lab):
         lab.bridge_filtering(0)
         lab.lan1.ip(f"route del {R2}")
         lab.lan2.ip(f"addr del {R2}/32 dev lo")
+
+
+def test_what_is_nobodys_is_refused_and_not_the_kernels(lab):
+    """240.0.0.0/4 has a route, the default one; nor may a stranger's source
+    leave, there or to the uplink's address while that is away."""
+    lab.need_portico()
+    lab.lan1.ip("addr add 10.5.5.5/32 dev eth0")
+    try:
+        lab.start(fresh=True, fallback="kernel")
+        socks = [lab.lan1.udp(L1, 5150), lab.lan1.udp("10.5.5.5", 5151)]
+        with lab.wan.capture("dst net 240.0.0.0/4 or src 10.5.5.5",
+                             "up0") as outside:
+            for sock in socks:
+                sock.sendto(b"hello", ("240.1.1.1", 7150))
+            wait_for("both to be counted",
+                     lambda: lab.drops("martian") >= 2, 3)
+            lab.gw.ip(f"addr del {E}/24 dev wan0")
+            lab.gw.ip("route add 203.0.113.0/24 dev wan0")
+            wait_for("no address", lambda: not lab.portico("status")[
+                "uplink"]["address"], 5)
+            socks[1].sendto(b"hello", (E, 22))
+            assert not outside.wait(1, 0.3), "it left"
+            lab.gw.ip("route del 203.0.113.0/24 dev wan0")
+        for sock in socks:
+            sock.close()
+    finally:
+        lab.stop()
+        lab.lan1.ip("addr del 10.5.5.5/32 dev eth0")
+        lab.gw.run("ip", "addr", "del", f"{E}/24", "dev", "wan0", check=False)
+        lab.give_address()
