@@ -209,7 +209,8 @@ static void chain_hairpin(FILE *out, const struct rules_spec *spec,
 
 /* What an inside device sends: what stays neither inside nor elsewhere (with the
  * router itself, say) leaves by the uplink. Asking the kernel instead, by
- * addrtype, costs each packet as much as ten of these rules. */
+ * addrtype, costs each packet as much as ten of these rules. The broadcast of
+ * the uplink's own network is marked in vain: the router keeps it. */
 static void chain_outbound(FILE *out, const struct rules_spec *spec)
 {
 	struct rules_marks marks = rules_marks(spec->mark);
@@ -218,13 +219,17 @@ static void chain_outbound(FILE *out, const struct rules_spec *spec)
 	fputs("-A PORTICO-OUTBOUND -d 224.0.0.0/4 -j RETURN\n"
 	      "-A PORTICO-OUTBOUND -d 255.255.255.255 -j RETURN\n",
 	      out);
-	/* Without a mark: what came back translated is not queued again. */
-	if (spec->uplink_addr)
+	/* Without a mark: what came back translated is not queued again. And
+	 * the router's own only while it has the address. */
+	if (spec->uplink_addr) {
+		rules_addr_text(spec->uplink_addr, address);
 		fprintf(out,
 			"-A PORTICO-OUTBOUND -d %s -m mark --mark 0x0/0x%" PRIx32
-			" -j PORTICO-HAIRPIN\n",
-			rules_addr_text(spec->uplink_addr, address),
-			marks.mask);
+			" -j PORTICO-HAIRPIN\n"
+			"-A PORTICO-OUTBOUND -d %s -m addrtype --dst-type LOCAL "
+			"-g PORTICO-WITHIN\n",
+			address, marks.mask, address);
+	}
 	each_prefix(out, "PORTICO-OUTBOUND -d", spec->inside_nets,
 		    spec->inside_net_count, "-g PORTICO-WITHIN");
 	each_prefix(out, "PORTICO-OUTBOUND -d", spec->elsewhere,

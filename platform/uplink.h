@@ -55,9 +55,9 @@ struct network_state {
 	size_t away_count;
 	/* Where what the inside sends does not leave by the uplink: prefixes of
 	 * the main table more specific than the default route that leave by a
-	 * device which is neither uplink nor inside, and what stays with the
-	 * router itself (the local table: addresses, broadcasts) in no inside
-	 * network. */
+	 * device which is neither uplink nor inside, and addresses of the router
+	 * itself (the local table) in no inside network, but for uplink_addr:
+	 * when that goes, the rules are as they were. */
 	struct nat_prefix *elsewhere;
 	size_t elsewhere_count;
 	bool policy_routing; /* ip rules beyond the three standard ones */
@@ -90,7 +90,7 @@ void network_retry(struct network *network);
  * -errno, nothing is taken then. */
 int network_remember(struct network *network, const struct nat_prefix *nets,
 		     size_t count);
-/* From now on what stays with the router itself is neither in the state nor a
+/* From now on addresses of the router itself are neither in the state nor a
  * change of it: for rules that ask the kernel. */
 void network_without_own(struct network *network);
 const struct network_state *network_state(const struct network *network);

@@ -246,11 +246,14 @@ bool uplink_state_inside(const struct network_state *state,
 }
 
 /* The kernel takes nothing for 127.0.0.0/8 from a wire. */
-static bool is_loopback(const struct nat_prefix *net)
+static bool is_own(const struct network_state *state,
+		   const struct nat_prefix *local)
 {
 	static const struct nat_prefix loopback = { 0x7f000000, 8 };
 
-	return nat_prefix_has(&loopback, net->addr);
+	return !nat_prefix_has(&loopback, local->addr) &&
+	       !(local->length == 32 && local->addr == state->uplink_addr) &&
+	       !uplink_state_inside(state, local);
 }
 
 static int build_elsewhere(const struct uplink_table *table,
@@ -269,8 +272,7 @@ static int build_elsewhere(const struct uplink_table *table,
 			nets[count++] = to;
 	}
 	for (size_t i = 0; i < table->local_count; i++)
-		if (!uplink_state_inside(state, &table->locals[i]) &&
-		    !is_loopback(&table->locals[i]))
+		if (is_own(state, &table->locals[i]))
 			nets[count++] = table->locals[i];
 	state->elsewhere = nets;
 	state->elsewhere_count = normalize(nets, count);

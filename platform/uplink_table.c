@@ -206,8 +206,7 @@ static bool is_wanted(const struct rtmsg *info, uint32_t table)
 	    info->rtm_flags & (RTM_F_CLONED | RTNH_F_DEAD))
 		return false;
 	if (table == RT_TABLE_LOCAL)
-		return info->rtm_type == RTN_LOCAL ||
-		       info->rtm_type == RTN_BROADCAST;
+		return info->rtm_type == RTN_LOCAL;
 	if (table != RT_TABLE_MAIN)
 		return false;
 	return info->rtm_type == RTN_UNICAST ||

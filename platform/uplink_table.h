@@ -37,8 +37,7 @@ struct uplink_table {
 	size_t addr_count;
 	struct uplink_route *routes; /* by prefix, then metric */
 	size_t route_count;
-	/* What the local table leaves to the router itself: its addresses and
-	 * broadcasts of its networks. */
+	/* The router's own addresses (RTN_LOCAL of the local table). */
 	struct nat_prefix *locals;
 	size_t local_count;
 	bool policy_routing;

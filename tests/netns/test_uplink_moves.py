@@ -133,6 +133,8 @@ def test_ends_are_told_while_the_rules_are_being_loaded(lab):
                 ask_tcp(tcp)
                 loader.hold()
                 own.gw.ip(f"addr del {E}/24 dev wan0")
+                # By itself that is no reason to load any.
+                wait_address(own, None)
                 own.give_address(OTHER)
                 loader.wait_held()
                 seconds = reset(tcp)
