@@ -1,8 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later
  *
  * What the kernel says about links, IPv4 addresses, routes (of the tables main
- * and local) and rules, read in
- * one go. Private to the uplink*.c files.
+ * and local) and rules, read in one go. Private to the uplink*.c files.
  *
  * Every change is answered by reading all of it again: the kernel does not
  * tell which IPv4 routes a device or an address took with it when it went, so

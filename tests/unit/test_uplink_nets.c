@@ -135,7 +135,8 @@ static void test_remembered(void)
 	end();
 }
 
-static void test_elsewhere(void)
+/* An uplink, an inside device and one that is neither. */
+static void three_sides(void)
 {
 	new_namespace();
 	add_device("wan0");
@@ -144,10 +145,13 @@ static void test_elsewhere(void)
 	ip("addr add 198.51.100.1/24 dev wan0");
 	ip("addr add 192.168.1.1/24 dev lan0");
 	ip("addr add 10.8.0.2/24 dev vpn0");
+}
+
+static void test_elsewhere(void)
+{
+	three_sides();
 	ip("route add default via 198.51.100.254");
 	begin(0);
-	CU_ASSERT(is_elsewhere(0x0a080000, 24));
-	network_without_own(lab.network);
 	CU_ASSERT_EQUAL(now()->elsewhere_count, 1);
 	CU_ASSERT(is_elsewhere(0x0a080000, 24));
 	ip("route add 10.50.0.0/16 via 10.8.0.1");
@@ -177,21 +181,15 @@ static void test_elsewhere(void)
 
 static void test_own_addresses(void)
 {
-	new_namespace();
+	three_sides();
 	ip("link set lo up");
-	add_device("wan0");
-	add_device("lan0");
-	add_device("vpn0");
-	ip("addr add 198.51.100.1/24 dev wan0");
-	ip("addr add 192.168.1.1/24 dev lan0");
-	ip("addr add 10.8.0.2/24 dev vpn0");
 	begin(0);
 	/* Those in an inside network or in one elsewhere need no mention. */
 	CU_ASSERT(!is_elsewhere(0xc0a80101, 32));
 	CU_ASSERT(!is_elsewhere(0x0a080002, 32));
 	CU_ASSERT(!is_elsewhere(0x7f000000, 8));
-	CU_ASSERT_EQUAL(now()->elsewhere_count,
-			1); /* uplink_addr has its own */
+	/* Nor has uplink_addr one. */
+	CU_ASSERT_EQUAL(now()->elsewhere_count, 1);
 	CU_ASSERT(is_elsewhere(0x0a080000, 24));
 	ip("addr add 198.51.100.9/24 dev wan0");
 	WAIT_UNTIL(is_elsewhere(0xc6336409, 32));
