@@ -21,12 +21,15 @@
 #include "log.h"
 
 /* Full batches of each lane in one turn of the loop: under pressure three of
- * connections that exist for one of newcomers, which are not starved. */
-#define FOLLOWING_BATCHES 6
-#define OPENING_BATCHES 2
+ * connections that exist for one of newcomers, which are not starved. A turn
+ * ends with so many bytes, too: what waits in the other lane, of a call or a
+ * game, waits for one batch of super-packets, not for several. */
+#define FOLLOWING_BATCHES 3
+#define OPENING_BATCHES 1
+#define TURN_BYTES (2U * QUEUE_SLOT_BYTES)
 
-/* About four super-packets. At least one of any size fits. */
-#define BATCH_BYTES (4U * QUEUE_SLOT_BYTES)
+/* About three super-packets. At least one of any size fits. */
+#define BATCH_BYTES (3U * QUEUE_SLOT_BYTES)
 
 static ssize_t send_all(const struct queue_way *way, struct iovec *verdicts,
 			size_t count)
@@ -235,16 +238,22 @@ static int receive(const struct queue_way *way)
 /* As many packets the next time as fit into BATCH_BYTES when they are as large
  * as the largest of this batch: super-packets that leave the cache between
  * reading and answering cost a fifth of the throughput (tests/bench: 9.7 Gbit/s
- * at 64 a batch, 12.9 at 4). */
+ * at 64 a batch, 12.9 at 4). At most twice as many: acknowledgements say little
+ * of what waits behind them. */
 static void choose_batch(struct queue_way *way, int count)
 {
 	const struct queue *queue = way->queue;
 	uint32_t largest = 1, fits;
 
-	for (int i = 0; i < count; i++)
+	way->bytes = 0;
+	for (int i = 0; i < count; i++) {
+		way->bytes += queue->in[i].msg_len;
 		if (queue->in[i].msg_len > largest)
 			largest = queue->in[i].msg_len;
+	}
 	fits = BATCH_BYTES / largest;
+	if (fits > 2 * way->want)
+		fits = 2 * way->want;
 	way->want = fits < queue->config.batch ? fits : queue->config.batch;
 }
 
@@ -276,8 +285,10 @@ static void read_lane(struct watch *watch, int batches)
 {
 	struct queue_way *way = (struct queue_way *)(void *)watch;
 	uint64_t now_ms = loop_now_ms(way->queue->loop);
+	uint32_t bytes = 0;
 
-	while (batches-- > 0 && read_batch(way, now_ms))
+	while (batches-- > 0 && read_batch(way, now_ms) &&
+	       (bytes += way->bytes) < TURN_BYTES)
 		;
 }
 

@@ -24,9 +24,14 @@
 #define BATCH 4
 #define READS_MAX 64
 
+/* Super-packets, of which BATCH are enough for a turn. */
+#define LARGE 40000
+#define MESSAGE_MAX (LARGE + 256)
+
 static struct {
 	char read[READS_MAX + 1]; /* 'F' or 'O' a batch that held packets, '.'
 				   * a look at an empty following lane */
+	unsigned asked[READS_MAX]; /* packets, at most */
 	int count;
 	int following, opening; /* descriptors */
 } notes;
@@ -37,10 +42,12 @@ int recvmmsg(int fd, struct mmsghdr *messages, unsigned count, int flags,
 	int got =
 		(int)syscall(SYS_recvmmsg, fd, messages, count, flags, timeout);
 
-	if (notes.count < READS_MAX && (got > 0 || fd == notes.following))
+	if (notes.count < READS_MAX && (got > 0 || fd == notes.following)) {
+		notes.asked[notes.count] = count;
 		notes.read[notes.count++] = got <= 0		  ? '.' :
 					    fd == notes.following ? 'F' :
 								    'O';
+	}
 	return got;
 }
 
@@ -54,11 +61,12 @@ struct lab {
 static void open_lane(struct lab *lab, int lane)
 {
 	struct queue_way *way = &lab->queue.ways[lane];
-	int pair[2];
+	int pair[2], room = 4 * BATCH * LARGE;
 
 	CU_ASSERT_EQUAL_FATAL(
 		socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_NONBLOCK, 0, pair),
 		0);
+	setsockopt(pair[1], SOL_SOCKET, SO_SNDBUF, &room, sizeof(room));
 	way->queue = &lab->queue;
 	way->number = (uint16_t)(100 + lane);
 	way->want = BATCH;
@@ -106,10 +114,11 @@ static void lab_close(struct lab *lab)
 	engine_free(&lab->engine);
 }
 
-/* Packets for a lane. */
-static void arrive(struct lab *lab, enum queue_lane lane, int packets)
+/* Packets for a lane, of so many bytes. */
+static void arrive_sized(struct lab *lab, enum queue_lane lane, int packets,
+			 size_t bytes)
 {
-	uint32_t room[64];
+	static uint32_t room[MESSAGE_MAX / sizeof(uint32_t)];
 
 	for (int i = 0; i < packets; i++) {
 		struct nfqnl_msg_packet_hdr head = {
@@ -118,17 +127,22 @@ static void arrive(struct lab *lab, enum queue_lane lane, int packets)
 			.hook = NF_INET_PRE_ROUTING,
 		};
 		struct nlmsghdr *message = mnl_nlmsg_put_header(room);
-		static const uint8_t payload[28] = { 0x45 };
+		static const uint8_t payload[LARGE] = { 0x45 };
 
 		message->nlmsg_type = (NFNL_SUBSYS_QUEUE << 8) |
 				      NFQNL_MSG_PACKET;
 		mnl_nlmsg_put_extra_header(message, sizeof(struct nfgenmsg));
 		mnl_attr_put(message, NFQA_PACKET_HDR, sizeof(head), &head);
-		mnl_attr_put(message, NFQA_PAYLOAD, sizeof(payload), payload);
+		mnl_attr_put(message, NFQA_PAYLOAD, bytes, payload);
 		CU_ASSERT_EQUAL(send(lab->kernel[lane], message,
 				     message->nlmsg_len, 0),
 				(ssize_t)message->nlmsg_len);
 	}
+}
+
+static void arrive(struct lab *lab, enum queue_lane lane, int packets)
+{
+	arrive_sized(lab, lane, packets, 28);
 }
 
 /* How many verdicts the kernel got for a lane. */
@@ -184,13 +198,13 @@ static void test_both_full(void)
 	arrive(&lab, QUEUE_FOLLOWING, 20 * BATCH);
 	read_opening(&lab);
 	read_following(&lab);
-	expect_reads("OOFFFFFF");
-	CU_ASSERT_EQUAL(verdicts(&lab, QUEUE_FOLLOWING), 6 * BATCH);
-	CU_ASSERT_EQUAL(verdicts(&lab, QUEUE_OPENING), 2 * BATCH);
+	expect_reads("OFFF");
+	CU_ASSERT_EQUAL(verdicts(&lab, QUEUE_FOLLOWING), 3 * BATCH);
+	CU_ASSERT_EQUAL(verdicts(&lab, QUEUE_OPENING), BATCH);
 	lab_close(&lab);
 }
 
-/* A flood of newcomers: after each two batches the other lane has its turn. */
+/* A flood of newcomers: after each batch the other lane has its turn. */
 static void test_flood(void)
 {
 	struct lab lab;
@@ -198,12 +212,67 @@ static void test_flood(void)
 	lab_open(&lab);
 	arrive(&lab, QUEUE_OPENING, 20 * BATCH);
 	read_opening(&lab);
-	expect_reads("OO");
+	expect_reads("O");
 	arrive(&lab, QUEUE_FOLLOWING, 1);
 	read_following(&lab);
 	read_opening(&lab);
-	expect_reads("FOO");
+	expect_reads("FO");
 	CU_ASSERT_EQUAL(verdicts(&lab, QUEUE_FOLLOWING), 1);
+	lab_close(&lab);
+}
+
+/* Bulk TCP keeps a datagram waiting for one batch, not for several. */
+static void test_bulk(void)
+{
+	struct lab lab;
+
+	lab_open(&lab);
+	arrive_sized(&lab, QUEUE_FOLLOWING, 2 * BATCH, LARGE);
+	arrive(&lab, QUEUE_OPENING, 1);
+	read_following(&lab);
+	read_opening(&lab);
+	read_following(&lab);
+	expect_reads("FOF");
+	CU_ASSERT_EQUAL(verdicts(&lab, QUEUE_FOLLOWING), 2 * BATCH);
+	lab_close(&lab);
+}
+
+/* Where nobody merges segments, connections have two batches for one. */
+static void test_segments(void)
+{
+	struct lab lab;
+
+	lab_open(&lab);
+	arrive_sized(&lab, QUEUE_FOLLOWING, 4 * BATCH, LARGE / 2);
+	arrive(&lab, QUEUE_OPENING, 1);
+	read_following(&lab);
+	read_opening(&lab);
+	expect_reads("FFO");
+	lab_close(&lab);
+}
+
+/* Acknowledgements between super-packets are no reason to take all of the
+ * super-packets behind them at once. */
+static void test_growth(void)
+{
+	struct queue_way *way;
+	struct lab lab;
+
+	lab_open(&lab);
+	way = &lab.queue.ways[QUEUE_FOLLOWING];
+	lab.queue.config.batch = QUEUE_BATCH_MAX;
+	arrive_sized(&lab, QUEUE_FOLLOWING, 1, LARGE);
+	read_following(&lab);
+	for (int i = 0; i < 4; i++) {
+		arrive(&lab, QUEUE_FOLLOWING, 1);
+		read_following(&lab);
+	}
+	expect_reads("FFFFF");
+	for (int i = 1; i < 5; i++)
+		CU_ASSERT(notes.asked[i] <= 2 * notes.asked[i - 1]);
+	CU_ASSERT(notes.asked[1] < QUEUE_BATCH_MAX);
+	/* And yet they grow. */
+	CU_ASSERT_EQUAL(way->want, QUEUE_BATCH_MAX);
 	lab_close(&lab);
 }
 
@@ -263,8 +332,12 @@ static void test_overload(void)
 static const struct test tests[] = {
 	{ "overload: connections go between newcomers, which are not starved",
 	  test_both_full },
-	{ "overload: after two batches of a flood, connections are served",
+	{ "overload: after a batch of a flood, connections are served",
 	  test_flood },
+	{ "bulk: a datagram waits for one batch", test_bulk },
+	{ "bulk: of smaller packets, for two", test_segments },
+	{ "bulk: a batch is at most twice as many packets as the last one",
+	  test_growth },
 	{ "one look at one lane when little comes", test_quiet },
 	{ "overload: told until a minute has passed without a loss",
 	  test_overload },
