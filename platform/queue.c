@@ -221,10 +221,6 @@ static int open_socket(struct queue_way *way, int fd)
 
 static int open_way(struct queue *queue, enum queue_lane lane, int fd)
 {
-	static void (*const handlers[QUEUE_LANES])(struct watch *, uint32_t) = {
-		[QUEUE_FOLLOWING] = queue_read_following,
-		[QUEUE_OPENING] = queue_read_opening,
-	};
 	struct queue_way *way = &queue->ways[lane];
 	int error;
 
@@ -240,7 +236,7 @@ static int open_way(struct queue *queue, enum queue_lane lane, int fd)
 	if (error)
 		return error;
 	way->watch.fd = mnl_socket_get_fd(way->socket);
-	way->watch.handler = handlers[lane];
+	way->watch.handler = queue_read;
 	return 0;
 }
 

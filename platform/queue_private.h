@@ -46,7 +46,7 @@ struct queue_way {
 	uint16_t number;
 	struct mnl_socket *socket;
 	uint32_t want; /* packets of the next batch, 1..config.batch */
-	uint32_t bytes; /* of the last batch */
+	bool more; /* may wait, after the last batch */
 
 	/* Packets up to owed_id whose verdict the kernel did not take: to be
 	 * dropped before anything else is answered. */
@@ -102,10 +102,8 @@ void queue_answer(struct queue *queue, const struct nat_result *result,
 /* Has the kernel segment what it queues, from its next packet on. */
 void queue_without_gso(struct queue *queue);
 
-/* The loop's handlers, one for each lane: read and answer what waits, a bounded
- * number of batches. */
-void queue_read_following(struct watch *watch, uint32_t events);
-void queue_read_opening(struct watch *watch, uint32_t events);
+/* The loop's handler of either lane: reads and answers one batch. */
+void queue_read(struct watch *watch, uint32_t events);
 #define QUEUE_PROC_FILE "/proc/net/netfilter/nfnetlink_queue"
 /* Largest configuration message. */
 #define QUEUE_CONFIG_BYTES 128

@@ -20,16 +20,14 @@
 
 #include "log.h"
 
-/* Full batches of each lane in one turn of the loop: under pressure three of
- * connections that exist for one of newcomers, which are not starved. A turn
- * ends with so many bytes, too: what waits in the other lane, of a call or a
- * game, waits for one batch of super-packets, not for several. */
-#define FOLLOWING_BATCHES 3
-#define OPENING_BATCHES 1
-#define TURN_BYTES (2U * QUEUE_SLOT_BYTES)
+/* A lane's turn is one batch: what waits in the other lane, of a call or a
+ * game, waits no longer. While connections have more waiting than one batch,
+ * a batch of newcomers is only a third: they are not starved and starve
+ * nobody. */
+#define OPENING_SHARE 3
 
-/* About three super-packets. At least one of any size fits. */
-#define BATCH_BYTES (3U * QUEUE_SLOT_BYTES)
+/* About two super-packets. At least one of any size fits. */
+#define BATCH_BYTES (2U * QUEUE_SLOT_BYTES)
 
 static ssize_t send_all(const struct queue_way *way, struct iovec *verdicts,
 			size_t count)
@@ -219,14 +217,25 @@ static void take_message(struct queue_way *way, void *message, size_t received)
 	}
 }
 
-static int receive(const struct queue_way *way)
+/* Packets of the next batch, at most. */
+static uint32_t share(const struct queue_way *way)
+{
+	const struct queue_way *ways = way->queue->ways;
+	uint32_t third = way->queue->config.batch / OPENING_SHARE;
+
+	if (way != &ways[QUEUE_OPENING] || !ways[QUEUE_FOLLOWING].more ||
+	    way->want <= third)
+		return way->want;
+	return third ? third : 1;
+}
+
+static int receive(const struct queue_way *way, uint32_t want)
 {
 	int count;
 
 	do
 		count = recvmmsg(mnl_socket_get_fd(way->socket), way->queue->in,
-				 way->want, MSG_DONTWAIT | MSG_WAITFORONE,
-				 NULL);
+				 want, MSG_DONTWAIT | MSG_WAITFORONE, NULL);
 	while (count < 0 && errno == EINTR);
 	/* ENOBUFS: packets were lost, the kernel's counters tell how many. */
 	if (count < 0 && errno != EAGAIN && errno != ENOBUFS)
@@ -245,12 +254,9 @@ static void choose_batch(struct queue_way *way, int count)
 	const struct queue *queue = way->queue;
 	uint32_t largest = 1, fits;
 
-	way->bytes = 0;
-	for (int i = 0; i < count; i++) {
-		way->bytes += queue->in[i].msg_len;
+	for (int i = 0; i < count; i++)
 		if (queue->in[i].msg_len > largest)
 			largest = queue->in[i].msg_len;
-	}
 	fits = BATCH_BYTES / largest;
 	if (fits > 2 * way->want)
 		fits = 2 * way->want;
@@ -261,11 +267,12 @@ static void choose_batch(struct queue_way *way, int count)
 static bool read_batch(struct queue_way *way, uint64_t now_ms)
 {
 	struct queue *queue = way->queue;
-	uint32_t want = way->want;
+	uint32_t want = share(way);
 	int count;
 
 	queue_settle(way);
-	count = receive(way);
+	count = receive(way, want);
+	way->more = count == (int)want;
 	if (count <= 0)
 		return false;
 	queue->stats.batches++;
@@ -278,30 +285,15 @@ static bool read_batch(struct queue_way *way, uint64_t now_ms)
 		translate(way, i, now_ms);
 	flush(way);
 	choose_batch(way, count);
-	return (uint32_t)count == want;
+	return way->more;
 }
 
-static void read_lane(struct watch *watch, int batches)
+void queue_read(struct watch *watch, uint32_t events)
 {
 	struct queue_way *way = (struct queue_way *)(void *)watch;
-	uint64_t now_ms = loop_now_ms(way->queue->loop);
-	uint32_t bytes = 0;
 
-	while (batches-- > 0 && read_batch(way, now_ms) &&
-	       (bytes += way->bytes) < TURN_BYTES)
-		;
-}
-
-void queue_read_following(struct watch *watch, uint32_t events)
-{
 	(void)events;
-	read_lane(watch, FOLLOWING_BATCHES);
-}
-
-void queue_read_opening(struct watch *watch, uint32_t events)
-{
-	(void)events;
-	read_lane(watch, OPENING_BATCHES);
+	read_batch(way, loop_now_ms(way->queue->loop));
 }
 
 void queue_judge_waiting(struct queue *queue)

@@ -3,6 +3,7 @@
 the figures are medians over the rounds."""
 import contextlib
 import json
+import math
 import os
 import statistics
 import subprocess
@@ -17,6 +18,8 @@ CONNECTIONS = 10000
 # A session may be handed over by the packet after its first answer; answers may
 # be lost where something else runs.
 ANSWERS, ANSWER_TRIES = 2, 3
+# Of TCP, before the first probe and after the last one.
+BULK_BEFORE, BULK_AFTER = 0.4, 0.4
 PERCENTILES = {"p50": 0.5, "p99": 0.99, "p99_9": 0.999}
 TCP = {"tcp_out_1": ("-P", "1"), "tcp_out_8": ("-P", "8"),
        "tcp_in_1": ("-P", "1", "-R"), "tcp_in_8": ("-P", "8", "-R")}
@@ -177,6 +180,19 @@ class Bench:
             self.note(f"latency.{state}_{name}", way,
                       rtt[min(int(len(rtt) * part), len(rtt) - 1)] / 1000)
 
+    def latency_beside_bulk(self, way):
+        # Whole seconds: iperf3 knows no others.
+        seconds = math.ceil(BULK_BEFORE + self.arguments.latency_seconds +
+                            BULK_AFTER)
+        bulk = self.net.start(self.net.host, "iperf3", "-c", SERVER, "-t",
+                              str(seconds), *TCP["tcp_out_8"],
+                              stdout=subprocess.DEVNULL)
+        time.sleep(BULK_BEFORE)
+        self.latency(way, "bulk")
+        if bulk.poll() is not None:
+            self.remark(f"{way.name}: bulk TCP ended before the probes did")
+        bulk.wait(20)
+
     def cpu_at_rate(self, way):
         own = self.roundtrip("-r", str(RATE), "-q", via=False)
         before = way.cpu_ns()
@@ -212,6 +228,7 @@ class Bench:
         self.lossless(way)
         self.latency(way, "idle")
         self.latency(way, "load", "-r", str(RATE))
+        self.latency_beside_bulk(way)
         self.cpu_at_rate(way)
 
     def many_mappings(self, way):

@@ -262,8 +262,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 		fuzz_judged();
 	}
 	for (int i = 0; i < 4; i++)
-		queue_read_following(&bench->queue.ways[QUEUE_FOLLOWING].watch,
-				     0);
+		queue_read(&bench->queue.ways[QUEUE_FOLLOWING].watch, 0);
 	collect(bench, &may, must);
 	fuzz_expect(nat_check(world.nat));
 	world_end(&world);

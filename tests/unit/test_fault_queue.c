@@ -203,7 +203,7 @@ static void expect_silence(struct lab *lab)
 
 static void turn(struct lab *lab)
 {
-	queue_read_following(&lab->queue.ways[QUEUE_FOLLOWING].watch, 0);
+	queue_read(&lab->queue.ways[QUEUE_FOLLOWING].watch, 0);
 }
 
 /* --- tests ------------------------------------------------------------------- */

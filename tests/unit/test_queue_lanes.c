@@ -21,11 +21,10 @@
 #include "platform/queue_private.h"
 #include "suite.h"
 
-#define BATCH 4
+#define BATCH 6
 #define READS_MAX 64
 
-/* Super-packets, of which BATCH are enough for a turn. */
-#define LARGE 40000
+#define LARGE 40000 /* bytes of a super-packet */
 #define MESSAGE_MAX (LARGE + 256)
 
 static struct {
@@ -179,28 +178,52 @@ static void expect_reads(const char *expected)
 
 static void read_opening(struct lab *lab)
 {
-	queue_read_opening(&lab->queue.ways[QUEUE_OPENING].watch, 0);
+	queue_read(&lab->queue.ways[QUEUE_OPENING].watch, 0);
 }
 
 static void read_following(struct lab *lab)
 {
-	queue_read_following(&lab->queue.ways[QUEUE_FOLLOWING].watch, 0);
+	queue_read(&lab->queue.ways[QUEUE_FOLLOWING].watch, 0);
 }
 
-/* Both lanes are full: three batches of connections for each of newcomers, and
- * newcomers are not starved. */
+/* Both lanes are full: three packets of connections for each of newcomers,
+ * which are not starved. */
 static void test_both_full(void)
 {
 	struct lab lab;
 
 	lab_open(&lab);
 	arrive(&lab, QUEUE_OPENING, 5 * BATCH);
-	arrive(&lab, QUEUE_FOLLOWING, 20 * BATCH);
-	read_opening(&lab);
-	read_following(&lab);
-	expect_reads("OFFF");
+	arrive(&lab, QUEUE_FOLLOWING, 4 * BATCH);
+	for (int i = 0; i < 3; i++) {
+		read_following(&lab);
+		read_opening(&lab);
+	}
+	expect_reads("FOFOFO");
 	CU_ASSERT_EQUAL(verdicts(&lab, QUEUE_FOLLOWING), 3 * BATCH);
 	CU_ASSERT_EQUAL(verdicts(&lab, QUEUE_OPENING), BATCH);
+	/* The last connection has its packet: newcomers have it all. */
+	read_following(&lab);
+	read_following(&lab);
+	read_opening(&lab);
+	expect_reads("F.O");
+	CU_ASSERT_EQUAL(verdicts(&lab, QUEUE_OPENING), BATCH);
+	lab_close(&lab);
+}
+
+/* A lone packet a batch is no division by three. */
+static void test_both_full_one_by_one(void)
+{
+	struct lab lab;
+
+	lab_open(&lab);
+	lab.queue.config.batch = lab.queue.ways[QUEUE_FOLLOWING].want = 1;
+	arrive(&lab, QUEUE_OPENING, 2);
+	arrive(&lab, QUEUE_FOLLOWING, 2);
+	read_following(&lab);
+	read_opening(&lab);
+	expect_reads("FO");
+	CU_ASSERT_EQUAL(verdicts(&lab, QUEUE_OPENING), 1);
 	lab_close(&lab);
 }
 
@@ -218,36 +241,25 @@ static void test_flood(void)
 	read_opening(&lab);
 	expect_reads("FO");
 	CU_ASSERT_EQUAL(verdicts(&lab, QUEUE_FOLLOWING), 1);
+	CU_ASSERT_EQUAL(verdicts(&lab, QUEUE_OPENING), 2 * BATCH);
 	lab_close(&lab);
 }
 
-/* Bulk TCP keeps a datagram waiting for one batch, not for several. */
+/* Bulk TCP keeps a datagram waiting for one batch of two super-packets. */
 static void test_bulk(void)
 {
 	struct lab lab;
 
 	lab_open(&lab);
-	arrive_sized(&lab, QUEUE_FOLLOWING, 2 * BATCH, LARGE);
-	arrive(&lab, QUEUE_OPENING, 1);
+	arrive_sized(&lab, QUEUE_FOLLOWING, BATCH, LARGE);
 	read_following(&lab);
-	read_opening(&lab);
-	read_following(&lab);
-	expect_reads("FOF");
-	CU_ASSERT_EQUAL(verdicts(&lab, QUEUE_FOLLOWING), 2 * BATCH);
-	lab_close(&lab);
-}
-
-/* Where nobody merges segments, connections have two batches for one. */
-static void test_segments(void)
-{
-	struct lab lab;
-
-	lab_open(&lab);
-	arrive_sized(&lab, QUEUE_FOLLOWING, 4 * BATCH, LARGE / 2);
+	CU_ASSERT_EQUAL(verdicts(&lab, QUEUE_FOLLOWING), BATCH);
+	arrive_sized(&lab, QUEUE_FOLLOWING, BATCH, LARGE);
 	arrive(&lab, QUEUE_OPENING, 1);
 	read_following(&lab);
 	read_opening(&lab);
 	expect_reads("FFO");
+	CU_ASSERT(notes.asked[1] * LARGE <= 2 * QUEUE_SLOT_BYTES);
 	lab_close(&lab);
 }
 
@@ -263,12 +275,12 @@ static void test_growth(void)
 	lab.queue.config.batch = QUEUE_BATCH_MAX;
 	arrive_sized(&lab, QUEUE_FOLLOWING, 1, LARGE);
 	read_following(&lab);
-	for (int i = 0; i < 4; i++) {
+	for (int i = 0; i < 5; i++) {
 		arrive(&lab, QUEUE_FOLLOWING, 1);
 		read_following(&lab);
 	}
-	expect_reads("FFFFF");
-	for (int i = 1; i < 5; i++)
+	expect_reads("FFFFFF");
+	for (int i = 1; i < 6; i++)
 		CU_ASSERT(notes.asked[i] <= 2 * notes.asked[i - 1]);
 	CU_ASSERT(notes.asked[1] < QUEUE_BATCH_MAX);
 	/* And yet they grow. */
@@ -332,10 +344,11 @@ static void test_overload(void)
 static const struct test tests[] = {
 	{ "overload: connections go between newcomers, which are not starved",
 	  test_both_full },
+	{ "overload: also where a batch is one packet",
+	  test_both_full_one_by_one },
 	{ "overload: after a batch of a flood, connections are served",
 	  test_flood },
-	{ "bulk: a datagram waits for one batch", test_bulk },
-	{ "bulk: of smaller packets, for two", test_segments },
+	{ "bulk: a datagram waits for one small batch", test_bulk },
 	{ "bulk: a batch is at most twice as many packets as the last one",
 	  test_growth },
 	{ "one look at one lane when little comes", test_quiet },
