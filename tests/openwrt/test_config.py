@@ -15,6 +15,13 @@ DEVICES = [("wan", "pppoe-wan"), ("lan", "br-lan"), ("lan_alias", "br-lan"),
 NOT_OPTIONS = {"uplink.device", "inside.devices", "main.control",
                "main.control_read", "main.state", "main.forwards"}
 NOT_KEYS = {"main.enabled", "uplink.interface", "inside.interface"}
+FORWARD = """
+config forward
+	option name 'web'
+	option proto 'tcp'
+	option outside '80'
+	option to '192.168.1.1:80'
+"""
 
 
 def options():
@@ -151,17 +158,21 @@ config forward
     assert "forwards" not in router.json()
 
 
+def test_a_forward_that_is_off_in_capitals_is_off():
+    for word in ("False", "NO", "Disabled"):
+        router = Router(config=read(HERE, "golden", "least.uci") + FORWARD +
+                        f"\toption enabled '{word}'\n", devices=DEVICES)
+        assert router.service("start")[-1] == "start", router.log()
+        assert "forwards" not in router.json(), word
+
+
 def test_text_cannot_leave_its_quotes():
-    hostile = '''x", "from": ["0/0"], "y": "'''
-    router = Router(config=read(HERE, "golden", "least.uci") + f"""
-config forward
-	option name '{hostile}'
-	option proto 'tcp'
-	option outside '80'
-	option to '192.168.1.1:80'
-""", devices=DEVICES)
-    router.service("start")
-    assert router.json()["forwards"][0] == {
-        "name": hostile, "proto": ["tcp"], "outside": "80",
-        "to": "192.168.1.1:80"}, router.rendered()
-    json.dumps(router.json())
+    for hostile in ('''x", "from": ["0/0"], "y": "''', "$(reboot) `id`",
+                    "a  b*", "\\\\", "-n", "%s $HOME ${HOME}; #"):
+        router = Router(config=read(HERE, "golden", "least.uci") +
+                        FORWARD.replace("web", hostile), devices=DEVICES)
+        assert router.service("start")[-1] == "start", router.log()
+        assert router.json()["forwards"][0] == {
+            "name": hostile, "proto": ["tcp"], "outside": "80",
+            "to": "192.168.1.1:80"}, router.rendered()
+        json.dumps(router.json())

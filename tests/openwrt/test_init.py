@@ -133,11 +133,36 @@ def test_a_bad_configuration_changes_nothing():
             (FORWARD.replace("to '", "tto '"), "tto"),
             (FORWARD.replace("10:80'", "10'"), "forwards[0].to"),
             ("\nconfig forwards\n", "forwards"),
-            (UCI, "twice")):
+            (UCI, "twice"),
+            ("\nconfig timeouts\n\tlist udp '300'\n\tlist udp '400'\n",
+             "timeouts.udp"),
+            ("\nconfig behaviour\n\tlist parity '1'\n\tlist parity '0'\n",
+             "behaviour.parity")):
         router.configure(UCI + bad)
         assert router.service("reload") == [], bad
         assert router.rendered() == before
         assert said in router.said, (said, router.said)
+
+
+def test_a_bad_item_of_a_list_changes_nothing_wherever_it_stands():
+    for first, last, config, said in (
+            ("tpc", "udp", FORWARD.replace("list proto 'tcp'", "{}"),
+             "forwards[0].proto"),
+            ("10.0.0.0/33", "10.8.0.0/16", FORWARD + "\t{}\n",
+             "forwards[0].from"),
+            ("*", "lan", UCI.replace("list interface 'lan'", "{}"), "inside"),
+            ("wan", "wan2", UCI.replace("option interface 'wan'", "{}"),
+             "uplink")):
+        name = {"tpc": "proto", "10.0.0.0/33": "from"}.get(first, "interface")
+        items = f"list {name} '{first}'\n\tlist {name} '{last}'"
+        router = Router()
+        router.service("start")
+        before = router.rendered()
+        router.configure(("" if config.startswith(UCI[:20]) else UCI) +
+                         config.format(items))
+        assert router.service("reload") == [], items
+        assert router.rendered() == before
+        assert said in router.log(), (items, router.log())
 
 
 def test_a_bad_configuration_does_not_start():

@@ -185,7 +185,9 @@ portico_spec() {
 }
 
 # portico_validate SECTION NAME FUNCTION: FUNCTION is called with NAME and 0 if
-# all is well, and with the options as variables. Without NAME it tells procd.
+# all is well. Without NAME it tells procd. What an option says is not taken from
+# here: libvalidate knows `False` for a bool but makes nothing of it, and leaves
+# out what is wrong in a list, as long as the last item is not.
 portico_validate() {
 	local portico_specs=''
 
@@ -208,17 +210,29 @@ portico_quote() {
 portico_value() {
 	local word list=''
 
-	case "$1" in
+	case "$1:$2" in
+	# A list where one number is wanted: for the daemon to refuse.
+	number:*' '*) portico_value text "$2" ;;
 	# libvalidate takes 0x10 and 010, JSON does not.
-	number) printf '%d' "$(($2))" ;;
-	flag) portico_is_on "$2" && printf true || printf false ;;
-	list)
+	number:*) printf '%d' "$(($2))" ;;
+	flag:*)
+		if portico_is_on "$2"; then
+			printf true
+		elif portico_is_off "$2"; then
+			printf false
+		else
+			portico_value text "$2"
+		fi
+		;;
+	list:*)
+		set -f
 		for word in $2; do
 			list="$list${list:+, }\"$(portico_quote "$word")\""
 		done
+		set +f
 		printf '[%s]' "$list"
 		;;
-	choice) portico_value text "${2#none}" ;;
+	choice:*) portico_value text "${2#none}" ;;
 	*) printf '"%s"' "$(portico_quote "$2")" ;;
 	esac
 }
@@ -228,12 +242,12 @@ portico_add() {
 	members="$members${members:+,$PORTICO_NEWLINE}$1"
 }
 
-# portico_member OPTION TYPE KIND RESTART: adds the option, a variable, if set.
+# portico_member OPTION TYPE KIND RESTART: adds the section's option, if set.
 portico_member() {
 	local value
 
 	[ "$3" != - ] || return 0
-	eval "value=\$$1"
+	config_get value "$portico_name" "$1"
 	[ -n "$value" ] || return 0
 	value="\"$1\": $(portico_value "$3" "$value")"
 	[ "$4" != restart ] || value="/* restart */ $value"
@@ -277,14 +291,41 @@ portico_add_device() {
 
 # --- the document ------------------------------------------------------------
 
+# portico_default OPTION TEXT: what it says where it is not set.
+portico_default() {
+	local value
+
+	config_get value "$portico_name" "$1" "$2"
+	config_set "$portico_name" "$1" "$value"
+}
+
 portico_take_main() {
-	: "${fallback:=kernel}" "${rules:=nftables}" "${mss:=off}"
+	portico_default fallback kernel
+	portico_default rules nftables
+	portico_default mss off
 	portico_rows main portico_member
 	document="$members"
 }
 
+# portico_get_interface: the names into $interface, the caller's.
+portico_get_interface() {
+	config_get interface "$portico_name" interface
+	case "$interface" in
+	*[!A-Za-z0-9_.\ -]*)
+		portico_wrong="config $portico_section: $interface is no interface"
+		interface=''
+		;;
+	esac
+}
+
 portico_take_uplink() {
-	[ -n "$interface" ] || portico_wrong="config uplink has no interface"
+	local interface
+
+	portico_get_interface
+	case "$interface" in
+	'') portico_wrong=${portico_wrong:-config uplink has no interface} ;;
+	*' '*) portico_wrong="config uplink: only one interface, not $interface" ;;
+	esac
 	portico_add_device "$interface" '"device": '
 	portico_up=$members
 	portico_rows uplink portico_member
@@ -292,8 +333,9 @@ portico_take_uplink() {
 }
 
 portico_take_inside() {
-	local one
+	local one interface
 
+	portico_get_interface
 	for one in $interface; do
 		portico_add_device "$one" ''
 	done
@@ -303,9 +345,9 @@ portico_take_inside() {
 	portico_object inside
 }
 
-# portico_take NAME RESULT: one section, its options as variables.
+# portico_take NAME RESULT: one section.
 portico_take() {
-	local members=''
+	local members='' enabled portico_name="$1"
 
 	if [ "$2" != 0 ]; then
 		portico_wrong="section $1 holds what is not allowed there"
@@ -314,7 +356,8 @@ portico_take() {
 	case "$portico_section" in
 	main | uplink | inside) "portico_take_$portico_section" ;;
 	forward)
-		! portico_is_on "${enabled:-1}" ||
+		config_get enabled "$1" enabled 1
+		! portico_is_on "$enabled" ||
 			portico_rows forward portico_member
 		[ -z "$members" ] ||
 			forwards="$forwards${forwards:+,$PORTICO_NEWLINE}{ $members }"
