@@ -407,11 +407,13 @@ def test_without_fw4_there_is_nothing_to_take_in():
 
 
 def test_fw4_that_leaves_the_accept_rule_out_is_told_of():
-    router = Router()
-    write("0\n", router.root, "uci/firewall.@defaults[0].auto_includes")
-    router.service("start")
-    assert router.service("reload") == []
-    assert "auto_includes" in router.log()
+    for word in ("0", "no", "off", "false"):
+        router = Router()
+        write(word + "\n", router.root,
+              "uci/firewall.@defaults[0].auto_includes")
+        assert router.service("start") == ["start"]
+        assert "auto_includes" in router.log(), word
+        assert router.service("reload") == []
 
 
 def test_miniupnpd_is_warned_of():

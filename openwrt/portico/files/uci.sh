@@ -451,17 +451,19 @@ portico_accept() {
 	chain=$(nft list chain inet fw4 forward 2>/dev/null)
 	if [ "$(cat "$2" 2>/dev/null)" = "$line" ]; then
 		case "$chain" in
-		'' | *"$comment"*) return 0 ;;
+		*"$comment"*) return 0 ;;
 		esac
-		if [ "$(uci -q get firewall.@defaults[0].auto_includes)" = 0 ]; then
-			portico_log warn "fw4 leaves out $2 (auto_includes is 0) and refuses translated packets from outside"
-			return 0
-		fi
 	else
 		mkdir -p "${2%/*}"
 		echo "$line" >"$2"
 	fi
-	[ -z "$chain" ] || fw4 -q reload || true
+	[ -n "$chain" ] || return 0
+	case "$(uci -q get firewall.@defaults[0].auto_includes)" in
+	0 | off | false | no)
+		portico_log warn "fw4 leaves out $2 (auto_includes is 0) and refuses translated packets from outside"
+		;;
+	*) fw4 -q reload || true ;;
+	esac
 }
 
 # portico_refuse FILE: takes it away again.
