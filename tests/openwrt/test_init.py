@@ -363,6 +363,16 @@ def test_an_upgrade_of_the_package_keeps_the_table():
     assert os.path.exists(router.path("run/portico/state"))
 
 
+def test_after_an_upgrade_that_did_not_stop_it_the_new_one_takes_over():
+    """apk only starts it."""
+    router = Router()
+    router.service("start")
+    assert router.service("start", PKG_UPGRADE="1") == ["signal USR1", "start"]
+    router.configure(DISABLED)
+    router.service("reload")
+    assert "start" not in router.service("start", PKG_UPGRADE="1")
+
+
 def test_rules_that_cannot_be_removed_are_told_and_not_waited_for():
     router = Router()
     router.service("start")
