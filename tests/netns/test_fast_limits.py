@@ -11,8 +11,8 @@ from fastlab import by_kernel, carry, conversation, fast, filters, \
     has_clsact, has_ours, is_carried, speak, start, tc
 from lab import E, L1, R1, Skip
 from netns import ip_batch, wait_for
-from test_sandbox import NET_ADMIN, check_capabilities, check_common, jail, \
-    open_files, status
+from test_sandbox import NET_ADMIN, check_capabilities, check_common, \
+    open_files, status, what_the_manual_names
 from tools import Who, ask, ask_tcp, limit
 
 AGAIN_S = 6  # what is not as it should is tried every five seconds
@@ -233,9 +233,9 @@ def test_the_sandbox_is_as_strict_as_without(lab):
     lab.daemon.run("reload")
 
 
-def test_it_works_in_the_jail_of_the_openwrt_package(lab):
+def test_what_the_manual_names_is_enough_for_it(lab):
     lab.need_sandbox()
-    start(lab, wrap=jail(), sandbox="require")
+    start(lab, wrap=what_the_manual_names(), sandbox="require")
     with conversation(lab, 5808) as (sock, peer):
         speak(sock, peer, times=10)
         assert is_carried(lab, f"{L1}:5808")

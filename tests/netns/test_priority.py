@@ -3,7 +3,7 @@
 import os
 
 from lab import E, L1, R1
-from test_sandbox import helper_of, jail
+from test_sandbox import helper_of, what_the_manual_names
 from tools import Who, ask
 
 DEFAULT = -10
@@ -72,7 +72,7 @@ def test_without_the_right_it_says_so_and_works(lab):
         sock.close()
 
 
-def test_the_jail_of_the_openwrt_package_lets_it(lab):
+def test_what_the_manual_names_is_enough_for_it(lab):
     lab.need_sandbox()
-    daemon = lab.start(fresh=True, wrap=jail())
+    daemon = lab.start(fresh=True, wrap=what_the_manual_names())
     assert nice_of(daemon.process.pid) == DEFAULT

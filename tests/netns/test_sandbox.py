@@ -2,8 +2,8 @@
 """The daemon's two processes: what they may do, and that one does not outlive
 the other."""
 import contextlib
-import json
 import os
+import re
 import signal
 import time
 
@@ -301,20 +301,22 @@ def test_require_starts_where_all_can_be_had(lab):
     assert status(pid)["Seccomp"] == "2"
 
 
-def jail():
-    """What ujail does with the OpenWrt package's file."""
+def what_the_manual_names():
+    """Only the capabilities that it needs by porticod(8)."""
     path = os.path.join(os.path.dirname(os.path.abspath(__file__)),
-                        "../../openwrt/portico/files/capabilities.json")
+                        "../../platform/man/porticod.8")
     with open(path) as file:
-        names = json.load(file)["bounding"]
-    kept = ",".join("+" + name.lower().removeprefix("cap_")
-                    for name in names)
+        told = re.search(r"For all of this it needs\n(.*?)what is missing",
+                         file.read(), re.S)[1]
+    names = re.findall(r"CAP_([A-Z_]+)", told)
+    kept = ",".join("+" + name.lower() for name in names)
     return ["setpriv", "--bounding-set", "-all," + kept, "--no-new-privs"]
 
 
-def test_the_jail_of_the_openwrt_package_leaves_enough(lab):
+def test_what_the_manual_names_is_enough(lab):
     lab.need_sandbox()
-    daemon = lab.start(fresh=True, wrap=jail(), sandbox="require")
+    daemon = lab.start(fresh=True, wrap=what_the_manual_names(),
+                       sandbox="require")
     with Who(lab.wan, udp=[(R1, 7353)]):
         sock = lab.lan1.udp(L1, 5353)
         assert ask(sock, (R1, 7353)).startswith(E + ":")

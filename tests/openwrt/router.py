@@ -115,7 +115,7 @@ def shipped(*names):
 
 class Router:
     def __init__(self, config=UCI, devices=(("wan", "eth1"),
-                                            ("lan", "br-lan")), ujail=False):
+                                            ("lan", "br-lan"))):
         self.root = os.path.join(directory(), "root")
         shutil.copytree(os.path.join(contents("portico"), "portico"),
                         self.root)
@@ -127,9 +127,6 @@ class Router:
         self.configure(config)
         for interface, device in devices:
             self.up(interface, device)
-        if ujail:
-            write("", self.root, "sbin/ujail")
-            os.chmod(self.path("sbin/ujail"), 0o755)
         self.run("fw4", "reload")
         self.taken = len(read(self.root, "events").splitlines())
 

@@ -1,13 +1,12 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
 """The package Makefiles: fields, form, dependencies, versions, contents."""
-import json
 import os
 import re
 import stat
 import subprocess
 
 from router import (BUILD, FEED, PACKAGES, TREE, Skip, contents, directory,
-                    feed_make, fields, read, run, shipped)
+                    feed_make, fields, read, run)
 
 ORDER = ["PKG_NAME", "PKG_VERSION", "PKG_RELEASE", "PKG_SOURCE",
          "PKG_SOURCE_URL", "PKG_HASH", "PKG_MAINTAINER", "PKG_LICENSE",
@@ -203,8 +202,7 @@ def test_collectors_are_packages_of_their_own():
 
 MODES = {"usr/sbin/porticod": 0o755, "usr/bin/portico": 0o755,
          "etc/config/portico": 0o600, "etc/init.d/portico": 0o755,
-         "usr/share/portico/uci.sh": 0o644,
-         "etc/capabilities/portico.json": 0o644}
+         "usr/share/portico/uci.sh": 0o644}
 
 
 def files(root):
@@ -256,16 +254,6 @@ def test_uthash_installs_headers_for_building_only():
     assert fields("portico")["portico"]["PKG_BUILD_DEPENDS"] == "uthash"
     staging = dict(defines(makefile("uthash")))["Build/InstallDev"]
     assert any("usr/include" in line for line in staging)
-
-
-def test_json_files_are_valid_and_the_jail_leaves_what_is_needed():
-    sets = json.loads(shipped("etc/capabilities/portico.json"))
-    assert sets["bounding"] == sets["effective"] == sets["permitted"]
-    assert sets["ambient"] == sets["inheritable"] == []
-    manual = read(TREE, "platform", "man", "porticod.8")
-    told = re.search(r"For all of this it needs\n(.*?)what is missing",
-                     manual, re.S)[1]
-    assert set(re.findall(r"CAP_[A-Z_]+", told)) == set(sets["bounding"])
 
 
 # --- scripts ----------------------------------------------------------------
