@@ -350,6 +350,25 @@ def test_switching_it_off_leaves_nothing_behind():
     assert "portico" not in read(router.root, "fw4")
 
 
+def test_a_router_that_shuts_down_keeps_its_rules_to_the_end():
+    """The network is still up; and flash memory is not written twice for each
+    time that it begins again."""
+    router = Router()
+    router.service("start")
+    write("", router.root, "table")
+    assert router.service("shutdown") == ["stop"]
+    assert os.path.exists(router.path("table"))
+    assert os.path.exists(router.path(ACCEPT))
+    os.unlink(router.path("var/etc/portico.conf"))  # all of /var is gone
+    os.unlink(router.path("procd.json"))
+    assert router.service("boot") == ["start"]
+    router.configure(DISABLED)
+    router.service("shutdown")
+    os.unlink(router.path("procd.json"))
+    assert router.service("boot") == [FW4, "remove-guard"]
+    assert not os.path.exists(router.path(ACCEPT))
+
+
 def test_an_upgrade_of_the_package_keeps_the_table():
     router = Router()
     router.service("start")

@@ -22,6 +22,7 @@ procd_set_param() { procd_say "$@"; }
 procd_add_jail() { procd_say jail "$@"; }
 procd_add_reload_trigger() { procd_say trigger "config.change" "$@"; }
 procd_add_reload_interface_trigger() { procd_say trigger "interface.*" "$1"; }
+procd_kill() { ubus call service delete </dev/null; }
 procd_running() { [ "$(ubus call service list </dev/null)" = true ]; }
 # As the real one, it takes the place of the message that is being made.
 procd_send_signal() {
