@@ -261,6 +261,13 @@ def test_an_interface_of_another_device_is_handed_over():
     assert router.json()["uplink"]["device"] == "wwan0"
 
 
+def test_what_its_caller_knew_of_interfaces_is_not_believed():
+    """Scripts that ask for interfaces hand on what they were told."""
+    router = Router()
+    router.service("start", __NETWORK_CACHE="wan eth9\nlan br-lan")
+    assert router.json()["uplink"]["device"] == "eth1"
+
+
 def test_another_uplink_that_is_down_does_not_get_the_device_of_the_first():
     router = Router()
     router.service("start")
