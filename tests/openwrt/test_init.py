@@ -2,8 +2,9 @@
 """The init script under busybox ash: what procd is told and what it does then
 (standin/bin/ubus holds instances as procd does)."""
 import os
+import re
 
-from router import HERE, UCI, Router, need, read, shipped, write
+from router import HERE, TREE, UCI, Router, need, read, shipped, write
 
 FORWARD = """
 config forward
@@ -401,6 +402,18 @@ def test_rules_that_cannot_be_removed_are_told_and_not_waited_for():
     write("1000", router.root, "alive")
     router.service("stop")
     assert "could not be removed" in router.log()
+
+
+def test_only_a_daemon_that_lives_is_waited_for():
+    """Not for a packet filter, where the package is installed without one."""
+    router = Router(config=shipped("etc/config/portico"))
+    write("", router.root, "no-nft")
+    assert len(router.service("start")) <= 3
+    assert "Operation not permitted" in router.log()
+    # By the words of the daemon.
+    said = re.search(r'until said=.*?\*"(.*?)"\*\)', shipped(
+        "etc/init.d/portico"), re.S)[1]
+    assert said in read(TREE, "platform", "lock.c")
 
 
 def test_a_reload_of_the_firewall_disturbs_nothing():
