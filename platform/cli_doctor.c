@@ -3,6 +3,7 @@
  * portico doctor: examines this machine by the configuration of the daemon
  * that runs on it, or by the one that would be used.
  */
+#include <errno.h>
 #include <stdio.h>
 #include <string.h>
 
@@ -76,7 +77,8 @@ static int examine(const struct cli *cli, struct json_object *status,
 	context.network = cli_scene_network(&scene);
 	if (scene.config)
 		err = doctor_examine(&context, report);
-	if (bad && !err)
+	/* That there is no uplink is one of the findings. */
+	if (bad && bad != -ENODEV && !err)
 		err = doctor_add(report, DOCTOR_FAIL, NULL, "%s", error);
 	cli_scene_close(&scene);
 	return err;

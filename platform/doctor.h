@@ -90,8 +90,14 @@ void doctor_firewall(const struct doctor_context *context,
 void doctor_queue(const struct doctor_context *context, const char *listing,
 		  struct doctor_report *report);
 
-/* Whether /proc/net/route's text has a default route by a device. */
+/* Whether /proc/net/route's text has a default route by a device; NULL: by
+ * any. */
 bool doctor_has_default_route(const char *routes, const char *device);
+bool doctor_is_inside(const struct nat_prefix *nets, size_t count,
+		      uint32_t addr);
+/* Devices, the default route, where forwards lead; routes is that text. */
+void doctor_devices(const struct doctor_context *context, const char *routes,
+		    struct doctor_report *report);
 
 /* Tunnels that the router ends: whether it has IPsec states; the name of a GRE
  * device, "" for none. */
@@ -117,7 +123,7 @@ void doctor_tunnels(const struct doctor_context *context,
 void doctor_overlap(const struct doctor_context *context, const char *routes,
 		    struct doctor_report *report);
 
-/* Devices, settings under /proc/sys, clock, sockets, kernel support. */
+/* The devices, settings under /proc/sys, clock, sockets, kernel support. */
 void doctor_system(const struct doctor_context *context,
 		   struct doctor_report *report);
 

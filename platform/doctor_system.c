@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later
  *
- * Findings about the system itself: devices, settings, the queue, sockets,
- * clock, what the kernel can do.
+ * Findings about the system itself: settings, the queue, sockets, clock, what
+ * the kernel can do.
  */
 #include "doctor.h"
 
@@ -20,7 +20,6 @@
 #define QUEUE_FILE "/proc/net/netfilter/nfnetlink_queue"
 #define ROUTE_FILE "/proc/net/route"
 #define FILE_MAX 65536
-#define MTU_LEAST 576U /* RFC 791 3.2: what every host takes */
 /* 2020-01-01: no wall clock that was ever set shows less. */
 #define CLOCK_LEAST 1577836800
 
@@ -52,71 +51,6 @@ static int device_setting(const char *device, const char *key, int missing)
 
 	snprintf(name, sizeof(name), "net/ipv4/conf/%s/%s", device, key);
 	return setting(name, missing);
-}
-
-/* --- devices ------------------------------------------------------------- */
-
-static void examine_uplink(const struct doctor_context *context,
-			   struct doctor_report *report)
-{
-	const char *uplink = doctor_uplink(context);
-	const struct network_state *network = context->network;
-	char remedy[96];
-
-	snprintf(remedy, sizeof(remedy), "ip address show dev %.15s", uplink);
-	if (!uplink[0])
-		doctor_add(report, DOCTOR_FAIL,
-			   "name it in the configuration: uplink.device",
-			   "there is no uplink: no default route shows one");
-	else if (network && !network->uplink.index)
-		doctor_add(report, DOCTOR_FAIL,
-			   "ip link; correct uplink.device in the "
-			   "configuration",
-			   "the uplink %s does not exist", uplink);
-	else if (network && !network->uplink_addr)
-		doctor_add(report, DOCTOR_FAIL, remedy,
-			   "the uplink %s has no IPv4 address: nothing can be "
-			   "translated",
-			   uplink);
-	else if (network)
-		doctor_add(report, DOCTOR_OK, NULL,
-			   "the uplink %s is there and has an address", uplink);
-}
-
-static void examine_inside(const struct doctor_context *context,
-			   struct doctor_report *report)
-{
-	const struct network_state *network = context->network;
-
-	if (!doctor_inside_count(context))
-		doctor_add(report, DOCTOR_FAIL,
-			   "name them in the configuration: inside.devices",
-			   "there is no inside device");
-	for (size_t i = 0; network && i < network->inside_count; i++)
-		if (!network->inside[i].index)
-			doctor_add(report, DOCTOR_FAIL,
-				   "ip link; correct inside.devices in the "
-				   "configuration",
-				   "the inside device %s does not exist",
-				   network->inside[i].name);
-}
-
-static void examine_mtu(const struct doctor_context *context,
-			struct doctor_report *report)
-{
-	const struct network_state *network = context->network;
-	char remedy[96];
-
-	if (!network || !network->uplink.index || !network->uplink.mtu ||
-	    network->uplink.mtu >= MTU_LEAST)
-		return;
-	snprintf(remedy, sizeof(remedy), "ip link set %s mtu 1500",
-		 network->uplink.name);
-	doctor_add(report, DOCTOR_WARN, remedy,
-		   "the MTU of %s is %" PRIu32
-		   ", below the 576 octets that every Internet path takes: "
-		   "ICMP answers may not fit",
-		   network->uplink.name, network->uplink.mtu);
 }
 
 /* --- forwarding and routing ---------------------------------------------- */
@@ -155,22 +89,6 @@ static void examine_device_forward(const struct doctor_context *context,
 		   device);
 }
 
-bool doctor_has_default_route(const char *routes, const char *device)
-{
-	while (*routes) {
-		char name[IFNAMSIZ + 1], to[16], mask[16];
-
-		if (sscanf(routes, "%16s %15s %*s %*s %*s %*s %*s %15s", name,
-			   to, mask) == 3 &&
-		    !strcmp(name, device) && !strcmp(to, "00000000") &&
-		    !strcmp(mask, "00000000"))
-			return true;
-		routes += strcspn(routes, "\n");
-		routes += *routes == '\n';
-	}
-	return false;
-}
-
 /* Strict filtering drops what comes from a peer to whom the way back leads by
  * another device. With the default route on the uplink that is nobody. */
 static void examine_rp_filter(const struct doctor_context *context,
@@ -196,11 +114,12 @@ static void examine_rp_filter(const struct doctor_context *context,
 	free(routes);
 }
 
-static void examine_overlap(const struct doctor_context *context,
+static void examine_devices(const struct doctor_context *context,
 			    struct doctor_report *report)
 {
 	char *routes = read_file(ROUTE_FILE);
 
+	doctor_devices(context, routes ? routes : "", report);
 	doctor_overlap(context, routes ? routes : "", report);
 	free(routes);
 }
@@ -438,18 +357,13 @@ static void examine_ports(const struct doctor_context *context,
 void doctor_system(const struct doctor_context *context,
 		   struct doctor_report *report)
 {
-	if (!context->for_status) {
-		examine_uplink(context, report);
-		examine_inside(context, report);
-	}
-	examine_mtu(context, report);
+	examine_devices(context, report);
 	examine_forward(context, report);
 	examine_device_forward(context, doctor_uplink(context), report);
 	for (size_t i = 0; i < doctor_inside_count(context); i++)
 		examine_device_forward(context, doctor_inside(context, i),
 				       report);
 	examine_rp_filter(context, report);
-	examine_overlap(context, report);
 	examine_bridge(report);
 	examine_queue(context, report);
 	examine_backend(context, report);

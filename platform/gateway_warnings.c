@@ -15,6 +15,7 @@
 #include "doctor.h"
 #include "gateway_private.h"
 #include "log.h"
+#include "views.h"
 
 static void clear(char **list, size_t *count)
 {
@@ -65,6 +66,9 @@ static void warn_network(struct gateway *g)
 	else if (!network->uplink_addr)
 		warn(g, "uplink %s has no address: nothing is translated",
 		     network->uplink.name);
+	else if (!network->uplink.up)
+		warn(g, "uplink %s is down: nothing passes",
+		     network->uplink.name);
 	for (size_t i = 0; i < network->inside_count; i++)
 		warn_inside(g, &network->inside[i]);
 	if (!network->inside_count)
@@ -90,9 +94,26 @@ static void warn_network(struct gateway *g)
 		     g->config->control, strerror(helper_unsaved(g->helper)));
 }
 
+static void warn_listener(struct gateway *g, const struct nat_forward *f)
+{
+	const struct nat_portset *bound = &g->bound[f->proto == NAT_PROTO_TCP];
+
+	for (uint32_t port = f->outside_first; port <= f->outside_last; port++)
+		if (nat_portset_has(bound, (uint16_t)port)) {
+			warn(g,
+			     "forward %s: the router itself listens on %s port "
+			     "%" PRIu32 "; the forward wins",
+			     f->name, f->proto == NAT_PROTO_TCP ? "tcp" : "udp",
+			     port);
+			break;
+		}
+}
+
 static void warn_forwards(struct gateway *g)
 {
 	const struct nat_config *config = &g->plan->nat;
+	bool unknown = network_state(g->network)->inside_unknown;
+	char addr[VIEWS_ADDR_SIZE];
 
 	if (g->forwards_missing)
 		warn(g,
@@ -101,20 +122,15 @@ static void warn_forwards(struct gateway *g)
 		     g->forwards_missing);
 	for (size_t i = 0; i < config->forward_count; i++) {
 		const struct nat_forward *f = &config->forwards[i];
-		const struct nat_portset *bound =
-			&g->bound[f->proto == NAT_PROTO_TCP];
 
-		for (uint32_t port = f->outside_first; port <= f->outside_last;
-		     port++)
-			if (nat_portset_has(bound, (uint16_t)port)) {
-				warn(g,
-				     "forward %s: the router itself listens on "
-				     "%s port %" PRIu32 "; the forward wins",
-				     f->name,
-				     f->proto == NAT_PROTO_TCP ? "tcp" : "udp",
-				     port);
-				break;
-			}
+		warn_listener(g, f);
+		if (i && !strcmp(f->name, config->forwards[i - 1].name))
+			continue; /* the same by the other protocol */
+		if (!unknown &&
+		    !doctor_is_inside(config->inside, config->inside_count,
+				      f->inside_addr))
+			warn(g, "forward %s: %s is in no inside network",
+			     f->name, views_addr(f->inside_addr, addr));
 	}
 }
 

@@ -1,0 +1,201 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later
+ *
+ * Findings about the devices of the gateway: what is missing of them, the
+ * default route, and forwards that lead behind none.
+ */
+#include "doctor.h"
+
+#include <inttypes.h>
+#include <stdio.h>
+#include <string.h>
+
+#include "rules_text.h"
+
+#define MTU_LEAST 576U /* RFC 791 3.2: what every host takes */
+
+/* --- the devices ---------------------------------------------------------- */
+
+static void examine_uplink(const struct doctor_context *context,
+			   struct doctor_report *report)
+{
+	const char *uplink = doctor_uplink(context);
+	const struct network_state *network = context->network;
+	char show[96], up[96];
+
+	snprintf(show, sizeof(show), "ip address show dev %.15s", uplink);
+	snprintf(up, sizeof(up), "ip link set %.15s up, or look at its cable",
+		 uplink);
+	if (!uplink[0])
+		doctor_add(report, DOCTOR_FAIL,
+			   "name it in the configuration: uplink.device",
+			   "there is no uplink: no default route shows one");
+	else if (network && !network->uplink.index)
+		doctor_add(report, DOCTOR_FAIL,
+			   "ip link; correct uplink.device in the "
+			   "configuration",
+			   "the uplink %s does not exist", uplink);
+	else if (network && !network->uplink_addr)
+		doctor_add(report, DOCTOR_FAIL, show,
+			   "the uplink %s has no IPv4 address: nothing can be "
+			   "translated",
+			   uplink);
+	else if (network && !network->uplink.up)
+		doctor_add(report, DOCTOR_FAIL, up,
+			   "the uplink %s is down: nothing passes", uplink);
+	else if (network)
+		doctor_add(report, DOCTOR_OK, NULL,
+			   "the uplink %s is there and has an address", uplink);
+}
+
+static void examine_device(const struct network_device *device,
+			   struct doctor_report *report)
+{
+	char show[96], up[96];
+
+	snprintf(show, sizeof(show), "ip address show dev %s", device->name);
+	snprintf(up, sizeof(up), "ip link set %s up, or look at its cable",
+		 device->name);
+	if (!device->index)
+		doctor_add(report, DOCTOR_FAIL,
+			   "ip link; correct inside.devices in the "
+			   "configuration",
+			   "the inside device %s does not exist", device->name);
+	else if (!device->networks)
+		doctor_add(report, DOCTOR_FAIL, show,
+			   "the inside device %s has no IPv4 address: its "
+			   "hosts are not translated",
+			   device->name);
+	else if (!device->up)
+		doctor_add(report, DOCTOR_WARN, up,
+			   "the inside device %s is down", device->name);
+}
+
+/* Without an uplink none was looked for, unless they are named. */
+static void examine_inside(const struct doctor_context *context,
+			   struct doctor_report *report)
+{
+	const struct network_state *network = context->network;
+
+	if (!doctor_inside_count(context) && doctor_uplink(context)[0])
+		doctor_add(report, DOCTOR_FAIL,
+			   "name them in the configuration: inside.devices",
+			   "there is no inside device");
+	for (size_t i = 0; network && i < network->inside_count; i++)
+		examine_device(&network->inside[i], report);
+}
+
+static void examine_mtu(const struct doctor_context *context,
+			struct doctor_report *report)
+{
+	const struct network_state *network = context->network;
+	char remedy[96];
+
+	if (!network || !network->uplink.index || !network->uplink.mtu ||
+	    network->uplink.mtu >= MTU_LEAST)
+		return;
+	snprintf(remedy, sizeof(remedy), "ip link set %s mtu 1500",
+		 network->uplink.name);
+	doctor_add(report, DOCTOR_WARN, remedy,
+		   "the MTU of %s is %" PRIu32
+		   ", below the 576 octets that every Internet path takes: "
+		   "ICMP answers may not fit",
+		   network->uplink.name, network->uplink.mtu);
+}
+
+/* --- the default route ---------------------------------------------------- */
+
+bool doctor_has_default_route(const char *routes, const char *device)
+{
+	while (*routes) {
+		char name[IFNAMSIZ + 1], to[16], mask[16];
+
+		if (sscanf(routes, "%16s %15s %*s %*s %*s %*s %*s %15s", name,
+			   to, mask) == 3 &&
+		    (!device || !strcmp(name, device)) &&
+		    !strcmp(to, "00000000") && !strcmp(mask, "00000000"))
+			return true;
+		routes += strcspn(routes, "\n");
+		routes += *routes == '\n';
+	}
+	return false;
+}
+
+/* Policy routing may have it in another table. */
+static void examine_default(const struct network_state *network,
+			    const char *routes, struct doctor_report *report)
+{
+	const char *uplink = network->uplink.name;
+	char remedy[96];
+
+	if (!*routes || !network->uplink_addr || !network->uplink.up ||
+	    network->policy_routing || doctor_has_default_route(routes, uplink))
+		return;
+	if (doctor_has_default_route(routes, NULL)) {
+		doctor_add(report, DOCTOR_WARN,
+			   "ip route; correct it, or uplink.device in the "
+			   "configuration",
+			   "the default route leaves not by the uplink %s: "
+			   "what takes it is not translated",
+			   uplink);
+		return;
+	}
+	snprintf(remedy, sizeof(remedy),
+		 "ip route add default via GATEWAY dev %s", uplink);
+	doctor_add(report, DOCTOR_WARN, remedy,
+		   "there is no default route: hosts reach what has a route "
+		   "of its own, not the Internet");
+}
+
+/* --- forwards ------------------------------------------------------------- */
+
+bool doctor_is_inside(const struct nat_prefix *nets, size_t count,
+		      uint32_t addr)
+{
+	for (size_t i = 0; i < count; i++)
+		if (nat_prefix_has(&nets[i], addr))
+			return true;
+	return false;
+}
+
+static void examine_forwards(const struct network_state *network,
+			     const struct nat_config *nat,
+			     struct doctor_report *report)
+{
+	char addr[RULES_PREFIX_TEXT];
+
+	for (size_t i = 0; i < nat->forward_count; i++) {
+		const struct nat_forward *forward = &nat->forwards[i];
+
+		if (i && !strcmp(forward->name, nat->forwards[i - 1].name))
+			continue; /* the same by the other protocol */
+		if (doctor_is_inside(network->inside_nets,
+				     network->inside_net_count,
+				     forward->inside_addr))
+			continue;
+		doctor_add(report, DOCTOR_WARN,
+			   "correct its \"to\" in the configuration, or route "
+			   "it through an inside device",
+			   "the forward %s leads to %s, which is in no inside "
+			   "network",
+			   forward->name,
+			   rules_addr_text(forward->inside_addr, addr));
+	}
+}
+
+/* The daemon watches its devices and forwards itself. */
+void doctor_devices(const struct doctor_context *context, const char *routes,
+		    struct doctor_report *report)
+{
+	const struct network_state *network = context->network;
+
+	if (!context->for_status) {
+		examine_uplink(context, report);
+		examine_inside(context, report);
+	}
+	examine_mtu(context, report);
+	if (!network || context->for_status)
+		return;
+	examine_default(network, routes, report);
+	if (!network->inside_unknown)
+		examine_forwards(network, &context->config->nat, report);
+}

@@ -1,0 +1,131 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
+"""What `portico doctor` and the status say of devices, routes and forwards
+that let nothing through."""
+import contextlib
+import os
+
+from lab import E, GW, L1, NEXT_HOP
+from netns import wait_for
+
+
+@contextlib.contextmanager
+def without_default_route(lab):
+    lab.gw.ip("route del default")
+    try:
+        yield
+    finally:
+        lab.gw.ip(f"route replace default via {NEXT_HOP}")
+
+
+@contextlib.contextmanager
+def device_down(lab, device):
+    lab.gw.ip(f"link set {device} down")
+    try:
+        yield
+    finally:
+        lab.gw.ip(f"link set {device} up")
+        lab.gw.ip(f"route replace default via {NEXT_HOP}")
+
+
+def findings(lab, *arguments):
+    """Lines of `portico doctor`, and its exit status."""
+    done = lab.daemon.run("doctor", *arguments, check=False)
+    return done.stdout.splitlines(), done.returncode
+
+
+def found(lines, level, *words):
+    return [line for line in lines if line.startswith(level + ": ") and
+            all(word in line for word in words)]
+
+
+def warns(lab, *words):
+    def there():
+        return [text for text in lab.portico("status")["warnings"]
+                if all(word in text for word in words)]
+    wait_for(f"a warning of {words}", there, 5)
+
+
+def test_an_uplink_that_is_down_is_a_problem(lab):
+    lab.need_portico()
+    lab.start()
+    with device_down(lab, "wan0"):
+        warns(lab, "uplink wan0 is down")
+        lines, status = findings(lab)
+        assert found(lines, "problem", "wan0 is down", "ip link"), lines
+        assert not found(lines, "ok", "wan0 is there"), lines
+        assert status == 1, lines
+
+
+def test_an_inside_device_that_is_down_is_told(lab):
+    lab.need_portico()
+    lab.start()
+    with device_down(lab, "lan0"):
+        warns(lab, "inside device lan0 is down")
+        lines, status = findings(lab)
+        assert found(lines, "warning", "lan0 is down"), lines
+        assert status == 0, lines
+
+
+def test_an_inside_device_without_address_is_a_problem(lab):
+    lab.need_portico()
+    lab.start()
+    lab.gw.ip(f"addr del {GW}/24 dev lan0")
+    try:
+        warns(lab, "inside device lan0 has no address")
+        lines, status = findings(lab)
+        assert found(lines, "problem", "lan0 has no", "address"), lines
+        assert status == 1, lines
+    finally:
+        lab.gw.ip(f"addr add {GW}/24 dev lan0")
+
+
+def test_a_missing_default_route_is_told(lab):
+    lab.need_portico()
+    lab.start()
+    lines, _ = findings(lab)
+    assert not [line for line in lines if "default route" in line], lines
+    with without_default_route(lab):
+        lines, _ = findings(lab)
+        assert found(lines, "warning", "no default route",
+                     "dev wan0"), lines
+
+
+def test_a_default_route_that_leaves_elsewhere_is_told(lab):
+    lab.need_portico()
+    lab.start()
+    with without_default_route(lab):
+        lab.gw.ip(f"route add default via {L1} dev lan0")
+        lines, _ = findings(lab)
+        assert found(lines, "warning", "default route",
+                     "not by the uplink wan0"), lines
+
+
+def test_a_forward_to_nobody_is_told(lab):
+    lab.need_portico()
+    lab.start(forwards=[
+        {"name": "typo", "proto": "tcp", "outside": 8080,
+         "to": "192.168.77.10:80"},
+        {"name": "self", "proto": "udp", "outside": 8080, "to": f"{E}:80"},
+        {"name": "good", "proto": "tcp", "outside": 8081, "to": f"{L1}:80"}])
+    warns(lab, "forward typo", "192.168.77.10", "no inside network")
+    warns(lab, "forward self", E, "no inside network")
+    assert len(lab.portico("status")["warnings"]) == 2
+    lines, _ = findings(lab)
+    assert found(lines, "warning", "typo", "192.168.77.10"), lines
+    assert found(lines, "warning", "self", E), lines
+    assert not [line for line in lines if "good" in line], lines
+
+
+def test_without_an_uplink_it_does_not_miss_inside_devices(lab):
+    """In automatic mode the default route comes first: without it nothing
+    was looked for."""
+    lab.need_portico()
+    lab.start()
+    path = os.path.join(lab.directory, "auto.conf")
+    with open(path, "w") as file:
+        file.write("{}")
+    with without_default_route(lab):
+        lines, status = findings(lab, "--config", path)
+        assert len(found(lines, "problem", "no uplink")) == 1, lines
+        assert not found(lines, "problem", "inside device"), lines
+        assert status == 1, lines
