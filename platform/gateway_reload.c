@@ -80,12 +80,21 @@ static const char *changed_path(const struct config *old,
 	return NULL;
 }
 
+static bool has_inside(const struct config *config, const char *name)
+{
+	for (size_t i = 0; i < config->inside_count; i++)
+		if (!strcmp(config->inside_devices[i], name))
+			return true;
+	return false;
+}
+
+/* In any order; none is named twice. */
 static bool same_inside(const struct config *a, const struct config *b)
 {
-	return a->inside_count == b->inside_count &&
-	       (!a->inside_count ||
-		!memcmp(a->inside_devices, b->inside_devices,
-			a->inside_count * sizeof(*a->inside_devices)));
+	for (size_t i = 0; i < a->inside_count; i++)
+		if (!has_inside(b, a->inside_devices[i]))
+			return false;
+	return a->inside_count == b->inside_count;
 }
 
 /* A device that was chosen automatically may be named now. */
@@ -98,12 +107,10 @@ static bool names_uplink(const struct network_state *network,
 static bool names_inside(const struct network_state *network,
 			 const struct config *config)
 {
-	if (config->inside_count != network->inside_count)
-		return false;
-	for (size_t i = 0; i < config->inside_count; i++)
-		if (strcmp(config->inside_devices[i], network->inside[i].name))
+	for (size_t i = 0; i < network->inside_count; i++)
+		if (!has_inside(config, network->inside[i].name))
 			return false;
-	return true;
+	return config->inside_count == network->inside_count;
 }
 
 static const char *changed_device(const struct network_state *network,

@@ -6,7 +6,7 @@ import re
 import signal
 
 from daemon import PORTICO, PORTICOD
-from lab import E, L1, L2, R1
+from lab import E, L1, L2, R1, Lab
 from netns import wait_for
 from tools import Who, ask, ask_tcp
 
@@ -83,6 +83,20 @@ def test_a_reload_refuses_what_is_opened_once(lab):
         done = daemon.run("reload", check=False)
         assert done.returncode == 1 and key in done.stderr, done
     daemon.reload({})
+
+
+def test_a_reload_takes_the_inside_devices_in_any_order(lab):
+    lab.need_portico()
+    with Lab(second=True) as own:
+        daemon = own.start()
+        for names in (["lan1", "lan0"], ["lan0", "lan1"]):
+            daemon.reload({"inside": {"devices": names}})
+        daemon.configure({"inside": {"devices": ["lan1"]}})
+        done = daemon.run("reload", check=False)
+        assert done.returncode == 1 and "inside.devices" in done.stderr, done
+        own.base_config = dict  # they are chosen, and named later
+        for names in (["lan1", "lan0"], ["lan0", "lan1"]):
+            own.start(fresh=True).reload({"inside": {"devices": names}})
 
 
 def test_the_command_says_when_no_daemon_runs(lab):
