@@ -5,7 +5,7 @@ import os
 import re
 import signal
 
-from daemon import PORTICO, PORTICOD
+from daemon import PORTICO, PORTICOD, ROOT
 from lab import E, L1, L2, R1, Lab
 from netns import wait_for
 from tools import Who, ask, ask_tcp
@@ -75,14 +75,35 @@ def test_in_the_background_it_leaves_where_it_was_started(lab):
             PORTICOD, "--remove-guard", check=False).returncode == 0)
 
 
+# Another value of each key that takes a restart.
+OPENED_ONCE = {
+    "uplink.device": "lo", "uplink.address": E, "inside.devices": ["lo"],
+    "limits.mappings": 1000, "limits.sessions": 2000, "limits.hosts": 10,
+    "limits.held_ports": 10, "limits.tagged_sessions": 10,
+    "fragments.entries": 10, "fragments.bytes": 1000, "queue.number": 200,
+    "queue.batch": 3, "queue.gso": False, "queue.mark": "0x30",
+    "queue.nice": -1, "fast_path.enabled": True, "fast_path.sessions": 10,
+    "rules": "iptables", "control": "/tmp/other", "control_read": "/tmp/other",
+    "state": "/tmp/other", "sandbox": "require"}
+
+
 def test_a_reload_refuses_what_is_opened_once(lab):
     lab.need_portico()
     daemon = lab.start(fresh=True)
-    for key in ("control", "control_read", "state"):
-        daemon.configure({key: f"{lab.directory}/other"})
+    for key, value in OPENED_ONCE.items():
+        outer, _, inner = key.partition(".")
+        daemon.configure({outer: {inner: value} if inner else value})
         done = daemon.run("reload", check=False)
-        assert done.returncode == 1 and key in done.stderr, done
+        assert done.returncode == 1, (key, done)
+        assert f"{key} cannot change" in done.stderr, (key, done)
     daemon.reload({})
+
+
+def test_the_man_page_names_what_is_opened_once(lab):
+    del lab
+    with open(os.path.join(ROOT, "platform/man/porticod.8")) as file:
+        paragraph = file.read().split(".It Dv SIGHUP")[1].split(".It")[0]
+    assert re.findall(r"^\.Cm (\S+)", paragraph, re.M) == list(OPENED_ONCE)
 
 
 def test_a_reload_takes_the_inside_devices_in_any_order(lab):
