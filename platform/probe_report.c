@@ -19,7 +19,7 @@ static int wider(int width, const char *text)
 
 static void print_rows(const struct probe_verdict *verdict, FILE *out)
 {
-	int result = 0, title = 0, found = 0;
+	int result = wider(0, "RESULT"), title = 0, found = 0;
 
 	for (size_t i = 0; i < verdict->count; i++) {
 		const struct probe_row *row = &verdict->rows[i];

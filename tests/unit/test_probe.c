@@ -181,6 +181,8 @@ static void test_report(void)
 					     .verdict = &run->verdict };
 	static const char *const lines[] = {
 		"\nway: engine alone (no reason)\n",
+		"\nRESULT  PROBE  ",
+		"\npass    UDP mapping  ",
 		"\nmapping:           endpoint-independent\n",
 		"\nfiltering:         udp endpoint-independent, "
 		"tcp address-dependent\n",
