@@ -223,11 +223,16 @@ static int take_file(struct state *state, const char *path, struct old *old)
 	return err;
 }
 
-static const char *reason(int err)
+/* Room is a matter of size: a file system that is large enough for others may
+ * be too small for this table. */
+static const char *reason(int err, size_t bytes, char *text, size_t size)
 {
 	switch (-err) {
 	case ENOSPC:
-		return "its file system is full";
+		snprintf(text, size,
+			 "its file system has no room for its %zu KB",
+			 bytes / 1024);
+		return text;
 	case ELOOP:
 		return "it is a symbolic link";
 	case EPERM:
@@ -317,6 +322,7 @@ struct nat *state_open(struct state *state, const char *path,
 {
 	struct old old = { NULL, 0 };
 	struct nat *nat = NULL;
+	char text[64];
 	int err;
 
 	*state = (struct state){ .bytes = nat_records_size(limits), .fd = -1 };
@@ -325,7 +331,7 @@ struct nat *state_open(struct state *state, const char *path,
 		snprintf(state->warning, sizeof(state->warning),
 			 "state: %s cannot be used (%s): the table will not "
 			 "survive a restart",
-			 path, reason(err));
+			 path, reason(err, state->bytes, text, sizeof(text)));
 		state->records = state_block(state->bytes);
 	}
 	if (state->records)

@@ -218,7 +218,7 @@ def test_a_full_file_system_is_told(lab):
         f"mount -t tmpfs -o size=64k none {small} && exec \"$@\"", "sh"])
     found = [w for w in lab.portico("status")["warnings"]
              if w.startswith("state: ")]
-    assert len(found) == 1 and "is full" in found[0], found
+    assert len(found) == 1 and "has no room" in found[0], found
     with Who(lab.wan, udp=[(R1, 7309)], tcp=[(R1, 7309)]):
         sock, tcp = lab.lan1.udp(), lab.lan1.tcp((R1, 7309))
         assert ask(sock, (R1, 7309)) and ask_tcp(tcp)

@@ -164,8 +164,8 @@ def test_with_everything_on_a_full_file_system_it_serves(lab):
             assert ask(udp, (R1, 7504)) == f"{E}:5504" and ask_tcp(tcp)
             for said in (daemon.log(),
                          "\n".join(daemon.json("status")["warnings"])):
-                assert f"{place}/state cannot be used (its file system is " \
-                    "full)" in said, said
+                assert f"{place}/state cannot be used (its file system " \
+                    "has no room for its " in said, said
                 assert f"{place}/control.settings cannot be written (No " \
                     "space left on device)" in said, said
             os.unlink(f"{place}/rubbish")
