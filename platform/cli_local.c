@@ -206,8 +206,12 @@ enum cli_exit cli_rules(const struct cli *cli)
 		return local_rules(cli);
 	code = cli_ask(cli, !cli->socket, &reply);
 	if (!cli->socket &&
-	    (code == CLI_NO_DAEMON || code == CLI_NO_PERMISSION))
+	    (code == CLI_NO_DAEMON || code == CLI_NO_PERMISSION)) {
+		fprintf(stderr, "portico: %s: these rules would be in force\n",
+			code == CLI_NO_DAEMON ? "no daemon answers" :
+						"the daemon may not be asked");
 		return local_rules(cli);
+	}
 	if (code || !reply)
 		return code;
 	if (json_object_object_get_ex(reply, "rules", &text))

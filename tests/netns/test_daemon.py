@@ -163,6 +163,16 @@ def test_rules_are_printed_without_daemon_and_root(lab):
         assert word in done.stdout, done
 
 
+def test_rules_that_are_not_in_force_are_not_taken_for_those(lab):
+    lab.need_portico()
+    lab.stop()
+    done = lab.gw.run("unshare", "--mount", "sh", "-c", PRIVATE, "sh",
+                      PORTICO, "rules")
+    assert "portico" in done.stdout.lower(), done
+    assert "no daemon answers" in done.stderr, done
+    assert "would be in force" in done.stderr, done
+
+
 def test_status_has_every_key_of_the_contract(lab):
     lab.need_portico()
     lab.start()
