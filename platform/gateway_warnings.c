@@ -166,11 +166,11 @@ size_t gateway_warnings(struct gateway *g, const char *const **warnings)
 	clear(g->warnings, &g->warnings_count);
 	warn_network(g);
 	warn_losses(g);
-	warn_forwards(g);
 	for (size_t i = 0; i < g->findings_count; i++)
 		warn(g, "%s", g->findings[i]);
 	for (size_t i = 0; i < g->config->warnings_count; i++)
 		warn(g, "%s", g->config->warnings[i]);
+	warn_forwards(g); /* last: there may be more than there is room for */
 	*warnings = (const char *const *)g->warnings;
 	return g->warnings_count;
 }

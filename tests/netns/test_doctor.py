@@ -116,6 +116,15 @@ def test_a_forward_to_nobody_is_told(lab):
     assert not [line for line in lines if "good" in line], lines
 
 
+def test_many_forwards_hide_no_other_warning(lab):
+    lab.need_portico()
+    lab.start(timeouts={"udp": 20}, forwards=[
+        {"name": f"typo{port}", "proto": "tcp", "outside": port,
+         "to": f"192.168.77.10:{port}"} for port in range(8000, 8040)])
+    warns(lab, "forward typo8000")
+    warns(lab, "timeouts.udp")
+
+
 def test_without_an_uplink_it_does_not_miss_inside_devices(lab):
     """In automatic mode the default route comes first: without it nothing
     was looked for."""
