@@ -15,14 +15,31 @@
 
 /* --- the devices ---------------------------------------------------------- */
 
+static void miss_address(const char *uplink, uint32_t wanted,
+			 struct doctor_report *report)
+{
+	char remedy[96], addr[RULES_PREFIX_TEXT];
+
+	snprintf(remedy, sizeof(remedy), "ip address show dev %.15s", uplink);
+	if (wanted)
+		doctor_add(report, DOCTOR_FAIL, remedy,
+			   "the uplink %s has not the address %s of the "
+			   "configuration: nothing can be translated",
+			   uplink, rules_addr_text(wanted, addr));
+	else
+		doctor_add(report, DOCTOR_FAIL, remedy,
+			   "the uplink %s has no IPv4 address: nothing can be "
+			   "translated",
+			   uplink);
+}
+
 static void examine_uplink(const struct doctor_context *context,
 			   struct doctor_report *report)
 {
 	const char *uplink = doctor_uplink(context);
 	const struct network_state *network = context->network;
-	char show[96], up[96];
+	char up[96];
 
-	snprintf(show, sizeof(show), "ip address show dev %.15s", uplink);
 	snprintf(up, sizeof(up), "ip link set %.15s up, or look at its cable",
 		 uplink);
 	if (!uplink[0])
@@ -35,10 +52,7 @@ static void examine_uplink(const struct doctor_context *context,
 			   "configuration",
 			   "the uplink %s does not exist", uplink);
 	else if (network && !network->uplink_addr)
-		doctor_add(report, DOCTOR_FAIL, show,
-			   "the uplink %s has no IPv4 address: nothing can be "
-			   "translated",
-			   uplink);
+		miss_address(uplink, context->config->uplink_address, report);
 	else if (network && !network->uplink.up)
 		doctor_add(report, DOCTOR_FAIL, up,
 			   "the uplink %s is down: nothing passes", uplink);

@@ -57,18 +57,31 @@ static void warn_inside(struct gateway *g, const struct network_device *device)
 		warn(g, "inside device %s %s", device->name, wrong);
 }
 
+static void warn_uplink(struct gateway *g, const struct network_state *network)
+{
+	const char *name = network->uplink.name;
+	uint32_t wanted = g->config->uplink_address;
+	char addr[VIEWS_ADDR_SIZE];
+
+	if (!network->uplink.index)
+		warn(g, "uplink %s does not exist", name);
+	else if (!network->uplink_addr && wanted)
+		warn(g,
+		     "uplink %s has not the address %s of the configuration: "
+		     "nothing is translated",
+		     name, views_addr(wanted, addr));
+	else if (!network->uplink_addr)
+		warn(g, "uplink %s has no address: nothing is translated",
+		     name);
+	else if (!network->uplink.up)
+		warn(g, "uplink %s is down: nothing passes", name);
+}
+
 static void warn_network(struct gateway *g)
 {
 	const struct network_state *network = network_state(g->network);
 
-	if (!network->uplink.index)
-		warn(g, "uplink %s does not exist", network->uplink.name);
-	else if (!network->uplink_addr)
-		warn(g, "uplink %s has no address: nothing is translated",
-		     network->uplink.name);
-	else if (!network->uplink.up)
-		warn(g, "uplink %s is down: nothing passes",
-		     network->uplink.name);
+	warn_uplink(g, network);
 	for (size_t i = 0; i < network->inside_count; i++)
 		warn_inside(g, &network->inside[i]);
 	if (!network->inside_count)

@@ -56,6 +56,17 @@ def test_an_uplink_that_is_down_is_a_problem(lab):
         assert status == 1, lines
 
 
+def test_the_address_that_is_missing_is_named(lab):
+    """Another one is there."""
+    lab.need_portico()
+    lab.start(ready="answer", uplink={"address": "203.0.113.77"})
+    warns(lab, "uplink wan0 has not the address 203.0.113.77")
+    lines, status = findings(lab)
+    assert found(lines, "problem", "wan0 has not the address 203.0.113.77",
+                 "ip address show dev wan0"), lines
+    assert status == 1, lines
+
+
 def test_an_inside_device_that_is_down_is_told(lab):
     lab.need_portico()
     lab.start()
