@@ -37,6 +37,8 @@ struct cli {
 /* Prints "portico: ..." to stderr; returns code. */
 enum cli_exit cli_fail(enum cli_exit code, const char *format, ...)
 	__attribute__((format(printf, 2, 3)));
+/* The same for what is refused, with --json as an object. CLI_FAILED. */
+enum cli_exit cli_refuse(const struct cli *cli, const char *error);
 
 /* Asks the daemon. On CLI_OK *reply is its answer, to be released with
  * json_object_put(); else it has said on stderr what went wrong. With --json

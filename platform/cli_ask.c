@@ -10,6 +10,7 @@
 
 #include "cli.h"
 #include "client.h"
+#include "views.h"
 
 enum cli_exit cli_fail(enum cli_exit code, const char *format, ...)
 {
@@ -38,6 +39,16 @@ enum cli_exit cli_print_json(struct json_object *object)
 		code = cli_fail(CLI_FAILED, "no memory");
 	json_object_put(object);
 	return code;
+}
+
+enum cli_exit cli_refuse(const struct cli *cli, const char *error)
+{
+	enum cli_exit code;
+
+	if (!cli->json)
+		return cli_fail(CLI_FAILED, "%s", error);
+	code = cli_print_json(views_error(error));
+	return code ? code : CLI_FAILED;
 }
 
 static struct json_object *request_of(const struct cli *cli)

@@ -18,18 +18,11 @@
 
 /* --- check --------------------------------------------------------------- */
 
-static enum cli_exit check_json(const struct config *config, const char *error)
+static enum cli_exit check_json(const struct config *config)
 {
 	struct json_object *object = json_object_new_object();
 	struct json_object *warnings = json_object_new_array();
-	enum cli_exit code;
 
-	if (!config) {
-		json_object_put(warnings);
-		json_object_put(object);
-		code = cli_print_json(views_error(error));
-		return code ? code : CLI_FAILED;
-	}
 	for (size_t i = 0; i < config->warnings_count; i++)
 		json_object_array_add(
 			warnings, json_object_new_string(config->warnings[i]));
@@ -39,10 +32,8 @@ static enum cli_exit check_json(const struct config *config, const char *error)
 }
 
 static enum cli_exit check_text(const struct cli *cli,
-				const struct config *config, const char *error)
+				const struct config *config)
 {
-	if (!config)
-		return cli_fail(CLI_FAILED, "%s", error);
 	for (size_t i = 0; i < config->warnings_count; i++)
 		printf("%s: warning: %s\n", cli->argument, config->warnings[i]);
 	printf("%s: valid\n", cli->argument);
@@ -54,9 +45,11 @@ enum cli_exit cli_check(const struct cli *cli)
 	char error[MESSAGE_MAX] = "";
 	struct config *config = config_load(
 		cli->argument, config_memory_total(), error, sizeof(error));
-	enum cli_exit code = cli->json ? check_json(config, error) :
-					 check_text(cli, config, error);
+	enum cli_exit code;
 
+	if (!config)
+		return cli_refuse(cli, error);
+	code = cli->json ? check_json(config) : check_text(cli, config);
 	config_free(config);
 	return code;
 }
@@ -175,7 +168,7 @@ static enum cli_exit rules_of(const struct cli *cli,
 	int err = spec_build(scene->config, cli_scene_network(scene), &spec);
 
 	if (err)
-		return cli_fail(CLI_FAILED, "%s", spec_error(err));
+		return cli_refuse(cli, spec_error(err));
 	code = render(cli, &spec.rules, choose_backend(cli, scene->config));
 	spec_free(&spec);
 	return code;
@@ -188,7 +181,7 @@ static enum cli_exit local_rules(const struct cli *cli)
 	enum cli_exit code;
 
 	if (cli_scene_open(&scene, cli->config, error, sizeof(error)))
-		code = cli_fail(CLI_FAILED, "%s", error);
+		code = cli_refuse(cli, error);
 	else
 		code = rules_of(cli, &scene);
 	cli_scene_close(&scene);

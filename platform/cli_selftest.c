@@ -131,14 +131,6 @@ static enum cli_exit test(const struct cli *cli,
 	return print(cli, &report);
 }
 
-static enum cli_exit fail(const struct cli *cli, const char *error)
-{
-	if (!cli->json)
-		return cli_fail(CLI_FAILED, "%s", error);
-	cli_print_json(views_error(error));
-	return CLI_FAILED;
-}
-
 enum cli_exit cli_selftest(const struct cli *cli)
 {
 	char *path = choose_config(cli);
@@ -147,7 +139,7 @@ enum cli_exit cli_selftest(const struct cli *cli)
 	enum cli_exit code;
 
 	if (probe_setup_open(&setup, path, error, sizeof(error))) {
-		code = fail(cli, error);
+		code = cli_refuse(cli, error);
 	} else {
 		code = test(cli, &setup);
 		probe_setup_close(&setup);

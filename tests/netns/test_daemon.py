@@ -173,6 +173,16 @@ def test_rules_that_are_not_in_force_are_not_taken_for_those(lab):
     assert "would be in force" in done.stderr, done
 
 
+def test_without_a_daemon_errors_are_json_too(lab):
+    lab.need_portico()
+    for arguments in (["rules", "--config"], ["check"],
+                      ["selftest", "--config"]):
+        done = lab.gw.run(PORTICO, "--json", *arguments, "/nosuch/file",
+                          check=False)
+        assert done.returncode == 1, done
+        assert "/nosuch/file" in json.loads(done.stdout)["error"], done
+
+
 def test_status_has_every_key_of_the_contract(lab):
     lab.need_portico()
     lab.start()
