@@ -191,7 +191,7 @@ static void print_queue(struct json_object *reply, FILE *out)
 	uint64_t following = lane_lost(part(queue, "following"));
 
 	fprintf(out,
-		"\nQueue: %" PRIu64 " of %" PRIu64 " waiting, %" PRIu64
+		"\nQueues: %" PRIu64 " waiting, of %" PRIu64 " each, %" PRIu64
 		" dropped when full, %" PRIu64 " at the socket, GSO %s\n",
 		text_count(queue, "waiting"), text_count(queue, "length"),
 		text_count(queue, "dropped"), text_count(queue, "user_dropped"),

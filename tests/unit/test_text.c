@@ -272,7 +272,7 @@ static void test_status(void)
 		   "\"bytes\":{\"outbound\":17,\"inbound\":19},"
 		   "\"drops\":{\"no_port\":22},"
 		   "\"queue\":{\"length\":1024,\"dropped\":6,"
-		   "\"user_dropped\":7,\"gso\":true,\"waiting\":2},"
+		   "\"user_dropped\":7,\"gso\":true,\"waiting\":1500},"
 		   "\"warnings\":[\"one\"],\"backend\":\"nftables\","
 		   "\"tagged_sessions\":{\"used\":1,\"limit\":1024}}",
 		   "Portico 9.9, up 2m05s, rules by nftables\n"
@@ -299,7 +299,7 @@ static void test_status(void)
 		   "no_port       22  no outside port is free, or "
 		   "another host has that session with the peer\n"
 		   "\n"
-		   "Queue: 2 of 1024 waiting, 6 dropped when full, "
+		   "Queues: 1500 waiting, of 1024 each, 6 dropped when full, "
 		   "7 at the socket, GSO on\n"
 		   "\n"
 		   "Warnings:\n"
