@@ -478,6 +478,6 @@ int porticod_main(int argc, char **argv)
 	if (options.check)
 		return check_config(&options);
 	if (options.remove_guard)
-		return guard_remove() ? EXIT_BAD : EXIT_OK;
+		return guard_remove(config_path(&options)) ? EXIT_BAD : EXIT_OK;
 	return run(&options);
 }

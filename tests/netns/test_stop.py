@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
 """What an orderly stop and a sudden death leave behind."""
 import os
+import socket
 import sys
 
 from daemon import PORTICOD, merge
@@ -225,6 +226,27 @@ def test_remove_guard_leaves_no_rule_behind(lab):
         own.gw.sysctl("net.ipv4.ip_forward", 1)
         own.wan.ip(f"route add 192.168.1.0/24 via {E}")
         own.lan1.run("ping", "-n", "-c", "1", R1)
+
+
+def test_remove_guard_puts_back_what_a_killed_daemon_changed(lab):
+    """Else the router would forward, and without any rule; not while another
+    daemon, of another namespace, has the file."""
+    lab.need_portico()
+    before = set_before(lab, 0)
+    daemon = lab.start(fresh=True)
+    during = settings(lab)
+    daemon.kill()
+    lab.stop()
+    with socket.socket(socket.AF_UNIX) as other:
+        os.unlink(daemon.control)
+        other.bind(daemon.control)
+        other.listen()
+        lab.gw.run(PORTICOD, "--remove-guard", "--config", daemon.path)
+        assert settings(lab) == during
+    assert os.path.exists(daemon.control + ".settings")
+    lab.gw.run(PORTICOD, "--remove-guard", "--config", daemon.path)
+    assert settings(lab) == before
+    assert not os.path.exists(daemon.control + ".settings")
 
 
 def test_remove_guard_is_refused_under_a_daemon(lab):
