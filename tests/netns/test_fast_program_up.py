@@ -151,6 +151,23 @@ def test_a_cut_packet(lab):
                      lambda: own.send_out(whole[:length]))
 
 
+def test_a_wrong_header_checksum(lab):
+    """The kernel drops it (RFC 1812 5.2.2)."""
+    own = bed(lab)
+    for proto in (TCP, UDP):
+        own.fast.carry(1, proto, INSIDE, OUTSIDE, PEER)
+        for offset in (1, 5, 11):  # type of service, id, the sum itself
+            for source, to, send, space, device in (
+                    (INSIDE, PEER, own.send_out, lab.wan, "up0"),
+                    (PEER, OUTSIDE, own.send_in, lab.lan1, "eth0")):
+                bad = bytearray(packet(proto, source, to))
+                bad[offset] ^= 4
+                vanishes(lab, f"byte {offset}", lambda: send(bytes(bad)),
+                         space, device)
+        carried_out(lab, packet(proto, INSIDE, PEER))
+        carried_in(lab, packet(proto, PEER, OUTSIDE))
+
+
 def test_the_last_hop(lab):
     """The gateway says itself that the time is exceeded."""
     own = bed(lab)
