@@ -92,8 +92,8 @@ int fast_say(char *error, size_t size, int err, const char *format, ...)
 
 /* A descriptor, FAST_XFRM_NONE or -errno. */
 int fast_xfrm_open(void);
-/* Are there policies, in this network namespace? sequence: another one with each
- * question. 1 or 0, or -errno. */
+/* Are there policies, in this network namespace, or is a packet dropped by
+ * default? sequence: another one with each question. 1 or 0, or -errno. */
 int fast_xfrm_any(int fd, uint32_t sequence);
 
 /* --- fast_events.c -------------------------------------------------------- */

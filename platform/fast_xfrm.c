@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later
  *
- * Are there IPsec policies? What is carried meets none of them: where there are
- * some, nothing may be carried, or it would leave in clear.
+ * Are there IPsec policies, or is a packet without one to be dropped? What is
+ * carried meets none of that: then nothing may be carried, or it would leave in
+ * clear.
  */
 #include "fast_private.h"
 
@@ -51,8 +52,22 @@ static int on_info(const struct nlmsghdr *message, void *data)
 	return MNL_CB_ERROR;
 }
 
+/* What becomes of a packet that no policy is for. */
+static int on_default(const struct nlmsghdr *message, void *data)
+{
+	const struct xfrm_userpolicy_default *policy =
+		mnl_nlmsg_get_payload(message);
+
+	if (mnl_nlmsg_get_payload_len(message) < sizeof(*policy))
+		return MNL_CB_ERROR;
+	*(int *)data = policy->in == XFRM_USERPOLICY_BLOCK ||
+		       policy->fwd == XFRM_USERPOLICY_BLOCK ||
+		       policy->out == XFRM_USERPOLICY_BLOCK;
+	return MNL_CB_STOP;
+}
+
 /* Late answers to earlier questions have another sequence number. */
-static int take(int fd, uint32_t sequence)
+static int take(int fd, uint32_t sequence, mnl_cb_t on_answer)
 {
 	uint32_t buffer[256];
 	int found = -EBADMSG;
@@ -67,26 +82,39 @@ static int take(int fd, uint32_t sequence)
 		return -errno;
 	errno = EBADMSG;
 	if (!netlink_sound(buffer, (size_t)got) ||
-	    mnl_cb_run(buffer, (size_t)got, sequence, 0, on_info, &found) < 0)
+	    mnl_cb_run(buffer, (size_t)got, sequence, 0, on_answer, &found) < 0)
 		return -errno;
 	return found;
 }
 
-int fast_xfrm_any(int fd, uint32_t sequence)
+static int ask(int fd, uint32_t sequence, uint16_t type, mnl_cb_t on_answer)
 {
+	/* Of either question; the answer alone says something. */
 	struct {
 		struct nlmsghdr head;
 		uint32_t flags;
 	} question = {
 		.head = { .nlmsg_len = sizeof(question),
-			  .nlmsg_type = XFRM_MSG_GETSPDINFO,
+			  .nlmsg_type = type,
 			  .nlmsg_flags = NLM_F_REQUEST,
 			  .nlmsg_seq = sequence },
 	};
 
-	if (fd == FAST_XFRM_NONE)
-		return 0;
 	if (send(fd, &question, sizeof(question), 0) < 0)
 		return -errno;
-	return take(fd, sequence);
+	return take(fd, sequence, on_answer);
+}
+
+int fast_xfrm_any(int fd, uint32_t sequence)
+{
+	int found;
+
+	if (fd == FAST_XFRM_NONE)
+		return 0;
+	found = ask(fd, sequence, XFRM_MSG_GETSPDINFO, on_info);
+	if (found)
+		return found;
+	found = ask(fd, sequence, XFRM_MSG_GETDEFAULT, on_default);
+	/* Before Linux 5.15 there is no such thing. */
+	return found == -EINVAL ? 0 : found;
 }

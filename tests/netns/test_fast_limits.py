@@ -3,6 +3,7 @@
 and in the sandbox."""
 import os
 import shutil
+import socket
 import time
 
 from counter import Counter
@@ -85,6 +86,31 @@ def test_nothing_is_carried_past_ipsec_policies(lab):
         wait_for("sessions are carried again", lambda: by_kernel(
             lab, lambda: speak(sock, peer, times=20))[0] == 40, AGAIN_S + 2)
         assert not lab.portico("status")["warnings"]
+
+
+def test_nothing_is_carried_where_ipsec_is_the_default(lab):
+    """`ip xfrm policy setdefault ... block`: without a policy nothing passes."""
+    start(lab)
+    with conversation(lab, 5803) as (sock, peer):
+        done = lab.gw.run("ip", "xfrm", "policy", "setdefault", "fwd",
+                          "block", check=False)
+        if done.returncode:
+            raise Skip("no default policy here: " + done.stderr.strip())
+        try:
+            time.sleep(1.5)
+            sock.settimeout(0.5)
+            sock.sendto(b"in clear", peer)
+            try:
+                raise AssertionError(f"{sock.recv(100)} came")
+            except socket.timeout:
+                pass
+            wait_for("the status tells of it", lambda: any(
+                "IPsec policies" in warning for warning in
+                lab.portico("status")["warnings"]), AGAIN_S + 2)
+        finally:
+            lab.gw.ip("xfrm policy setdefault fwd accept")
+        wait_for("sessions are carried again", lambda: by_kernel(
+            lab, lambda: speak(sock, peer, times=20))[0] == 40, AGAIN_S + 2)
 
 
 def test_a_place_that_is_taken_is_told(lab):
