@@ -48,6 +48,32 @@ def test_filters_of_others_come_first_and_stay(lab):
 
 
 @limit(60)
+def test_what_is_redirected_before_is_not_carried(lab):
+    """A shaper of what comes in, by an ingress qdisc that was there first."""
+    lab.stop()
+    made = lab.gw.run("sh", "-ec", """
+        ip link add ifb0 type ifb
+        ip link set ifb0 up
+        tc qdisc add dev wan0 handle ffff: ingress
+        tc filter add dev wan0 parent ffff: protocol all prio 10 \\
+            u32 match u32 0 0 action mirred egress redirect dev ifb0""",
+        check=False)
+    try:
+        if made.returncode:
+            raise Skip("no ifb, u32 or mirred: " + made.stderr.strip())
+        start(lab)
+        with conversation(lab, 5805) as (sock, peer):
+            carried, waited = by_kernel(lab, lambda: speak(sock, peer,
+                                                           times=20))
+            assert (carried, waited) == (20, 20), (carried, waited)
+    finally:
+        lab.stop()
+        lab.gw.run("tc", "qdisc", "del", "dev", "wan0", "ingress",
+                   check=False)
+        lab.gw.run("ip", "link", "del", "ifb0", check=False)
+
+
+@limit(60)
 def test_a_qdisc_that_is_removed_comes_again(lab):
     """Until then the queue does it all."""
     start(lab)
