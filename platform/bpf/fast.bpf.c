@@ -15,7 +15,8 @@
  * where the kernel would have forwarded it, or it is not carried. The kernel has
  * to say that it forwards, that the packet is not too large and that the next hop
  * is known. What comes from inside has to come by the device behind which
- * routing has its source, as with a strict reverse path filter.
+ * routing has its source (asked once a second), as with a strict reverse path
+ * filter.
  *
  * No BTF of the kernel's is needed; helpers as of Linux 5.12. CAP_BPF loads it,
  * without CAP_PERFMON: for that no loop may step through memory, so loops are
@@ -40,6 +41,8 @@
 #include "fast_packet.h"
 
 #define AF_INET 2
+/* By which nanoseconds are shifted; a little more than one. */
+#define SECOND 30
 
 /* To the queue, untouched. */
 #define UP TC_ACT_UNSPEC
@@ -124,17 +127,27 @@ static __always_inline bool is_inside(const struct fast_head *config,
 	return false;
 }
 
+static __always_inline void keep_inside(struct fast_slot *slot, __u32 device,
+					__u32 second)
+{
+	/* Others read that line: written only where there is news. */
+	if (slot->inside != device)
+		slot->inside = device;
+	if (slot->asked != second)
+		slot->asked = second;
+}
+
 /* Whether routing has the inside host behind the device by which the packet
- * came. Asked once a session. */
+ * came. Asked once a second and session. */
 static __always_inline bool came_right(struct __sk_buff *skb,
 				       const struct fast_head *config,
 				       const struct packet *packet,
-				       struct fast_slot *slot)
+				       struct fast_slot *slot, __u32 second)
 {
 	struct bpf_fib_lookup back;
 	long result;
 
-	if (slot->inside)
+	if (slot->inside && slot->asked == second)
 		return slot->inside == skb->ifindex;
 	/* Whole: an initializer leaves the rest of unions as it is. */
 	__builtin_memset(&back, 0, sizeof(back));
@@ -153,7 +166,7 @@ static __always_inline bool came_right(struct __sk_buff *skb,
 		return false;
 	if (!is_inside(config, back.ifindex))
 		return false;
-	slot->inside = back.ifindex;
+	keep_inside(slot, back.ifindex, second);
 	return back.ifindex == skb->ifindex;
 }
 
@@ -162,7 +175,7 @@ static __always_inline bool route(struct __sk_buff *skb,
 				  const struct fast_head *config,
 				  const struct packet *packet,
 				  struct fast_slot *slot, enum fast_way way,
-				  struct bpf_fib_lookup *fib)
+				  __u32 second, struct bpf_fib_lookup *fib)
 {
 	fib->family = AF_INET;
 	fib->l4_protocol = packet->key.proto;
@@ -187,11 +200,10 @@ static __always_inline bool route(struct __sk_buff *skb,
 		return false;
 	if (way == FAST_OUT)
 		return fib->ifindex == config->uplink &&
-		       came_right(skb, config, packet, slot);
+		       came_right(skb, config, packet, slot, second);
 	if (!is_inside(config, fib->ifindex))
 		return false;
-	if (slot->inside != fib->ifindex)
-		slot->inside = fib->ifindex;
+	keep_inside(slot, fib->ifindex, second);
 	return true;
 }
 
@@ -308,11 +320,11 @@ static __always_inline int carry(struct __sk_buff *skb, __u32 link,
 	struct bpf_redir_neigh next = { 0 };
 	struct fast_head *config;
 	struct fast_slot *slot;
+	__u64 now_ns = bpf_ktime_get_coarse_ns();
 	__u32 zero = 0;
 
 	config = bpf_map_lookup_elem(&head, &zero);
-	if (!config || !config->uplink ||
-	    config->until_ns <= bpf_ktime_get_coarse_ns())
+	if (!config || !config->uplink || config->until_ns <= now_ns)
 		return UP;
 	if (!read_packet(skb, link, way, &packet))
 		return UP;
@@ -320,7 +332,8 @@ static __always_inline int carry(struct __sk_buff *skb, __u32 link,
 	if (way == FAST_OUT && skb->gso_size && !packet.dont_fragment)
 		return UP;
 	slot = find(config, &packet.key, way);
-	if (!slot || !route(skb, config, &packet, slot, way, &fib))
+	if (!slot ||
+	    !route(skb, config, &packet, slot, way, now_ns >> SECOND, &fib))
 		return UP;
 	if (make_shape(skb, link, &packet) == UP)
 		return UP;

@@ -62,7 +62,8 @@ struct fast_slot {
 	__u32 inside;
 	/* IP ids of outbound packets without DF count from here. */
 	__u32 id;
-	__u32 zero[5];
+	__u32 asked; /* in which second routing was: the program's */
+	__u32 zero[4];
 	struct fast_use use[FAST_WAYS];
 	struct fast_end end[FAST_WAYS];
 	__u64 zero_too[2];

@@ -126,9 +126,6 @@ class FastPath:
     def live(self, slot, value):
         self._put(slot, AT_LIVE, value)
 
-    def set_inside(self, slot, device):
-        self._put(slot, AT_INSIDE, device)
-
     def inside(self, slot):
         return self._get(slot, AT_INSIDE)
 

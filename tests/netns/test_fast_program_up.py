@@ -5,6 +5,7 @@ import contextlib
 import os
 import socket
 import struct
+import time
 
 from fastpath import IN, OUT, bed
 from lab import E, GW, L1, L3, NEXT_HOP, R1, R2, R6, quote
@@ -215,20 +216,61 @@ def test_a_daemon_that_is_dead(lab):
     carried_out(lab, packet(UDP, INSIDE, PEER))
 
 
+@contextlib.contextmanager
+def moved(lab):
+    """Routing has L1 behind the other inside device."""
+    lab.gw.ip(f"neigh replace {L1} dev lan1 lladdr 02:00:00:00:00:23 "
+              "nud permanent")
+    lab.gw.ip(f"route add {L1}/32 dev lan1")
+    try:
+        yield
+    finally:
+        lab.gw.ip(f"route del {L1}/32 dev lan1")
+
+
+def without_filter(lab):
+    for device in ("all", "lan0", "lan1"):
+        lab.gw.sysctl(f"net.ipv4.conf.{device}.rp_filter", 0)
+
+
 def test_the_wrong_inside_device(lab):
     own = bed(lab)
     sent = packet(UDP, INSIDE, PEER)
-    lab.gw.sysctl("net.ipv4.conf.all.rp_filter", 0)
-    lab.gw.sysctl("net.ipv4.conf.lan1.rp_filter", 0)
+    without_filter(lab)
     own.fast.carry(1, UDP, INSIDE, OUTSIDE, PEER)
     forwarded(lab, "routing not asked before", sent, by=L3)
     assert own.fast.inside(1) == own.lan0
     forwarded(lab, "routing asked before", sent, by=L3)
     carried_out(lab, sent)
     # What comes in says where the host is now.
-    own.fast.set_inside(1, own.lan1)
-    forwarded(lab, "a host that has moved", sent)
+    with moved(lab):
+        own.send_in(packet(UDP, PEER, OUTSIDE))
+        wait_for("a packet", lambda: own.fast.use(1, IN)[0] == 1)
+        assert own.fast.inside(1) == own.lan1
+        forwarded(lab, "a host that has moved", sent)
     carried_in(lab, packet(UDP, PEER, OUTSIDE))
+    carried_out(lab, sent)
+
+
+def test_a_host_that_moves_in_silence(lab):
+    """Nothing comes in for it: routing is asked again every second."""
+    own = bed(lab)
+    sent = packet(UDP, INSIDE, PEER)
+    without_filter(lab)
+    own.fast.carry(1, UDP, INSIDE, OUTSIDE, PEER)
+    carried_out(lab, sent)
+    with moved(lab):
+        time.sleep(1.2)
+        forwarded(lab, "by the device of before", sent)
+        assert own.fast.inside(1) == own.lan1
+    time.sleep(1.2)
+    carried_out(lab, sent)
+    lab.gw.ip(f"route add blackhole {L1}/32")
+    try:
+        time.sleep(1.2)
+        forwarded(lab, "a host that is cut off", sent)
+    finally:
+        lab.gw.ip(f"route del blackhole {L1}/32")
     carried_out(lab, sent)
 
 
