@@ -160,9 +160,11 @@ static __always_inline bool came_right(struct __sk_buff *skb,
 	back.ipv4_src = packet->key.dst;
 	back.ipv4_dst = packet->key.src;
 	result = bpf_fib_lookup(skb, &back, sizeof(back), 0);
-	/* Which device it is does not hang on a neighbour. */
+	/* Which device it is hangs neither on a neighbour nor on whether this
+	 * packet would leave by it. */
 	if (result != BPF_FIB_LKUP_RET_SUCCESS &&
-	    result != BPF_FIB_LKUP_RET_NO_NEIGH)
+	    result != BPF_FIB_LKUP_RET_NO_NEIGH &&
+	    result != BPF_FIB_LKUP_RET_FRAG_NEEDED)
 		return false;
 	if (!is_inside(config, back.ifindex))
 		return false;

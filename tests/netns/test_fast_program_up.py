@@ -274,6 +274,18 @@ def test_a_host_that_moves_in_silence(lab):
     carried_out(lab, sent)
 
 
+def test_packets_larger_than_their_own_device_s(lab):
+    """What came in by a device may be larger than what leaves by it; routing is
+    asked about the device alone."""
+    own = bed(lab)
+    own.fast.carry(1, UDP, INSIDE, OUTSIDE, PEER)
+    lab.gw.ip("link set lan0 mtu 1300")
+    try:
+        carried_out(lab, packet(UDP, INSIDE, PEER, bytes(1400)))
+    finally:
+        lab.gw.ip("link set lan0 mtu 1500")
+
+
 def test_a_device_that_is_no_inside_device(lab):
     own = bed(lab)
     own.fast.head(own.wan0, [own.lan1])
