@@ -233,15 +233,20 @@ static uint32_t add(struct nat_work *work, const struct nat_fragment_key *key,
 	return slot;
 }
 
+static void give_id(const struct nat_datagram *datagram, uint8_t *ip)
+{
+	uint32_t delta =
+		nat_checksum_delta16(nat_load16(ip + IP_ID), datagram->id);
+
+	nat_store16(ip + IP_ID, datagram->id);
+	nat_checksum_apply(ip + IP_CHECKSUM, delta);
+}
+
 /* Gives a fragment the addresses and the id of its first one. */
 static void follow(const struct nat_datagram *datagram, uint8_t *ip)
 {
-	uint32_t delta;
-
 	nat_rewrite_outer(ip, datagram->src, datagram->dst);
-	delta = nat_checksum_delta16(nat_load16(ip + IP_ID), datagram->id);
-	nat_store16(ip + IP_ID, datagram->id);
-	nat_checksum_apply(ip + IP_CHECKSUM, delta);
+	give_id(datagram, ip);
 }
 
 /* --- the engine's side -------------------------------------------------------- */
@@ -270,6 +275,22 @@ struct nat_result nat_fragment_later(struct nat_work *work)
 	return (struct nat_result){ .verdict = NAT_CONSUMED };
 }
 
+/* The time starts again. Of one that came twice both have the id that other
+ * fragments may have left with. */
+static void know(struct nat_work *work, uint32_t slot)
+{
+	struct nat_fragments *f = &work->nat->fragments;
+	struct nat_datagram *datagram = &f->datagrams[slot];
+
+	if (datagram->known)
+		give_id(datagram, work->p.ip);
+	nat_list_remove(datagram->known ? &f->known : &f->waiting, f->links,
+			slot);
+	nat_list_append(&f->known, f->links, slot);
+	datagram->known = true;
+	datagram->since_ms = work->now_ms;
+}
+
 void nat_fragment_first(struct nat_work *work,
 			const struct nat_fragment_key *key,
 			struct nat_result *result)
@@ -286,15 +307,11 @@ void nat_fragment_first(struct nat_work *work,
 			forget(nat, slot);
 		return;
 	}
-	if (!slot) {
+	if (!slot)
 		slot = add(work, key, true);
-	} else if (!f->datagrams[slot].known) {
-		nat_list_remove(&f->waiting, f->links, slot);
-		nat_list_append(&f->known, f->links, slot);
-		f->datagrams[slot].since_ms = work->now_ms;
-	}
+	else
+		know(work, slot);
 	datagram = &f->datagrams[slot];
-	datagram->known = true;
 	datagram->mark = (uint8_t)result->mark;
 	datagram->src = nat_load32(work->p.ip + IP_SRC);
 	datagram->dst = nat_load32(work->p.ip + IP_DST);

@@ -104,6 +104,30 @@ static void test_twice(void)
 	engine_free(&engine);
 }
 
+static void test_first_twice(void)
+{
+	static const enum nat_path paths[] = { NAT_PATH_OUTBOUND,
+					       NAT_PATH_HAIRPIN_IN };
+
+	/* What was sent before the duplicate and what comes after it are one
+	 * datagram (RFC 6864: one id for all of them). */
+	for (size_t i = 0; i < 2; i++) {
+		struct flow flow = out;
+		struct assembly assembly;
+		struct engine engine;
+		struct packet whole;
+
+		make(&engine);
+		if (paths[i] == NAT_PATH_HAIRPIN_IN)
+			flow = flow_of(INSIDE_2, 6000, UPLINK, 5000);
+		whole_udp(&whole, flow, 184, 7);
+		feed_order(&engine, paths[i], &whole, "0102", &assembly);
+		CU_ASSERT_EQUAL(assembly.pieces, 4);
+		CU_ASSERT_FALSE(assembly.mixed);
+		engine_free(&engine);
+	}
+}
+
 /* --- refused ---------------------------------------------------------------- */
 
 static void test_refused_first(void)
@@ -259,6 +283,21 @@ static void test_life_of_known(void)
 	engine_free(&engine);
 }
 
+static void test_id_used_again(void)
+{
+	struct assembly assembly = { 0 };
+	struct engine engine;
+
+	/* By the next datagram, before the last one is forgotten. */
+	make(&engine);
+	piece_of(&engine, 1, 128, 0, 64, &assembly);
+	engine.now += 30 * SECOND - 1;
+	piece_of(&engine, 1, 128, 0, 64, &assembly);
+	engine.now++;
+	ASSERT_TRANSLATED(piece_of(&engine, 1, 128, 64, 64, &assembly));
+	engine_free(&engine);
+}
+
 static void test_uplink(void)
 {
 	struct assembly assembly = { 0 };
@@ -367,6 +406,8 @@ static const struct test tests[] = {
 	{ "copies leave in the order in which they came", test_order },
 	{ "without a first fragment nothing leaves", test_nothing },
 	{ "a fragment that comes twice follows twice", test_twice },
+	{ "a first fragment that comes twice keeps the datagram's id",
+	  test_first_twice },
 	{ "what waited for a refused first fragment is counted",
 	  test_refused_first },
 	{ "a copy larger than the store is refused", test_too_large },
@@ -375,6 +416,7 @@ static const struct test tests[] = {
 	{ "bytes are bounded, the oldest copy makes room", test_bytes },
 	{ "what waits too long is forgotten and counted", test_expiry },
 	{ "the first fragment starts the time again", test_life_of_known },
+	{ "an id that is used again starts it, too", test_id_used_again },
 	{ "another outside address forgets all fragments", test_uplink },
 	{ "hairpinned fragments arrive in any order", test_hairpin },
 	{ "every copy is sent or counted, whatever comes", test_chaos },
