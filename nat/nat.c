@@ -129,6 +129,18 @@ static bool mapping_stays(const struct nat *nat,
 	return nat_ports_allowed(&nat->ports[pool], mapping->port);
 }
 
+/* Who used a forward goes on for a while (RFC 6888 REQ-8, 8a). Most ports of a
+ * range nobody uses: they must not push out those that rest. */
+static bool rests(const struct nat *nat, const struct nat_mapping *mapping)
+{
+	const struct nat_counters *use = &mapping->counters;
+	int pool = nat_pool_of(mapping->inside.proto);
+
+	return pool >= 0 && !nat_is_connection(mapping->inside.proto) &&
+	       nat_ports_allowed(&nat->ports[pool], mapping->port) &&
+	       (use->in_packets || use->out_packets);
+}
+
 static void end_outdated(struct nat *nat, const struct nat_config *config,
 			 uint64_t now_ms)
 {
@@ -137,7 +149,8 @@ static void end_outdated(struct nat *nat, const struct nat_config *config,
 	for (slot = nat->mapping_live.head; slot; slot = next) {
 		next = nat->mapping_links[slot].next;
 		if (!mapping_stays(nat, config, &nat->mappings[slot]))
-			nat_mapping_end(nat, slot, now_ms, false);
+			nat_mapping_end(nat, slot, now_ms,
+					rests(nat, &nat->mappings[slot]));
 	}
 }
 

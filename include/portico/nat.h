@@ -189,8 +189,8 @@ void nat_leave(struct nat *nat);
 
 /* Puts a configuration in force, which the caller leaves as it is until the next
  * one, and applies the difference: forwards that are no longer named end with
- * their sessions, new ones begin, dynamic mappings stay as long as their port is
- * still in the pool.
+ * their sessions, and the UDP ports that they were used by rest; new ones begin;
+ * dynamic mappings stay as long as their port is still in the pool.
  * Returns the number of forward ports for which the table had no room (0 is
  * success). */
 uint32_t nat_configure(struct nat *nat, const struct nat_config *config,

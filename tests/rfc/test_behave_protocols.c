@@ -213,9 +213,11 @@ static void test_forward_takes(void)
 	ASSERT_DROPPED(udplite(&engine, NAT_PATH_INBOUND, in),
 		       NAT_DROP_NO_MAPPING);
 	CU_ASSERT_EQUAL(open_lite(&engine, out), 0); /* the port is gone */
-	/* And gives it back. */
+	/* And gives it back when it has rested. */
 	engine.config.forward_count = 0;
 	engine_configure(&engine);
+	CU_ASSERT_EQUAL(open_lite(&engine, out), 0);
+	engine.now += 120 * SECOND;
 	CU_ASSERT_EQUAL(open_lite(&engine, out), 40000);
 	engine_free(&engine);
 }

@@ -29,6 +29,7 @@ struct model_mapping {
 	uint16_t inside_port;
 	uint16_t outside_port;
 	bool forward;
+	bool used; /* a packet has passed it */
 	size_t rule;
 };
 

@@ -71,10 +71,12 @@ static void step_tcp(struct model *model, struct model_session *s, bool inside,
 }
 
 static void account(struct model *model, const struct model_event *event,
-		    size_t session, bool inside)
+		    uint32_t mapping, size_t session, bool inside)
 {
 	struct model_session *s;
 
+	for (size_t i = 0; i < model->mapping_count; i++)
+		model->mappings[i].used |= model->mappings[i].id == mapping;
 	if (session == MODEL_NONE)
 		return;
 	s = &model->sessions[session];
@@ -362,7 +364,7 @@ outbound(struct model *model, const struct model_event *event, int32_t chosen)
 		return refused_cut(model, event, opened.session);
 	if (opened.reasons)
 		return refused(opened.reasons);
-	account(model, event, opened.session, true);
+	account(model, event, opened.mapping, opened.session, true);
 	flow.src = model->uplink;
 	flow.sport = model_by_id(model, opened.mapping)->outside_port;
 	if (event->proto == NAT_PROTO_ICMP)
@@ -392,7 +394,7 @@ static struct model_verdict inbound(struct model *model,
 			&session);
 	if (reasons)
 		return icmp ? untouched : refused(reasons);
-	account(model, event, session, false);
+	account(model, event, m->id, session, false);
 	flow.dst = m->inside_addr;
 	flow.dport = m->inside_port;
 	if (icmp)
@@ -438,14 +440,14 @@ hairpin(struct model *model, const struct model_event *event, int32_t chosen)
 		return refused_cut(model, event, opened.session);
 	if (opened.reasons)
 		return refused(opened.reasons);
-	account(model, event, opened.session, true);
+	account(model, event, opened.mapping, opened.session, true);
 	source_port = model_by_id(model, opened.mapping)->outside_port;
 	target = model_by_outside(model, event->proto, flow.dport);
 	reasons = admit(model, event, target, model->uplink, source_port,
 			flow.src, &session);
 	if (reasons)
 		return refused(reasons);
-	account(model, event, session, false);
+	account(model, event, target->id, session, false);
 	flow.dst = target->inside_addr;
 	flow.dport = target->inside_port;
 	verdict = translated(flow);

@@ -278,6 +278,55 @@ static void test_takes_held(void)
 	engine_free(&engine);
 }
 
+/* Its peers go on for a while, and no other host may get what they send (RFC
+ * 6888 REQ-8). */
+static void test_gone_rests(void)
+{
+	const struct flow flow = { INSIDE_2, 5300, PEER_2, 7000 };
+
+	for (int used = 0; used < 2; used++) {
+		struct engine engine;
+
+		make(&engine, &dns, 1);
+		if (used)
+			ASSERT_TRANSLATED(udp_in(&engine, PEER_1, 5300));
+		put(&engine, NULL, 0);
+		CU_ASSERT_EQUAL(engine_stats(&engine).ports[NAT_POOL_UDP].held,
+				(uint32_t)used);
+		CU_ASSERT_EQUAL(engine_open(&engine, NAT_PROTO_UDP, flow) ==
+					5300,
+				!used);
+		engine_free(&engine);
+	}
+}
+
+static void test_gone_outside_pool(void)
+{
+	struct engine engine;
+
+	make(&engine, &dns, 1);
+	ASSERT_TRANSLATED(udp_in(&engine, PEER_1, 5300));
+	engine_pool(&engine.config, 40000, 40009);
+	engine_configure(&engine);
+	engine_restore(&engine);
+	put(&engine, NULL, 0);
+	CU_ASSERT_EQUAL(engine_stats(&engine).ports[NAT_POOL_UDP].total, 10);
+	engine_free(&engine);
+}
+
+static void test_gone_comes_again(void)
+{
+	struct engine engine;
+
+	make(&engine, &dns, 1);
+	ASSERT_TRANSLATED(udp_in(&engine, PEER_1, 5300));
+	put(&engine, NULL, 0);
+	CU_ASSERT_EQUAL(put(&engine, &dns, 1), 0);
+	CU_ASSERT_EQUAL(engine_stats(&engine).ports[NAT_POOL_UDP].held, 0);
+	ASSERT_TRANSLATED(udp_in(&engine, PEER_1, 5300));
+	engine_free(&engine);
+}
+
 static void test_beside_dynamic(void)
 {
 	struct engine engine;
@@ -424,6 +473,11 @@ static const struct test tests[] = {
 	{ "a forward takes its port from a dynamic mapping",
 	  test_takes_dynamic },
 	{ "a forward takes its port out of its rest", test_takes_held },
+	{ "the UDP port that a forward was used by rests when it is gone",
+	  test_gone_rests },
+	{ "unless it is not of the pool", test_gone_outside_pool },
+	{ "a forward that comes again takes its port at once",
+	  test_gone_comes_again },
 	{ "a forward works beside its socket's dynamic mapping",
 	  test_beside_dynamic },
 	{ "a forward that is no longer named ends", test_removed },
