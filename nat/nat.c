@@ -129,15 +129,14 @@ static bool mapping_stays(const struct nat *nat,
 	return nat_ports_allowed(&nat->ports[pool], mapping->port);
 }
 
-/* Who used a forward goes on for a while (RFC 6888 REQ-8, 8a). Most ports of a
- * range nobody uses: they must not push out those that rest. */
+/* Who used a forward goes on for a while (RFC 6888 REQ-8; 8a: not in TCP). Most
+ * ports of a range nobody uses: they must not push out those that rest. */
 static bool rests(const struct nat *nat, const struct nat_mapping *mapping)
 {
 	const struct nat_counters *use = &mapping->counters;
-	int pool = nat_pool_of(mapping->inside.proto);
 
-	return pool >= 0 && !nat_is_connection(mapping->inside.proto) &&
-	       nat_ports_allowed(&nat->ports[pool], mapping->port) &&
+	return nat_pool_of(mapping->inside.proto) == NAT_POOL_UDP &&
+	       nat_ports_allowed(&nat->ports[NAT_POOL_UDP], mapping->port) &&
 	       (use->in_packets || use->out_packets);
 }
 
