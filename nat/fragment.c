@@ -233,20 +233,15 @@ static uint32_t add(struct nat_work *work, const struct nat_fragment_key *key,
 	return slot;
 }
 
-static void give_id(const struct nat_datagram *datagram, uint8_t *ip)
-{
-	uint32_t delta =
-		nat_checksum_delta16(nat_load16(ip + IP_ID), datagram->id);
-
-	nat_store16(ip + IP_ID, datagram->id);
-	nat_checksum_apply(ip + IP_CHECKSUM, delta);
-}
-
 /* Gives a fragment the addresses and the id of its first one. */
 static void follow(const struct nat_datagram *datagram, uint8_t *ip)
 {
+	uint32_t delta;
+
 	nat_rewrite_outer(ip, datagram->src, datagram->dst);
-	give_id(datagram, ip);
+	delta = nat_checksum_delta16(nat_load16(ip + IP_ID), datagram->id);
+	nat_store16(ip + IP_ID, datagram->id);
+	nat_checksum_apply(ip + IP_CHECKSUM, delta);
 }
 
 /* --- the engine's side -------------------------------------------------------- */
@@ -275,15 +270,14 @@ struct nat_result nat_fragment_later(struct nat_work *work)
 	return (struct nat_result){ .verdict = NAT_CONSUMED };
 }
 
-/* The time starts again. Of one that came twice both have the id that other
- * fragments may have left with. */
+/* The time starts again. A first fragment whose id was there already is taken
+ * for the next datagram's, with a new id, not for a copy: to repeat an id is what
+ * RFC 6864 forbids, and a host may come round to it, or know no other. */
 static void know(struct nat_work *work, uint32_t slot)
 {
 	struct nat_fragments *f = &work->nat->fragments;
 	struct nat_datagram *datagram = &f->datagrams[slot];
 
-	if (datagram->known)
-		give_id(datagram, work->p.ip);
 	nat_list_remove(datagram->known ? &f->known : &f->waiting, f->links,
 			slot);
 	nat_list_append(&f->known, f->links, slot);
