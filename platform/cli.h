@@ -74,4 +74,7 @@ enum cli_exit cli_check(const struct cli *cli);
 enum cli_exit cli_doctor(const struct cli *cli);
 enum cli_exit cli_selftest(const struct cli *cli);
 
+/* Those that make something of their own of what the daemon says. */
+enum cli_exit cli_metrics(const struct cli *cli);
+
 #endif

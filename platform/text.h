@@ -31,4 +31,7 @@ void text_sessions(struct json_object *reply, const struct names *names,
 void text_hosts(struct json_object *reply, const struct names *names,
 		FILE *out);
 
+/* status for Prometheus; NULL: there is none to be had. */
+void text_metrics(struct json_object *status, FILE *out);
+
 #endif

@@ -1,14 +1,16 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
 """The collectors of prometheus-node-exporter, run on what `portico --json
-status` says; golden/status.json is such an answer, with every key that the
-manual names."""
+status` says, and `portico metrics`; golden/status.json is such an answer, with
+every key that the manual names."""
 import json
 import os
 import re
 import shutil
+import socket
+import threading
 
-from router import HERE, STANDIN, TREE, Skip, contents, directory, read, \
-    run, write
+from router import BUILD, HERE, STANDIN, TREE, Skip, contents, directory, \
+    read, run, write
 
 LUA = "prometheus-node-exporter-lua-portico/usr/lib/lua/" \
       "prometheus-collectors/portico.lua"
@@ -48,6 +50,34 @@ def by_ucode(answer):
     return scraped(interpreter("ucode"), "exporter.uc", UCODE, answer)
 
 
+def by_command(answer):
+    """What `portico metrics` prints, without its HELP lines, and how it ends,
+    when the daemon says `answer`; None: there is no daemon."""
+    path = os.path.join(directory(), "socket")
+    with socket.socket(socket.AF_UNIX) as listener:
+        if answer is not None:
+            listener.bind(path)
+            listener.listen()
+            listener.settimeout(10)
+            threading.Thread(target=say, args=(listener, answer)).start()
+        done = run(os.path.join(BUILD, "portico"), "--socket", path,
+                   "metrics")
+    described = re.findall(r"^# HELP (\w+) \S.*\n# TYPE (\w+) ", done.stdout,
+                           re.M)
+    typed = re.findall(r"^# TYPE (\w+) ", done.stdout, re.M)
+    assert described == [(name, name) for name in typed], done.stdout
+    assert bool(done.stderr) == bool(done.returncode), done.stderr
+    return re.sub("^# HELP .*\n", "", done.stdout, flags=re.M), \
+        done.returncode
+
+
+def say(listener, answer):
+    with listener.accept()[0] as client:
+        asked = json.loads(client.recv(4096))
+        assert asked == {"command": "status"}, asked
+        client.sendall(" ".join(answer.split()).encode() + b"\n")
+
+
 def test_lua_prints_the_metrics_of_a_status():
     text = by_lua(read(HERE, "golden", "status.json"))
     if os.environ.get("WRITE_GOLDEN"):
@@ -58,6 +88,18 @@ def test_lua_prints_the_metrics_of_a_status():
 def test_ucode_prints_the_same_metrics():
     text = by_ucode(read(HERE, "golden", "status.json"))
     assert text == read(HERE, "golden", "status.metrics"), text
+
+
+def test_the_command_prints_the_same_metrics():
+    text, code = by_command(read(HERE, "golden", "status.json"))
+    assert (text, code) == (read(HERE, "golden", "status.metrics"), 0), text
+
+
+def test_the_command_says_that_there_is_no_daemon():
+    down = "# TYPE portico_up gauge\nportico_up 0\n"
+    assert by_command(None) == (down, 3)
+    assert by_command("not JSON") == (down, 1)
+    assert by_command('{"error":"too many requests"}') == (down, 1)
 
 
 def test_lua_says_that_there_is_no_daemon():

@@ -10,6 +10,7 @@
 #include "platform/names.h"
 #include "platform/text.h"
 #include "suite.h"
+#include "text_lab.h"
 
 static void test_bytes(void)
 {
@@ -138,24 +139,6 @@ static void test_leases_many(void)
 }
 
 /* --- tables -------------------------------------------------------------- */
-
-static void check_text(void (*print)(struct json_object *, FILE *),
-		       const char *reply, const char *expected)
-{
-	struct json_object *object = json_tokener_parse(reply);
-	char *text = NULL;
-	size_t size;
-	FILE *stream = open_memstream(&text, &size);
-
-	CU_ASSERT_PTR_NOT_NULL_FATAL(stream);
-	print(object, stream);
-	fclose(stream);
-	CU_ASSERT_STRING_EQUAL(text, expected);
-	if (strcmp(text, expected))
-		printf("found:\n%sexpected:\n%s", text, expected);
-	free(text);
-	json_object_put(object);
-}
 
 static void print_mappings(struct json_object *reply, FILE *out)
 {
