@@ -25,7 +25,7 @@ enum cli_exit {
 /* One call of the command, as main() read it. Texts are argv's. */
 struct cli {
 	const char *command;
-	const char *argument; /* FILE of check, else NULL */
+	const char *argument; /* of those that take one, else NULL */
 	const char *socket; /* NULL: the default ones */
 	bool json;
 	bool changes; /* the command changes something: no read-only socket */
@@ -46,6 +46,9 @@ enum cli_exit cli_refuse(const struct cli *cli, const char *error);
  * when there is no daemon or no permission. */
 enum cli_exit cli_ask(const struct cli *cli, bool quiet,
 		      struct json_object **reply);
+/* The same, but *reply is set with --json too, and a refusal is said as
+ * cli_refuse() does. */
+enum cli_exit cli_fetch(const struct cli *cli, struct json_object **reply);
 
 /* Prints an object as one line of JSON, and releases it. */
 enum cli_exit cli_print_json(struct json_object *object);
@@ -76,5 +79,6 @@ enum cli_exit cli_selftest(const struct cli *cli);
 
 /* Those that make something of their own of what the daemon says. */
 enum cli_exit cli_metrics(const struct cli *cli);
+enum cli_exit cli_whois(const struct cli *cli);
 
 #endif

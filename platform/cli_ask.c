@@ -116,7 +116,7 @@ static int exchange(int fd, const struct cli *cli, struct buffer *line)
 }
 
 /* An error in the reply, as code and message. */
-static enum cli_exit judge(struct json_object *reply)
+static enum cli_exit judge(const struct cli *cli, struct json_object *reply)
 {
 	struct json_object *error;
 
@@ -125,7 +125,7 @@ static enum cli_exit judge(struct json_object *reply)
 					    "object");
 	if (!json_object_object_get_ex(reply, "error", &error))
 		return CLI_OK;
-	return cli_fail(CLI_FAILED, "%s", json_object_get_string(error));
+	return cli_refuse(cli, json_object_get_string(error));
 }
 
 /* --json: a dump can be long, so it is handed on without a look inside. */
@@ -144,10 +144,8 @@ static enum cli_exit read_reply(const struct cli *cli,
 {
 	enum cli_exit code;
 
-	if (cli->json)
-		return hand_on(line);
 	*reply = json_tokener_parse(line->data);
-	code = judge(*reply);
+	code = judge(cli, *reply);
 	if (code) {
 		json_object_put(*reply);
 		*reply = NULL;
@@ -155,26 +153,45 @@ static enum cli_exit read_reply(const struct cli *cli,
 	return code;
 }
 
+/* The daemon's line; it is to be freed whatever came. */
+static enum cli_exit talk(const struct cli *cli, bool quiet,
+			  struct buffer *line)
+{
+	const char *path = cli->socket;
+	int fd, err;
+
+	fd = path ? client_connect(path) : connect_default(cli, &path);
+	if (fd < 0)
+		return connect_failed(fd, path, quiet);
+	err = exchange(fd, cli, line);
+	close(fd);
+	if (!err)
+		return CLI_OK;
+	return cli_fail(CLI_NO_DAEMON, "%s: the daemon gave no answer: %s",
+			path, strerror(-err));
+}
+
 enum cli_exit cli_ask(const struct cli *cli, bool quiet,
 		      struct json_object **reply)
 {
 	struct buffer line = { 0 };
-	const char *path = cli->socket;
-	enum cli_exit code;
-	int fd, err;
+	enum cli_exit code = talk(cli, quiet, &line);
 
 	*reply = NULL;
-	fd = path ? client_connect(path) : connect_default(cli, &path);
-	if (fd < 0)
-		return connect_failed(fd, path, quiet);
-	err = exchange(fd, cli, &line);
-	close(fd);
-	if (err)
-		code = cli_fail(CLI_NO_DAEMON,
-				"%s: the daemon gave no answer: "
-				"%s",
-				path, strerror(-err));
-	else
+	if (!code)
+		code = cli->json ? hand_on(&line) :
+				   read_reply(cli, &line, reply);
+	buffer_free(&line);
+	return code;
+}
+
+enum cli_exit cli_fetch(const struct cli *cli, struct json_object **reply)
+{
+	struct buffer line = { 0 };
+	enum cli_exit code = talk(cli, false, &line);
+
+	*reply = NULL;
+	if (!code)
 		code = read_reply(cli, &line, reply);
 	buffer_free(&line);
 	return code;

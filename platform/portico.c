@@ -162,6 +162,8 @@ static const struct command commands[] = {
 	  BIT(OPTION_CONFIG), false, cli_doctor },
 	{ "selftest", NULL, "what kind of NAT this is, measured",
 	  BIT(OPTION_CONFIG), false, cli_selftest },
+	{ "whois", "PORT", "which host has this outside PORT or ADDRESS:PORT",
+	  BIT(OPTION_PROTO) | BIT(OPTION_PEER), false, cli_whois },
 	{ "metrics", NULL, "status for Prometheus", 0, false, cli_metrics },
 	{ "check", "FILE", "say whether a configuration is valid", 0, false,
 	  cli_check },

@@ -142,6 +142,18 @@ static const struct text_column session_columns[] = {
 	{ "NAME", "name", false, format_name },
 };
 
+static const struct text_column whois_columns[] = {
+	{ "PROTO", "proto", false, text_plain },
+	{ "OUTSIDE", "outside", false, text_plain },
+	{ "INSIDE", "inside", false, text_plain },
+	{ "HOST", "host", false, format_name }, /* no such key: by the lease */
+	{ "KIND", "kind", false, text_plain },
+	{ "AGE", "age_s", true, text_time },
+	{ "IDLE", "idle_s", true, text_time },
+	{ "PEERS", "sessions", true, text_plain },
+	{ "FORWARD", "name", false, text_plain },
+};
+
 static const struct text_column host_columns[] = {
 	{ "ADDRESS", "address", false, text_plain },
 	{ "NAME", "name", false, format_name },
@@ -178,6 +190,12 @@ void text_sessions(struct json_object *reply, const struct names *names,
 {
 	print(reply, "sessions", compare_rows, session_columns,
 	      COUNT(session_columns), names, out);
+}
+
+void text_whois(struct json_object *reply, const struct names *names, FILE *out)
+{
+	print(reply, "whois", compare_rows, whois_columns, COUNT(whois_columns),
+	      names, out);
 }
 
 void text_hosts(struct json_object *reply, const struct names *names, FILE *out)

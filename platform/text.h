@@ -30,6 +30,9 @@ void text_sessions(struct json_object *reply, const struct names *names,
 		   FILE *out);
 void text_hosts(struct json_object *reply, const struct names *names,
 		FILE *out);
+/* {"whois": [...]}, mappings by their outside sockets. */
+void text_whois(struct json_object *reply, const struct names *names,
+		FILE *out);
 
 /* status for Prometheus; NULL: there is none to be had. */
 void text_metrics(struct json_object *status, FILE *out);

@@ -1,9 +1,11 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
 """What the command makes of the daemon's answers, while real traffic flows."""
+import contextlib
+import json
 import re
 
-from lab import R1
-from tools import Who, ask
+from lab import E, GW, L1, L2, R1, R2
+from tools import Who, ask, ask_tcp
 
 SAMPLE = re.compile(r'([a-z_]+)(?:\{(\w+="[^"\\]*"(?:,\w+="[^"\\]*")*)\})? '
                     r'(\d+)')
@@ -67,3 +69,80 @@ def test_metrics_say_that_the_daemon_is_gone(lab):
     assert exposition(done.stdout) == {("portico_up", None): 0}
     done = daemon.run("--json", "metrics", check=False)
     assert done.returncode == 2 and not done.stdout, done
+
+
+def whois(daemon, *arguments, code=0):
+    """The inside sockets that it names, of what is for programs."""
+    done = daemon.run("--json", "whois", *arguments, check=False)
+    assert done.returncode == code, done
+    return [found["inside"] for found in json.loads(done.stdout)["whois"]]
+
+
+@contextlib.contextmanager
+def two_flows(lab):
+    """Both hosts send to R1 by the same inside port, the second also to R2:
+    what the peers saw of them as outside ports."""
+    with Who(lab.wan, udp=[(R1, 7181), (R2, 7181)]):
+        socks = [lab.lan1.udp(L1, 40000), lab.lan2.udp(L2, 40000)]
+        seen = [ask(sock, (R1, 7181)) for sock in socks]
+        ask(socks[1], (R2, 7181))
+        assert all(one.startswith(E + ":") for one in seen), seen
+        yield [one.partition(":")[2] for one in seen]
+        for sock in socks:
+            sock.close()
+
+
+def test_whois_finds_the_device_of_a_flow(lab):
+    lab.need_portico()
+    daemon = lab.start(fresh=True)
+    with two_flows(lab) as (one, other):
+        assert whois(daemon, one) == [f"{L1}:40000"]
+        # The inside port of both is the outside one of the first.
+        assert whois(daemon, other) == [f"{L2}:40000"]
+        assert whois(daemon, f"{E}:{other}", "--proto", "udp") == \
+            [f"{L2}:40000"]
+        assert whois(daemon, one, "--proto", "tcp", code=1) == []
+        assert whois(daemon, other, "--peer", R2) == [f"{L2}:40000"]
+        assert whois(daemon, one, "--peer", R2, code=1) == []
+        text = daemon.run("whois", other, "--peer", R1).stdout.split()
+        assert {"udp", f"{E}:{other}", f"{L2}:40000", "dynamic",
+                "2"} <= set(text), text
+        # Who may only look may ask as well.
+        assert L1 in daemon.run("whois", one,
+                                socket=daemon.control_read).stdout
+    with Who(lab.wan, tcp=[(R1, 7182)]):
+        sock = lab.lan1.tcp((R1, 7182))
+        port = ask_tcp(sock).partition(":")[2]
+        inside = f"{L1}:{sock.getsockname()[1]}"
+        assert inside in whois(daemon, port, "--proto", "tcp", "--peer", R1)
+        sock.close()
+
+
+def test_whois_names_the_forward(lab):
+    lab.need_portico()
+    daemon = lab.start(forwards=[{"name": "web", "proto": "tcp",
+                                  "outside": 8080, "to": f"{L1}:80"}])
+    assert whois(daemon, "8080") == [f"{L1}:80"]
+    text = daemon.run("whois", f"{E}:8080").stdout
+    assert "forward" in text and text.rstrip().endswith("web"), text
+
+
+def test_whois_says_that_nothing_was_found(lab):
+    lab.need_portico()
+    daemon = lab.start(fresh=True)
+    for arguments, sentence in (
+            (("4242",), "no mapping has outside port 4242 now; a mapping that "
+                        "has expired is not remembered"),
+            ((f"{E}:4242", "--proto", "udp"),
+             "no udp mapping has outside port 4242 now; a mapping that has "
+             "expired is not remembered"),
+            (("4242", "--peer", R1),
+             f"no mapping with outside port 4242 talks to {R1} now; a session "
+             "that has ended is not remembered"),
+            ((f"{GW}:4242",),
+             f"{GW} is not the uplink's address, which is {E}")):
+        done = daemon.run("whois", *arguments, check=False)
+        assert (done.returncode, done.stdout, done.stderr) == \
+            (1, "", f"portico: {sentence}\n"), done
+    done = daemon.run("--json", "whois", f"{GW}:4242", check=False)
+    assert done.returncode == 1 and "error" in json.loads(done.stdout), done
