@@ -32,6 +32,8 @@ struct cli {
 	const char *config; /* NULL: the default file, if it exists */
 	const char *backend; /* NULL: as configured */
 	const char *filters[FILTER_KEYS]; /* NULL: not given */
+	const char *interval; /* NULL: not given */
+	const char *count; /* NULL: not given */
 };
 
 /* Prints "portico: ..." to stderr; returns code. */
@@ -80,5 +82,6 @@ enum cli_exit cli_selftest(const struct cli *cli);
 /* Those that make something of their own of what the daemon says. */
 enum cli_exit cli_metrics(const struct cli *cli);
 enum cli_exit cli_whois(const struct cli *cli);
+enum cli_exit cli_top(const struct cli *cli);
 
 #endif

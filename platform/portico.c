@@ -27,6 +27,8 @@ enum option_id {
 	OPTION_PROTO,
 	OPTION_PORT,
 	OPTION_PEER,
+	OPTION_INTERVAL,
+	OPTION_COUNT,
 	OPTION_HELP,
 	OPTION_VERSION,
 	OPTIONS
@@ -58,6 +60,9 @@ static const struct {
 			   "only this protocol, by name or number" },
 	[OPTION_PORT] = { "port", "PORT", "only this port, on either side" },
 	[OPTION_PEER] = { "peer", "ADDRESS", "only what talks to this peer" },
+	[OPTION_INTERVAL] = { "interval", "SECONDS",
+			      "top: measure for so long (2)" },
+	[OPTION_COUNT] = { "count", "N", "top: end after so many reports" },
 	[OPTION_HELP] = { "help", NULL, "this text" },
 	[OPTION_VERSION] = { "version", NULL, "the version" },
 };
@@ -162,6 +167,8 @@ static const struct command commands[] = {
 	  BIT(OPTION_CONFIG), false, cli_doctor },
 	{ "selftest", NULL, "what kind of NAT this is, measured",
 	  BIT(OPTION_CONFIG), false, cli_selftest },
+	{ "top", NULL, "inside hosts by their present traffic",
+	  BIT(OPTION_INTERVAL) | BIT(OPTION_COUNT), false, cli_top },
 	{ "whois", "PORT", "which host has this outside PORT or ADDRESS:PORT",
 	  BIT(OPTION_PROTO) | BIT(OPTION_PEER), false, cli_whois },
 	{ "metrics", NULL, "status for Prometheus", 0, false, cli_metrics },
@@ -237,6 +244,12 @@ static void set_option(struct given *given, enum option_id id,
 	case OPTION_PORT:
 	case OPTION_PEER:
 		cli->filters[FILTER_HOST + (id - OPTION_HOST)] = value;
+		break;
+	case OPTION_INTERVAL:
+		cli->interval = value;
+		break;
+	case OPTION_COUNT:
+		cli->count = value;
 		break;
 	case OPTION_HELP:
 	case OPTION_VERSION:

@@ -16,4 +16,10 @@ struct json_object *replies_whois(struct json_object *mappings,
 				  struct json_object *sessions, uint32_t addr,
 				  uint16_t port);
 
+/* {"top": {...}}: the rates of each host by two replies of hosts that came ms
+ * apart, the largest first. No rate is below 0, whatever became of the counters
+ * in between. NULL: no memory. */
+struct json_object *replies_top(struct json_object *before,
+				struct json_object *after, uint64_t ms);
+
 #endif

@@ -54,10 +54,8 @@ static void format_service(struct text_context *context,
 	snprintf(cell, TEXT_CELL, "%s", *name ? name : "-");
 }
 
-/* What the row is called, else the host's name: value when the daemon gave
- * one, else by the lease of the inside address. */
-static void format_name(struct text_context *context, struct json_object *row,
-			struct json_object *value, char cell[static TEXT_CELL])
+void text_name(struct text_context *context, struct json_object *row,
+	       struct json_object *value, char cell[static TEXT_CELL])
 {
 	const char *name = NULL;
 	const char *inside = text_member(row, "inside");
@@ -124,7 +122,7 @@ static const struct text_column mapping_columns[] = {
 	{ "EXPIRES", "expires_s", true, text_time },
 	{ "OUT", "out_bytes", true, text_size },
 	{ "IN", "in_bytes", true, text_size },
-	{ "NAME", "name", false, format_name },
+	{ "NAME", "name", false, text_name },
 };
 
 static const struct text_column session_columns[] = {
@@ -139,14 +137,14 @@ static const struct text_column session_columns[] = {
 	{ "EXPIRES", "expires_s", true, text_time },
 	{ "OUT", "out_bytes", true, text_size },
 	{ "IN", "in_bytes", true, text_size },
-	{ "NAME", "name", false, format_name },
+	{ "NAME", "name", false, text_name },
 };
 
 static const struct text_column whois_columns[] = {
 	{ "PROTO", "proto", false, text_plain },
 	{ "OUTSIDE", "outside", false, text_plain },
 	{ "INSIDE", "inside", false, text_plain },
-	{ "HOST", "host", false, format_name }, /* no such key: by the lease */
+	{ "HOST", "host", false, text_name }, /* no such key: by the lease */
 	{ "KIND", "kind", false, text_plain },
 	{ "AGE", "age_s", true, text_time },
 	{ "IDLE", "idle_s", true, text_time },
@@ -156,7 +154,7 @@ static const struct text_column whois_columns[] = {
 
 static const struct text_column host_columns[] = {
 	{ "ADDRESS", "address", false, text_plain },
-	{ "NAME", "name", false, format_name },
+	{ "NAME", "name", false, text_name },
 	{ "MAPPINGS", "mappings", true, text_plain },
 	{ "SESSIONS", "sessions", true, text_plain },
 	{ "OUT", "out_bytes", true, text_size },

@@ -18,6 +18,8 @@
 
 /* "812B", "1.2KiB", "3.4GiB": no blank inside, a column stays one word. */
 const char *text_bytes(uint64_t bytes, char cell[static TEXT_CELL]);
+/* The same by thousands: "812bit", "1.2kbit", "3.4Gbit". */
+const char *text_bits(uint64_t bits, char cell[static TEXT_CELL]);
 /* "45s", "2m05s", "1h02m", "3d04h". */
 const char *text_duration(uint64_t seconds, char cell[static TEXT_CELL]);
 
@@ -33,6 +35,11 @@ void text_hosts(struct json_object *reply, const struct names *names,
 /* {"whois": [...]}, mappings by their outside sockets. */
 void text_whois(struct json_object *reply, const struct names *names,
 		FILE *out);
+void text_top(struct json_object *report, const struct names *names, FILE *out);
+
+/* Lines over what a terminal shows, from its upper left corner on, cut at its
+ * right side and at its end. */
+void text_window(const char *text, unsigned rows, unsigned width, FILE *out);
 
 /* status for Prometheus; NULL: there is none to be had. */
 void text_metrics(struct json_object *status, FILE *out);

@@ -50,6 +50,10 @@ void text_size(struct text_context *context, struct json_object *row,
 	       struct json_object *value, char cell[static TEXT_CELL]);
 void text_time(struct text_context *context, struct json_object *row,
 	       struct json_object *value, char cell[static TEXT_CELL]);
+/* What the row is called, else the host's name: value when the daemon gave
+ * one, else by the lease of the inside address. */
+void text_name(struct text_context *context, struct json_object *row,
+	       struct json_object *value, char cell[static TEXT_CELL]);
 
 /* "10.0.0.1:80" -> address and port, in host order; "10.0.0.1" has port 0.
  * False when text is neither. */

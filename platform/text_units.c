@@ -6,30 +6,47 @@
 
 #include "text.h"
 
-#define UNITS (sizeof(units) / sizeof(units[0]))
+#define UNITS 6
 
-const char *text_bytes(uint64_t bytes, char cell[static TEXT_CELL])
+/* Each unit is step times the one before, the first is step. Rounded down, so
+ * that 1023.9 never reads as the next unit. */
+static const char *scale(uint64_t value, unsigned step, const char *plain,
+			 const char *const units[static UNITS],
+			 char cell[static TEXT_CELL])
 {
-	static const char *const units[] = { "KiB", "MiB", "GiB",
-					     "TiB", "PiB", "EiB" };
-	uint64_t unit = 1024;
+	uint64_t unit = step;
 	uint64_t tenths;
 	size_t i = 0;
 
-	if (bytes < 1024) {
-		snprintf(cell, TEXT_CELL, "%" PRIu64 "B", bytes);
+	if (value < step) {
+		snprintf(cell, TEXT_CELL, "%" PRIu64 "%s", value, plain);
 		return cell;
 	}
-	while (i + 1 < UNITS && bytes / unit >= 1024) {
-		unit *= 1024;
+	while (i + 1 < UNITS && value / unit >= step) {
+		unit *= step;
 		i++;
 	}
-	/* Rounded down, so that 1023.9 never reads as the next unit. Ten
-	 * times less than 2^60 fits. */
-	tenths = bytes % unit * 10 / unit;
-	snprintf(cell, TEXT_CELL, "%" PRIu64 ".%" PRIu64 "%s", bytes / unit,
+	/* Ten times less than 2^60 fits. */
+	tenths = value % unit * 10 / unit;
+	snprintf(cell, TEXT_CELL, "%" PRIu64 ".%" PRIu64 "%s", value / unit,
 		 tenths, units[i]);
 	return cell;
+}
+
+const char *text_bytes(uint64_t bytes, char cell[static TEXT_CELL])
+{
+	static const char *const units[UNITS] = { "KiB", "MiB", "GiB",
+						  "TiB", "PiB", "EiB" };
+
+	return scale(bytes, 1024, "B", units, cell);
+}
+
+const char *text_bits(uint64_t bits, char cell[static TEXT_CELL])
+{
+	static const char *const units[UNITS] = { "kbit", "Mbit", "Gbit",
+						  "Tbit", "Pbit", "Ebit" };
+
+	return scale(bits, 1000, "bit", units, cell);
 }
 
 const char *text_duration(uint64_t seconds, char cell[static TEXT_CELL])

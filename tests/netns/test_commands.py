@@ -1,10 +1,20 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
 """What the command makes of the daemon's answers, while real traffic flows."""
 import contextlib
+import fcntl
 import json
+import os
+import pty
 import re
+import signal
+import struct
+import subprocess
+import termios
+import time
 
+from daemon import PORTICO
 from lab import E, GW, L1, L2, R1, R2
+from netns import wait_for
 from tools import Who, ask, ask_tcp
 
 SAMPLE = re.compile(r'([a-z_]+)(?:\{(\w+="[^"\\]*"(?:,\w+="[^"\\]*")*)\})? '
@@ -146,3 +156,148 @@ def test_whois_says_that_nothing_was_found(lab):
             (1, "", f"portico: {sentence}\n"), done
     done = daemon.run("--json", "whois", f"{GW}:4242", check=False)
     assert done.returncode == 1 and "error" in json.loads(done.stdout), done
+
+
+# --- top ---------------------------------------------------------------------
+
+PAYLOAD, PACKET = 1000, 1028  # bytes; with the headers
+
+
+@contextlib.contextmanager
+def top(daemon, *arguments, stdout=subprocess.PIPE):
+    process = subprocess.Popen(
+        [PORTICO, "--socket", daemon.control, *arguments], text=True,
+        stdout=stdout, stderr=subprocess.PIPE if stdout == subprocess.PIPE
+        else stdout)
+    try:
+        yield process
+    finally:
+        process.kill()
+        process.wait()
+
+
+def send_until(process, sock, peer, per_second):
+    """Sends datagrams and has them answered, steadily, while the program runs:
+    how many a second it came to."""
+    sock.setblocking(False)
+    began, sent = time.monotonic(), 0
+    while process.poll() is None:
+        passed = time.monotonic() - began
+        while sent < passed * per_second:
+            sock.sendto(b"x" * PAYLOAD, peer)
+            sent += 1
+        with contextlib.suppress(BlockingIOError):
+            while True:
+                sock.recv(4096)
+        time.sleep(0.01)
+    return sent / (time.monotonic() - began)
+
+
+def near(found, sent):
+    return sent / 2 < found < sent * 2
+
+
+def test_top_measures_what_is_sent(lab):
+    lab.need_portico()
+    daemon = lab.start(fresh=True)
+    with Who(lab.wan, udp=[(R1, 7183)]), \
+            top(daemon, "--json", "top", "--count", "1") as process:
+        idle, busy = lab.lan2.udp(), lab.lan1.udp()
+        ask(idle, (R1, 7183))
+        sent = send_until(process, busy, (R1, 7183), 200)
+        lines = process.stdout.read().splitlines()
+        idle.close()
+        busy.close()
+    assert process.returncode == 0 and len(lines) == 1, lines
+    report = json.loads(lines[0])["top"]
+    assert 1.9 < report["seconds"] < 20, report
+    first, second = report["hosts"]
+    assert (first["address"], second["address"]) == (L1, L2), report
+    for way in ("out", "in"):
+        assert near(first[f"{way}_packets_per_s"], sent), (sent, report)
+        assert near(first[f"{way}_bits_per_s"], sent * PACKET * 8), \
+            (sent, report)
+    assert first["mappings"] == first["sessions"] == 1, report
+
+
+def test_top_prints_reports_without_escapes(lab):
+    lab.need_portico()
+    daemon = lab.start(fresh=True)
+    with Who(lab.wan, udp=[(R1, 7184)]):
+        sock = lab.lan1.udp()
+        ask(sock, (R1, 7184))
+        sock.close()
+    text = daemon.run("top", "--interval", "1", "--count", "2").stdout
+    assert text.count("1 hosts, 1 mappings, 1 sessions") == 2, text
+    assert text.count(f"\n{L1} ") == 2 and "\033" not in text, text
+
+
+def test_top_into_a_file_ends_with_the_daemon(lab):
+    lab.need_portico()
+    daemon = lab.start()
+    with top(daemon, "top", "--interval", "1", "--count", "50") as process:
+        process.stdout.readline()  # the first report
+        lab.stop()
+        assert "no daemon answers" in process.communicate(timeout=20)[1]
+        assert process.returncode == 3, process.returncode
+
+
+class Screen:
+    """What a program writes to a terminal of this size."""
+
+    def __init__(self, rows, columns):
+        self.ours, self.its = pty.openpty()
+        fcntl.ioctl(self.its, termios.TIOCSWINSZ,
+                    struct.pack("HHHH", rows, columns, 0, 0))
+        os.set_blocking(self.ours, False)
+        self.text = ""
+
+    def shows(self, text, count=1):
+        def read():
+            with contextlib.suppress(BlockingIOError):
+                while more := os.read(self.ours, 65536):
+                    self.text += more.decode()
+            return self.text.count(text) >= count
+        wait_for(f"{text!r} on the screen", read, 15)
+
+    def close(self):
+        os.close(self.ours)
+        os.close(self.its)
+
+
+def test_top_at_a_terminal_outlives_the_daemon(lab):
+    lab.need_portico()
+    daemon = lab.start(fresh=True)
+    screen = Screen(5, 30)
+    with Who(lab.wan, udp=[(R1, 7185)]):
+        for space in (lab.lan1, lab.lan2):
+            sock = space.udp()
+            ask(sock, (R1, 7185))
+            sock.close()
+    with top(daemon, "top", "--interval", "1", stdout=screen.its) as process:
+        screen.shows("\033[J", 3)
+        daemon.stop()
+        screen.shows("no daemon answers")
+        daemon.start()
+        gone = screen.text.rindex("no daemon answers")
+        screen.shows("ADDRESS", screen.text.count("ADDRESS") + 1)
+        assert "ADDRESS" in screen.text[gone:], screen.text[gone:]
+        process.send_signal(signal.SIGINT)
+        assert process.wait(10) == -signal.SIGINT
+    screen.close()
+    frames = re.findall(r"\033\[H((?:[^\033]*\033\[K\r\n)+)\033\[J",
+                        screen.text)
+    assert len(frames) >= 2, screen.text
+    for frame in frames:  # totals, a blank line, titles, no room for more
+        lines = frame.replace("\033[K", "").split("\r\n")[:-1]
+        assert len(lines) == 4 and lines[3].startswith("ADDRESS"), lines
+        assert max(len(line) for line in lines) <= 30, lines
+
+
+def test_top_wants_sound_numbers(lab):
+    lab.need_portico()
+    daemon = lab.start()
+    for arguments in (("--interval", "0"), ("--interval", "0.5"),
+                      ("--count", "0"), ("--count", "-1"), ("--port", "1")):
+        done = daemon.run("top", *arguments, check=False)
+        assert done.returncode == 2 and not done.stdout, done
