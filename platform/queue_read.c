@@ -217,14 +217,18 @@ static void take_message(struct queue_way *way, void *message, size_t received)
 	}
 }
 
-/* Packets of the next batch, at most. */
-static uint32_t share(const struct queue_way *way)
+/* Packets of the next batch, at most. That connections wait is true for one
+ * turn: theirs comes between two of newcomers as long as it is so. */
+static uint32_t share(struct queue_way *way)
 {
-	const struct queue_way *ways = way->queue->ways;
+	struct queue_way *ways = way->queue->ways;
 	uint32_t third = way->queue->config.batch / OPENING_SHARE;
+	bool pressed = ways[QUEUE_FOLLOWING].more;
 
-	if (way != &ways[QUEUE_OPENING] || !ways[QUEUE_FOLLOWING].more ||
-	    way->want <= third)
+	if (way != &ways[QUEUE_OPENING])
+		return way->want;
+	ways[QUEUE_FOLLOWING].more = false;
+	if (!pressed || way->want <= third)
 		return way->want;
 	return third ? third : 1;
 }
