@@ -1,8 +1,9 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later
  *
  * For the tests of the control sockets: a gateway without a network, a loop
- * turned by hand, and clients. The lab stands in for platform/gateway.c,
- * loop.c and the rendering of rules; sockets and engine are the real ones.
+ * turned by hand (turned_loop.h), and clients. The lab stands in for
+ * platform/gateway.c, loop.c and the rendering of rules; sockets and engine are
+ * the real ones.
  *
  * A header with code, to be included once by a test program: among the objects
  * that all tests link, these stand-ins would take the place of the real
@@ -26,84 +27,7 @@
 #include "platform/control.h"
 #include "platform/gateway.h"
 #include "suite.h"
-
-/* --- the loop ------------------------------------------------------------ */
-
-#define LAB_WATCHES 128
-
-struct loop {
-	uint64_t now_ms;
-	struct watch *watches[LAB_WATCHES];
-	uint32_t events[LAB_WATCHES];
-	unsigned turns;
-};
-
-static inline int loop_slot(const struct loop *loop, const struct watch *watch)
-{
-	for (int i = 0; i < LAB_WATCHES; i++)
-		if (loop->watches[i] == watch)
-			return i;
-	return -1;
-}
-
-int loop_add(struct loop *loop, struct watch *watch, uint32_t events)
-{
-	int slot = loop_slot(loop, NULL);
-
-	if (slot < 0)
-		return -ENOSPC;
-	loop->watches[slot] = watch;
-	loop->events[slot] = events;
-	return 0;
-}
-
-int loop_change(struct loop *loop, struct watch *watch, uint32_t events)
-{
-	int slot = loop_slot(loop, watch);
-
-	if (slot < 0)
-		return -ENOENT;
-	loop->events[slot] = events;
-	return 0;
-}
-
-void loop_remove(struct loop *loop, struct watch *watch)
-{
-	int slot = loop_slot(loop, watch);
-
-	if (slot >= 0)
-		loop->watches[slot] = NULL;
-}
-
-uint64_t loop_now_ms(const struct loop *loop)
-{
-	return loop->now_ms;
-}
-
-/* One turn, one millisecond: every watch that is ready has its handler run.
- * Returns how many. */
-static inline int lab_turn(struct loop *loop)
-{
-	int ready = 0;
-
-	loop->now_ms++;
-	loop->turns++;
-	for (int i = 0; i < LAB_WATCHES; i++) {
-		struct watch *watch = loop->watches[i];
-		struct pollfd fd = { 0 };
-
-		if (!watch)
-			continue;
-		fd.fd = watch->fd;
-		fd.events = (short)((loop->events[i] & EPOLLIN ? POLLIN : 0) |
-				    (loop->events[i] & EPOLLOUT ? POLLOUT : 0));
-		if (poll(&fd, 1, 0) > 0) {
-			watch->handler(watch, 0);
-			ready++;
-		}
-	}
-	return ready;
-}
+#include "turned_loop.h"
 
 /* --- the gateway --------------------------------------------------------- */
 
