@@ -12,6 +12,7 @@
 #include "filter.h"
 #include "spec.h"
 #include "uplink.h"
+#include "why.h"
 
 /* Exit codes, part of the contract. */
 enum cli_exit {
@@ -25,13 +26,15 @@ enum cli_exit {
 /* One call of the command, as main() read it. Texts are argv's. */
 struct cli {
 	const char *command;
-	const char *argument; /* of those that take one, else NULL */
+	const char *const *arguments; /* as many as the command takes */
+	const char *argument; /* the first of them; NULL: it takes none */
 	const char *socket; /* NULL: the default ones */
 	bool json;
 	bool changes; /* the command changes something: no read-only socket */
 	const char *config; /* NULL: the default file, if it exists */
 	const char *backend; /* NULL: as configured */
 	const char *filters[FILTER_KEYS]; /* NULL: not given */
+	const char *question[WHY_KEYS]; /* NULL: the command is not why */
 	const char *interval; /* NULL: not given */
 	const char *count; /* NULL: not given */
 };

@@ -64,6 +64,11 @@ static struct json_object *request_of(const struct cli *cli)
 			json_object_object_add(
 				request, filter_name((enum filter_key)key),
 				json_object_new_string(cli->filters[key]));
+	for (int key = 0; key < WHY_KEYS; key++)
+		if (cli->question[key])
+			json_object_object_add(
+				request, why_name((enum why_key)key),
+				json_object_new_string(cli->question[key]));
 	return request;
 }
 

@@ -32,6 +32,7 @@ void control_client_close(struct control_client *client)
 	loop_remove(client->listener->control->loop, &client->watch);
 	close(client->watch.fd);
 	dump_free(client->dump);
+	why_free(client->why);
 	buffer_free(&client->out);
 	free(client);
 }
@@ -48,23 +49,34 @@ static uint32_t *refresh_budget(struct control_listener *listener)
 	return &listener->budget;
 }
 
-/* Makes the next piece of a dump once the last one is sent. 0 or -errno. */
+/* The next piece of what is in progress: 1, 0 or -ENOMEM (dump.h, why.h). */
+static int slice(struct control_client *client, const struct gateway *gateway)
+{
+	uint32_t *budget = refresh_budget(client->listener);
+
+	if (client->why)
+		return why_slice(client->why, gateway, budget, &client->out);
+	return dump_slice(client->dump, gateway_nat(gateway),
+			  gateway_now_ms(gateway), budget, SLICE_BYTES,
+			  &client->out);
+}
+
+/* Makes the next piece of an answer once the last one is sent. 0 or -errno. */
 static int produce(struct control_client *client)
 {
 	struct control *control = client->listener->control;
 	int more;
 
-	if (!client->dump || buffer_length(&client->out))
+	if ((!client->dump && !client->why) || buffer_length(&client->out))
 		return 0;
 	if (!control->gateway) /* it stopped in the midst of a dump */
 		return -ECONNRESET;
-	more = dump_slice(client->dump, gateway_nat(control->gateway),
-			  gateway_now_ms(control->gateway),
-			  refresh_budget(client->listener), SLICE_BYTES,
-			  &client->out);
+	more = slice(client, control->gateway);
 	if (more <= 0) {
 		dump_free(client->dump);
 		client->dump = NULL;
+		why_free(client->why);
+		client->why = NULL;
 	}
 	return more < 0 ? more : 0;
 }
@@ -146,7 +158,7 @@ static int receive(struct control_client *client)
 
 bool control_client_answering(const struct control_client *client)
 {
-	return client->dump || buffer_length(&client->out);
+	return client->dump || client->why || buffer_length(&client->out);
 }
 
 /* Watches for room while answering, for requests else. 0 or -errno. */

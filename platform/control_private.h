@@ -15,6 +15,7 @@
 #include "control.h"
 #include "dump.h"
 #include "loop.h"
+#include "why.h"
 
 struct control_client;
 
@@ -82,6 +83,7 @@ struct control_client {
 	bool writing;
 	bool closing; /* cut off once the output is written */
 	struct dump *dump; /* in progress, or NULL */
+	struct why *why; /* likewise, not both */
 	struct buffer out;
 	size_t in_length;
 	char in[CONTROL_REQUEST_MAX];
@@ -98,7 +100,7 @@ void control_client_close(struct control_client *client);
 /* --- verbs --------------------------------------------------------------- */
 
 /* Answers one request line: fills client->out with a whole line or sets
- * client->dump; client->closing when the line was no request at all.
+ * client->dump or client->why; client->closing when the line was no request at all.
  * 0 or -ENOMEM. */
 int control_verb_run(struct control_client *client, const char *line,
 		     size_t length);

@@ -20,12 +20,14 @@
 struct request {
 	const struct verb *verb;
 	struct filter filter;
+	struct why_question question;
 };
 
 struct verb {
 	const char *name;
 	bool changes; /* refused on the read-only socket */
 	bool takes[FILTER_KEYS];
+	bool asks; /* takes the keys of a why_question */
 	/* 0 or -ENOMEM; appends a line or starts a dump. */
 	int (*run)(struct control_client *client,
 		   const struct request *request);
@@ -175,6 +177,12 @@ static int run_flush(struct control_client *client,
 	return answer(client, views_flushed(ended));
 }
 
+static int run_why(struct control_client *client, const struct request *request)
+{
+	client->why = why_new(&request->question);
+	return client->why ? 0 : -ENOMEM;
+}
+
 #define ALL_FILTERS \
 	{ \
 		true, true, true, true \
@@ -187,6 +195,7 @@ static const struct verb verbs[] = {
 	{ .name = "hosts",
 	  .run = run_hosts,
 	  .takes = { [FILTER_HOST] = true } },
+	{ .name = "why", .run = run_why, .asks = true },
 	{ .name = "rules", .run = run_rules },
 	{ .name = "reload", .run = run_reload, .changes = true },
 	{ .name = "flush",
@@ -213,14 +222,22 @@ static int filter_key(const char *name)
 	return -1;
 }
 
+static int question_key(const char *name)
+{
+	for (int key = 0; key < WHY_KEYS; key++)
+		if (!strcmp(why_name((enum why_key)key), name))
+			return key;
+	return -1;
+}
+
 /* One member of the request beside "command". */
 static int read_member(struct request *request, const char *name,
 		       struct json_object *value, char *error, size_t size)
 {
 	char shown[FILTER_SHOWN_SIZE];
-	int key = filter_key(name);
+	int key = request->verb->asks ? question_key(name) : filter_key(name);
 
-	if (key < 0 || !request->verb->takes[key]) {
+	if (key < 0 || (!request->verb->asks && !request->verb->takes[key])) {
 		snprintf(error, size, "%s takes no such key: \"%s\"",
 			 request->verb->name, filter_shown(name, shown));
 		return -EINVAL;
@@ -231,6 +248,9 @@ static int read_member(struct request *request, const char *name,
 			 name);
 		return -EINVAL;
 	}
+	if (request->verb->asks)
+		return why_set(&request->question, (enum why_key)key,
+			       json_object_get_string(value), error, size);
 	return filter_set(&request->filter, (enum filter_key)key,
 			  json_object_get_string(value), error, size);
 }
@@ -255,7 +275,9 @@ static int read_request(struct request *request, struct json_object *object,
 		if (err)
 			return err;
 	}
-	return 0;
+	return request->verb->asks ?
+		       why_check(&request->question, error, size) :
+		       0;
 }
 
 /* A complete object and nothing behind it, or NULL. */

@@ -423,6 +423,16 @@ const struct config *gateway_config(const struct gateway *g)
 	return g->config;
 }
 
+const struct nat_config *gateway_nat_config(const struct gateway *g)
+{
+	return &g->plan->nat;
+}
+
+const struct nat_portset *gateway_bound(const struct gateway *g)
+{
+	return g->bound;
+}
+
 const struct network_state *gateway_network(const struct gateway *g)
 {
 	return network_state(g->network);

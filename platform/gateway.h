@@ -52,6 +52,10 @@ uint32_t gateway_flush_host(struct gateway *gateway, uint32_t addr);
 
 const struct nat *gateway_nat(const struct gateway *gateway);
 const struct config *gateway_config(const struct gateway *gateway);
+/* What the engine judges by: its configuration, and the ports that the router
+ * itself uses (UDP, TCP). */
+const struct nat_config *gateway_nat_config(const struct gateway *gateway);
+const struct nat_portset *gateway_bound(const struct gateway *gateway);
 const struct network_state *gateway_network(const struct gateway *gateway);
 enum rules_backend gateway_backend(const struct gateway *gateway);
 /* False: there is no fast path, and all is 0. */

@@ -72,7 +72,7 @@ _Static_assert(COUNT(options) == OPTIONS, "every option is described");
 
 struct command {
 	const char *name;
-	const char *argument; /* NULL: takes none */
+	const char *argument; /* names of all of them; NULL: takes none */
 	const char *help;
 	unsigned takes; /* options beside the common ones */
 	bool changes;
@@ -124,6 +124,25 @@ static enum cli_exit run_hosts(const struct cli *cli)
 	return run_table(cli, text_hosts);
 }
 
+/* Judged here first: what is no question is wrong usage. */
+static enum cli_exit run_why(const struct cli *cli)
+{
+	struct why_question question = { 0 };
+	struct cli asked = *cli;
+	char error[256];
+	int err = 0;
+
+	for (int key = 0; key < WHY_KEYS && !err; key++) {
+		asked.question[key] = cli->arguments[key];
+		err = why_set(&question, (enum why_key)key, cli->arguments[key],
+			      error, sizeof(error));
+	}
+	if (!err)
+		err = why_check(&question, error, sizeof(error));
+	return err ? cli_fail(CLI_USAGE, "%s", error) :
+		     run_table(&asked, text_why);
+}
+
 static enum cli_exit run_reload(const struct cli *cli)
 {
 	struct json_object *reply;
@@ -158,6 +177,8 @@ static const struct command commands[] = {
 	  false, run_sessions },
 	{ "hosts", NULL, "inside hosts with their use", BIT(OPTION_HOST), false,
 	  run_hosts },
+	{ "why", "PROTO SOURCE DESTINATION",
+	  "what becomes of such a packet, and why", 0, false, run_why },
 	{ "rules", NULL, "the packet filter rules",
 	  BIT(OPTION_CONFIG) | BIT(OPTION_BACKEND), false, cli_rules },
 	{ "reload", NULL, "read the configuration again", 0, true, run_reload },
@@ -178,14 +199,20 @@ static const struct command commands[] = {
 
 /* --- help ---------------------------------------------------------------- */
 
+#define HELP_COLUMN 18
+
 static void print_entry(const char *dashes, const char *name,
 			const char *argument, const char *help, FILE *out)
 {
-	char left[32];
+	char left[40];
 
 	snprintf(left, sizeof(left), "%s%s%s%s", dashes, name,
 		 argument ? " " : "", argument ? argument : "");
-	fprintf(out, "  %-18s %s\n", left, help);
+	/* What is longer has a line of its own. */
+	if (strlen(left) > HELP_COLUMN)
+		fprintf(out, "  %s\n", left);
+	fprintf(out, "  %-*s %s\n", HELP_COLUMN,
+		strlen(left) > HELP_COLUMN ? "" : left, help);
 }
 
 static void print_help(FILE *out)
@@ -212,11 +239,13 @@ static enum cli_exit usage(const char *what, const char *text)
 	return cli_fail(CLI_USAGE, "%s%s; see portico --help", what, text);
 }
 
+#define ARGUMENTS_MAX 3
+
 /* What was given, before it is known which command takes it. */
 struct given {
 	struct cli cli;
 	unsigned options; /* bits */
-	const char *words[2]; /* command and its argument */
+	const char *words[1 + ARGUMENTS_MAX]; /* command, arguments */
 	size_t count;
 };
 
@@ -299,20 +328,33 @@ static const struct command *find_command(const char *name)
 	return NULL;
 }
 
+static size_t count_words(const char *text)
+{
+	size_t count = text != NULL;
+
+	for (; text && *text; text++)
+		count += *text == ' ';
+	return count;
+}
+
 /* What the command takes and what it was given. */
 static enum cli_exit check_given(const struct given *given,
 				 const struct command *command)
 {
 	unsigned wrong = given->options & ~(COMMON | command->takes);
+	size_t wanted = count_words(command->argument);
 
 	for (int i = 0; i < OPTIONS; i++)
 		if (wrong & BIT(i))
 			return usage(command->name, " does not take this "
 						    "option");
-	if (command->argument && given->count < 2)
-		return usage(command->name, " needs an argument");
-	if (!command->argument && given->count > 1)
+	if (!wanted && given->count > 1)
 		return usage(command->name, " takes no argument");
+	if (wanted == 1 && given->count < 2)
+		return usage(command->name, " needs an argument");
+	if (given->count != 1 + wanted)
+		return cli_fail(CLI_USAGE, "%s takes %s; see portico --help",
+				command->name, command->argument);
 	return CLI_OK;
 }
 
@@ -350,6 +392,7 @@ static enum cli_exit run(struct given *given)
 	given->cli.command = command->name;
 	given->cli.changes = command->changes;
 	given->cli.argument = given->words[1];
+	given->cli.arguments = &given->words[1];
 	return command->run(&given->cli);
 }
 

@@ -32,6 +32,7 @@ void text_sessions(struct json_object *reply, const struct names *names,
 		   FILE *out);
 void text_hosts(struct json_object *reply, const struct names *names,
 		FILE *out);
+void text_why(struct json_object *reply, const struct names *names, FILE *out);
 /* {"whois": [...]}, mappings by their outside sockets. */
 void text_whois(struct json_object *reply, const struct names *names,
 		FILE *out);

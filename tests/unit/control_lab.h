@@ -36,6 +36,7 @@ struct gateway {
 	struct nat_config config;
 	struct config file;
 	struct network_state network;
+	struct nat_portset bound[2];
 	uint64_t now_ms;
 	void *records, *indices;
 	uint32_t flushed; /* the last host */
@@ -51,6 +52,16 @@ const struct nat *gateway_nat(const struct gateway *gateway)
 const struct network_state *gateway_network(const struct gateway *gateway)
 {
 	return &gateway->network;
+}
+
+const struct nat_config *gateway_nat_config(const struct gateway *gateway)
+{
+	return &gateway->config;
+}
+
+const struct nat_portset *gateway_bound(const struct gateway *gateway)
+{
+	return gateway->bound;
 }
 
 const struct config *gateway_config(const struct gateway *gateway)

@@ -131,7 +131,7 @@ static void test_refusals(void)
 	static const struct {
 		const char *request, *error;
 	} cases[] = {
-		{ "{\"command\":\"why\"}\n", "unknown command: \"why\"" },
+		{ "{\"command\":\"whom\"}\n", "unknown command: \"whom\"" },
 		{ "{\"command\":\"\\u001b[2J\\u00ff\"}\n", "\"?[2J??\"" },
 		{ "{\"command\":\"status\",\"host\":\"10.0.0.1\"}\n",
 		  "status takes no such key: \"host\"" },

@@ -289,12 +289,51 @@ static void test_status(void)
 		   "  one\n");
 }
 
+static void print_why(struct json_object *reply, FILE *out)
+{
+	struct names *names = names_of("1 aa 192.168.1.9 tv *\n");
+
+	text_why(reply, names, out);
+	names_free(names);
+}
+
+static void test_why(void)
+{
+	check_text(print_why,
+		   "{\"why\":{\"proto\":\"udp\","
+		   "\"source\":\"192.168.1.9:5000\","
+		   "\"destination\":\"198.51.100.1:53\","
+		   "\"way\":\"outbound\",\"verdict\":\"dropped\","
+		   "\"drop\":\"host_quota\",\"mapping\":{"
+		   "\"inside\":\"192.168.1.9:5000\","
+		   "\"outside\":\"203.0.113.1:5000\",\"kind\":\"forward\","
+		   "\"sessions\":2,\"expires_s\":null,\"name\":\"web\"},"
+		   "\"session\":{\"state\":\"INIT\",\"idle_s\":3,"
+		   "\"peer\":\"198.51.100.1:53\",\"expires_s\":300},"
+		   "\"explanation\":[\"one\",\"t\\u001bwo\"],"
+		   "\"remedy\":\"three\"}}",
+		   "Packet   udp 192.168.1.9:5000 (tv) -> 198.51.100.1:53\n"
+		   "Way      outbound\n"
+		   "Verdict  dropped: host_quota\n"
+		   "Mapping  192.168.1.9:5000 (tv) <-> 203.0.113.1:5000, "
+		   "forward web, 2 sessions\n"
+		   "Session  INIT with 198.51.100.1:53, idle 3s, expires in "
+		   "5m00s\n"
+		   "Because  one\n"
+		   "         t?wo\n"
+		   "Remedy   three\n");
+}
+
 /* Whatever a daemon of another version says, the command does not fall. */
 static void test_status_odd(void)
 {
 	static const char *const replies[] = {
-		"{}", "{\"drops\":{\"x\":1},\"warnings\":[null]}",
-		"{\"ports\":7,\"queue\":[],\"uplink\":null}"
+		"{}",
+		"{\"drops\":{\"x\":1},\"warnings\":[null]}",
+		"{\"ports\":7,\"queue\":[],\"uplink\":null}",
+		"{\"why\":7}",
+		"{\"why\":{\"explanation\":[null,{}]}}",
+		"{\"why\":{\"mapping\":[],\"session\":\"\"}}"
 	};
 
 	for (size_t i = 0; i < sizeof(replies) / sizeof(replies[0]); i++) {
@@ -303,6 +342,7 @@ static void test_status_odd(void)
 
 		text_status(reply, null);
 		text_mappings(reply, NULL, null);
+		text_why(reply, NULL, null);
 		CU_ASSERT_FALSE(ferror(null));
 		fclose(null);
 		json_object_put(reply);
@@ -321,6 +361,7 @@ static const struct test tests[] = {
 	{ "hosts are sorted by number, names are harmless", test_hosts },
 	{ "an empty table shows its titles", test_empty },
 	{ "status shows every part", test_status },
+	{ "the answer to why is one thing a line", test_why },
 	{ "a strange reply is survived", test_status_odd },
 };
 
