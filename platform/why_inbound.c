@@ -168,20 +168,26 @@ static void not_now(struct why *why, const struct why_scene *scene)
 	why_no_uplink(why, scene, ours && why_translates(scene, proto));
 }
 
+/* Whatever it wants: no uplink, or an address that is refused. */
+static bool is_out(struct why *why, const struct why_scene *scene)
+{
+	if (!nat_uplink(scene->nat))
+		not_now(why, scene);
+	else if (why_is_martian(why, scene))
+		why_refuse(why, scene, NAT_DROP_MARTIAN);
+	else
+		return false;
+	return true;
+}
+
 void why_inbound(struct why *why, const struct why_scene *scene)
 {
 	const struct nat_mapping_view *target = &why->found.target;
 	const uint8_t proto = why->question.proto;
 	enum nat_drop drop = NAT_DROP_NONE;
 
-	if (!nat_uplink(scene->nat)) {
-		not_now(why, scene);
+	if (is_out(why, scene))
 		return;
-	}
-	if (why_is_martian(why, scene)) {
-		why_refuse(why, scene, NAT_DROP_MARTIAN);
-		return;
-	}
 	if (!why_translates(scene, proto) ||
 	    (why_is_tagged(proto) && !why->found.has_session) ||
 	    (proto == NAT_PROTO_ICMP && !why->question.destination.has_port)) {
@@ -225,14 +231,8 @@ void why_hairpin(struct why *why, const struct why_scene *scene)
 	const uint8_t proto = why->question.proto;
 	enum nat_drop drop;
 
-	if (!nat_uplink(scene->nat)) {
-		not_now(why, scene);
+	if (is_out(why, scene))
 		return;
-	}
-	if (why_is_martian(why, scene)) {
-		why_refuse(why, scene, NAT_DROP_MARTIAN);
-		return;
-	}
 	if (why_pool(proto) < 0 || proto == NAT_PROTO_ICMP ||
 	    !why_translates(scene, proto)) {
 		why_say(why, "such packets are left to the router itself");
