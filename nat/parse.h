@@ -129,9 +129,6 @@ struct nat_quote {
 enum nat_drop nat_parse_quote(const struct nat_parsed *error,
 			      struct nat_quote *quote);
 
-/* The pool of a protocol; -1 for one whose ports are not rewritten. */
-int nat_pool_of(uint8_t proto);
-
 /* TCP and DCCP: a connection is opened by certain packets only, and followed
  * to its end. */
 bool nat_is_connection(uint8_t proto);

@@ -9,7 +9,7 @@
 /* Nothing of ours is there: the router's own, or silence. */
 static void not_mapped(struct why *why, const struct why_scene *scene)
 {
-	const int pool = why_pool(why->question.proto);
+	const int pool = nat_pool_of(why->question.proto);
 	const uint16_t port = why->question.destination.port;
 	char name[4];
 
@@ -88,7 +88,7 @@ static enum nat_drop filter(struct why *why, const struct why_scene *scene,
 			    const struct nat_mapping_view *target,
 			    uint32_t peer, uint32_t also)
 {
-	const enum nat_pool pool = (enum nat_pool)why_pool(target->proto);
+	const enum nat_pool pool = (enum nat_pool)nat_pool_of(target->proto);
 	const enum nat_filter mode = scene->config->filtering[pool];
 
 	if (target->kind == NAT_KIND_FORWARD)
@@ -154,7 +154,7 @@ static void not_now(struct why *why, const struct why_scene *scene)
 	const struct why_found *found = &why->found;
 	const uint8_t proto = why->question.proto;
 	const uint16_t port = why->question.destination.port;
-	const int pool = why_pool(proto);
+	const int pool = nat_pool_of(proto);
 	bool ours = found->has_target;
 
 	if (proto == NAT_PROTO_ICMP)
@@ -233,7 +233,7 @@ void why_hairpin(struct why *why, const struct why_scene *scene)
 
 	if (is_out(why, scene))
 		return;
-	if (why_pool(proto) < 0 || proto == NAT_PROTO_ICMP ||
+	if (nat_pool_of(proto) < 0 || proto == NAT_PROTO_ICMP ||
 	    !why_translates(scene, proto)) {
 		why_say(why, "such packets are left to the router itself");
 		why_leave(why, WHY_LOCAL);

@@ -9,7 +9,7 @@
 
 bool why_translates(const struct why_scene *scene, uint8_t proto)
 {
-	return (why_pool(proto) >= 0 || why_is_tagged(proto)) &&
+	return (nat_pool_of(proto) >= 0 || why_is_tagged(proto)) &&
 	       !scene->config->untranslated[proto];
 }
 
@@ -98,7 +98,7 @@ struct nat_mapping_view *why_own(struct why_found *found)
 
 bool why_keeps_port(const struct why *why, const struct why_scene *scene)
 {
-	const int pool = why_pool(why->question.proto);
+	const int pool = nat_pool_of(why->question.proto);
 	const uint16_t port = why->question.source.port;
 
 	if (pool < 0 || !port || why->found.wanted_used ||
@@ -112,7 +112,7 @@ bool why_keeps_port(const struct why *why, const struct why_scene *scene)
 
 static void say_new_port(struct why *why, const struct why_scene *scene)
 {
-	const int pool = why_pool(why->question.proto);
+	const int pool = nat_pool_of(why->question.proto);
 	const uint16_t port = why->question.source.port;
 
 	if (pool < 0)

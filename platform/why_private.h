@@ -103,7 +103,6 @@ struct why {
 
 bool why_has_ports(uint8_t proto);
 bool why_is_tagged(uint8_t proto); /* SCTP, GRE, ESP: no pool of ports */
-int why_pool(uint8_t proto); /* enum nat_pool, -1: none */
 /* Sessions of ICMP have peer port 0. */
 uint16_t why_peer_port(uint8_t proto, uint16_t port);
 bool why_translates(const struct why_scene *scene, uint8_t proto);

@@ -24,29 +24,14 @@ static_assert(sizeof(key_names) / sizeof(key_names[0]) == WHY_KEYS,
 
 bool why_has_ports(uint8_t proto)
 {
-	return why_pool(proto) == NAT_POOL_UDP ||
-	       why_pool(proto) == NAT_POOL_TCP || proto == NAT_PROTO_SCTP;
+	return nat_pool_of(proto) == NAT_POOL_UDP ||
+	       nat_pool_of(proto) == NAT_POOL_TCP || proto == NAT_PROTO_SCTP;
 }
 
 bool why_is_tagged(uint8_t proto)
 {
 	return proto == NAT_PROTO_SCTP || proto == NAT_PROTO_GRE ||
 	       proto == NAT_PROTO_ESP;
-}
-
-int why_pool(uint8_t proto)
-{
-	switch (proto) {
-	case NAT_PROTO_UDP:
-	case NAT_PROTO_UDPLITE:
-		return NAT_POOL_UDP;
-	case NAT_PROTO_TCP:
-	case NAT_PROTO_DCCP:
-		return NAT_POOL_TCP;
-	case NAT_PROTO_ICMP:
-		return NAT_POOL_ICMP;
-	}
-	return -1;
 }
 
 uint16_t why_peer_port(uint8_t proto, uint16_t port)

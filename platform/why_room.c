@@ -229,7 +229,7 @@ enum nat_drop why_room_mapping(struct why *why, const struct why_scene *scene)
 	const struct nat_config *config = scene->config;
 	const struct nat_stats *stats = &scene->stats;
 	const struct why_found *found = &why->found;
-	const int pool = why_pool(why->question.proto);
+	const int pool = nat_pool_of(why->question.proto);
 	uint32_t left = stats->mappings_limit - stats->mappings;
 	uint32_t each = config->host_guaranteed, used = 0;
 	struct stock stock = { .free = true };

@@ -35,8 +35,8 @@ static void note_mapping(struct why *why, const struct why_scene *scene,
 {
 	const struct why_question *question = &why->question;
 	struct why_found *found = &why->found;
-	const int pool = why_pool(question->proto);
-	const bool same_pool = pool >= 0 && why_pool(view->proto) == pool;
+	const int pool = nat_pool_of(question->proto);
+	const bool same_pool = pool >= 0 && nat_pool_of(view->proto) == pool;
 	const bool dynamic = view->kind == NAT_KIND_DYNAMIC;
 
 	view->name = NULL;
@@ -140,7 +140,7 @@ static void note_session(struct why *why, const struct why_scene *scene,
 		return;
 	if (is_own(why, view))
 		keep_session(&why->found, view);
-	if (why_pool(view->proto) >= 0)
+	if (nat_pool_of(view->proto) >= 0)
 		note_target(why, scene, view);
 }
 

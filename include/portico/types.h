@@ -74,6 +74,8 @@ const char *nat_drop_help(enum nat_drop drop);
 const char *nat_state_name(enum nat_state state);
 const char *nat_kind_name(enum nat_kind kind);
 const char *nat_pool_name(enum nat_pool pool); /* "udp", "tcp", "icmp" */
+/* The pool of a protocol; -1 for one whose ports are not rewritten. */
+int nat_pool_of(uint8_t proto);
 
 /* --- sets --------------------------------------------------------------- */
 
