@@ -20,7 +20,7 @@ enum config_rules {
 	CONFIG_RULES_NFTABLES,
 	CONFIG_RULES_IPTABLES
 };
-enum config_gso { CONFIG_GSO_AUTO, CONFIG_GSO_ON, CONFIG_GSO_OFF };
+enum config_switch { CONFIG_AUTO, CONFIG_ON, CONFIG_OFF };
 enum config_fallback { CONFIG_FALLBACK_CLOSED, CONFIG_FALLBACK_KERNEL };
 enum config_accept { CONFIG_ACCEPT_WARN, CONFIG_ACCEPT_INSERT };
 enum config_sandbox {
@@ -62,13 +62,13 @@ struct config {
 	struct {
 		uint16_t number;
 		uint32_t batch; /* packets per wake-up, 1..64 */
-		enum config_gso gso;
+		enum config_switch gso;
 		uint32_t mark; /* two adjacent bits */
 		int8_t nice; /* -20..0, of the packet process */
 	} queue;
 
 	struct {
-		bool enabled;
+		enum config_switch enabled;
 		uint32_t sessions; /* carried at once */
 		uint32_t after; /* packets of a session */
 	} fast_path;

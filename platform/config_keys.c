@@ -34,11 +34,11 @@ static const char *const rules[] = {
 	[CONFIG_RULES_IPTABLES] = "iptables",
 	[CONFIG_RULES_IPTABLES + 1] = NULL,
 };
-static const char *const gso[] = {
-	[CONFIG_GSO_AUTO] = "auto",
-	[CONFIG_GSO_ON] = "on",
-	[CONFIG_GSO_OFF] = "off",
-	[CONFIG_GSO_OFF + 1] = NULL,
+static const char *const switches[] = {
+	[CONFIG_AUTO] = "auto",
+	[CONFIG_ON] = "on",
+	[CONFIG_OFF] = "off",
+	[CONFIG_OFF + 1] = NULL,
 };
 static const char *const fallbacks[] = {
 	[CONFIG_FALLBACK_CLOSED] = "closed",
@@ -157,15 +157,15 @@ static const struct config_key keys[] = {
 	 "100", "of the kernel's queue"},
 	{"queue", "batch", CONFIG_NUMBER, FIELD(queue.batch), 1, 64, NULL,
 	 NULL, "packets taken at once"},
-	{"queue", "gso", CONFIG_GSO, FIELD(queue.gso), ANY, gso,
+	{"queue", "gso", CONFIG_SWITCH, FIELD(queue.gso), ANY, switches,
 	 "\"auto\"", "take super-packets whole; also true or false"},
 	{"queue", "mark", CONFIG_MARK, FIELD(queue.mark), ANY, NULL,
 	 "\"0x03000000\"", "the bits of the packet mark that are ours"},
 	{"queue", "nice", CONFIG_NICE, FIELD(queue.nice), ANY, NULL,
 	 "-10", "precedence over other programs"},
 
-	{"fast_path", "enabled", CONFIG_BOOL, FIELD(fast_path.enabled), ANY, NULL,
-	 "false", "have the kernel carry established sessions by itself"},
+	{"fast_path", "enabled", CONFIG_SWITCH, FIELD(fast_path.enabled), ANY, switches,
+	 "\"off\"", "have the kernel carry established sessions; also true or false"},
 	{"fast_path", "sessions", CONFIG_NUMBER, FIELD(fast_path.sessions),
 	 1, FAST_SESSIONS_MAX, NULL, "16384", "sessions carried at once"},
 	{"fast_path", "after", CONFIG_NUMBER, FIELD(fast_path.after), 1, 1000000, NULL,

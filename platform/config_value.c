@@ -99,14 +99,14 @@ static bool read_nice(struct config_reader *reader,
 }
 
 /* The words of the table, and true and false for on and off. */
-static bool read_gso(struct config_reader *reader, const struct config_key *key,
-		     const char *path, struct json_object *value)
+static bool read_switch(struct config_reader *reader,
+			const struct config_key *key, const char *path,
+			struct json_object *value)
 {
 	if (!json_object_is_type(value, json_type_boolean))
 		return read_choice(reader, key, path, value);
 	return store(reader, key,
-		     json_object_get_boolean(value) ? CONFIG_GSO_ON :
-						      CONFIG_GSO_OFF);
+		     json_object_get_boolean(value) ? CONFIG_ON : CONFIG_OFF);
 }
 
 static bool read_refuse_code(struct config_reader *reader,
@@ -378,7 +378,7 @@ static config_read_fn *const readers[] = {
 	[CONFIG_NUMBER] = read_number,
 	[CONFIG_BOOL] = read_bool,
 	[CONFIG_CHOICE] = read_choice,
-	[CONFIG_GSO] = read_gso,
+	[CONFIG_SWITCH] = read_switch,
 	[CONFIG_REFUSE_CODE] = read_refuse_code,
 	[CONFIG_MARK] = read_mark,
 	[CONFIG_NICE] = read_nice,

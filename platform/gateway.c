@@ -101,7 +101,7 @@ static int open_queue(struct gateway *g, char *error, size_t size)
 		.number = config->queue.number,
 		.batch = config->queue.batch,
 		.length = QUEUE_LENGTH,
-		.gso = config->queue.gso != CONFIG_GSO_OFF,
+		.gso = config->queue.gso != CONFIG_OFF,
 		.gso_udp = kernel_segments_datagrams(),
 		.repeat = false,
 		.mark_shift = lowest_bit(config->queue.mark),

@@ -43,7 +43,7 @@ void gateway_open_fast(struct gateway *g)
 	char error[sizeof(g->fast_error)] = "";
 
 	remove_earlier();
-	if (!g->config->fast_path.enabled)
+	if (g->config->fast_path.enabled != CONFIG_ON)
 		return;
 	g->fast = fast_open(&config, error, sizeof(error));
 	if (!g->fast)

@@ -60,9 +60,9 @@ static void check_platform_defaults(const struct config *config)
 	CU_ASSERT_EQUAL(config->limits.fragment_bytes, 1048576);
 	CU_ASSERT_EQUAL(config->queue.number, 100);
 	CU_ASSERT_EQUAL(config->queue.batch, 64);
-	CU_ASSERT_EQUAL(config->queue.gso, CONFIG_GSO_AUTO);
+	CU_ASSERT_EQUAL(config->queue.gso, CONFIG_AUTO);
 	CU_ASSERT_EQUAL(config->queue.mark, 0x03000000);
-	CU_ASSERT_FALSE(config->fast_path.enabled);
+	CU_ASSERT_EQUAL(config->fast_path.enabled, CONFIG_OFF);
 	CU_ASSERT_EQUAL(config->fast_path.sessions, 16384);
 	CU_ASSERT_EQUAL(config->fast_path.after, 16);
 	CU_ASSERT_EQUAL(config->rules, CONFIG_RULES_AUTO);
@@ -234,7 +234,7 @@ static void test_other_values(void)
 	CU_ASSERT_EQUAL(config->nat.martians[1].addr, 0x0a000001);
 	CU_ASSERT_EQUAL(config->nat.martians[1].length, 32);
 	CU_ASSERT_EQUAL(config->queue.number, 65534);
-	CU_ASSERT_EQUAL(config->queue.gso, CONFIG_GSO_ON);
+	CU_ASSERT_EQUAL(config->queue.gso, CONFIG_ON);
 	CU_ASSERT_EQUAL(config->queue.mark, 3);
 	CU_ASSERT_EQUAL(config->rules, CONFIG_RULES_IPTABLES);
 	CU_ASSERT_EQUAL(config->forward_accept, CONFIG_ACCEPT_INSERT);
@@ -243,24 +243,29 @@ static void test_other_values(void)
 	config_free(config);
 }
 
-static void test_gso(void)
+static void test_switches(void)
 {
 	static const struct {
-		const char *text;
-		enum config_gso gso;
+		const char *word;
+		enum config_switch value;
 	} cases[] = {
-		{ "{\"queue\": {\"gso\": \"auto\"}}", CONFIG_GSO_AUTO },
-		{ "{\"queue\": {\"gso\": true}}", CONFIG_GSO_ON },
-		{ "{\"queue\": {\"gso\": \"on\"}}", CONFIG_GSO_ON },
-		{ "{\"queue\": {\"gso\": false}}", CONFIG_GSO_OFF },
-		{ "{\"queue\": {\"gso\": \"off\"}}", CONFIG_GSO_OFF },
+		{ "\"auto\"", CONFIG_AUTO }, { "true", CONFIG_ON },
+		{ "\"on\"", CONFIG_ON },     { "false", CONFIG_OFF },
+		{ "\"off\"", CONFIG_OFF },
 	};
 
 	for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
-		struct config *config = taken(cases[i].text);
+		struct config *config;
+		char text[128];
 
+		snprintf(text, sizeof(text),
+			 "{\"queue\": {\"gso\": %s},\n"
+			 " \"fast_path\": {\"enabled\": %s}}",
+			 cases[i].word, cases[i].word);
+		config = taken(text);
 		CU_ASSERT_PTR_NOT_NULL_FATAL(config);
-		CU_ASSERT_EQUAL(config->queue.gso, cases[i].gso);
+		CU_ASSERT_EQUAL(config->queue.gso, cases[i].value);
+		CU_ASSERT_EQUAL(config->fast_path.enabled, cases[i].value);
 		config_free(config);
 	}
 }
@@ -457,7 +462,7 @@ static const struct test tests[] = {
 	{ "set limits win over the memory's size", test_set_limits_win },
 	{ "the memory's size is read", test_memory_total },
 	{ "values other than the defaults are stored", test_other_values },
-	{ "gso takes words and booleans", test_gso },
+	{ "switches take words and booleans", test_switches },
 	{ "fallback kernel goes with nftables", test_fallback_kernel },
 	{ "a forward of both protocols becomes two", test_both_protocols },
 	{ "one port may be forwarded per protocol",
