@@ -127,6 +127,8 @@ static void take_rule(struct firewall *firewall, struct firewall_rule *rule,
 	bool negated = false;
 
 	for (int i = 0; i < WORDS_MAX && next_word(&line, word); i++) {
+		const char *behind = line;
+
 		if (!strcmp(word, "!")) {
 			negated = true;
 			continue;
@@ -141,8 +143,11 @@ static void take_rule(struct firewall *firewall, struct firewall_rule *rule,
 				firewall->masquerade = true;
 			return;
 		}
-		if (!take_option(rule, word, argument, negated))
+		if (!take_option(rule, word, argument, negated)) {
 			rule->more = true;
+			if (argument[0] == '-' || argument[0] == '!')
+				line = behind; /* "-f", "--transparent" */
+		}
 		negated = false;
 	}
 }
