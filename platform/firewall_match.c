@@ -1,0 +1,152 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later
+ *
+ * What a rule of `nft -j list ruleset` asks of a packet.
+ */
+#include "firewall_match.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+const char *firewall_string(struct json_object *object, const char *key)
+{
+	struct json_object *value;
+
+	if (!json_object_is_type(object, json_type_object) ||
+	    !json_object_object_get_ex(object, key, &value) ||
+	    !json_object_is_type(value, json_type_string))
+		return "";
+	return json_object_get_string(value);
+}
+
+struct json_object *firewall_member(struct json_object *object, const char *key)
+{
+	struct json_object *value = NULL;
+
+	if (json_object_is_type(object, json_type_object))
+		json_object_object_get_ex(object, key, &value);
+	return value;
+}
+
+bool firewall_has(struct json_object *object, const char *key)
+{
+	return json_object_is_type(object, json_type_object) &&
+	       json_object_object_get_ex(object, key, NULL);
+}
+
+/* {"meta": {"key": "iifname"}} */
+bool firewall_is_key(struct json_object *object, const char *kind,
+		     const char *key)
+{
+	return !strcmp(firewall_string(firewall_member(object, kind), "key"),
+		       key);
+}
+
+/* --- matches ------------------------------------------------------------- */
+
+/* A value, a list or {"set": [...]}: calls take for each; true when all were
+ * taken. */
+static bool each_value(struct json_object *right,
+		       bool (*take)(void *context, struct json_object *value),
+		       void *context)
+{
+	struct json_object *list = firewall_member(right, "set");
+
+	if (!list)
+		list = right;
+	if (!json_object_is_type(list, json_type_array))
+		return take(context, list);
+	for (size_t i = 0; i < json_object_array_length(list); i++)
+		if (!take(context, json_object_array_get_idx(list, i)))
+			return false;
+	return true;
+}
+
+static bool take_name(void *context, struct json_object *value)
+{
+	return json_object_is_type(value, json_type_string) &&
+	       json_object_get_string(value)[0] != '@' &&
+	       !firewall_add_device(context, json_object_get_string(value));
+}
+
+bool firewall_is_untracked(struct json_object *value)
+{
+	return json_object_is_type(value, json_type_string) &&
+	       !strcmp(json_object_get_string(value), "untracked");
+}
+
+static bool not_untracked(void *context, struct json_object *value)
+{
+	(void)context;
+	return !firewall_is_untracked(value);
+}
+
+bool firewall_take_devices(struct firewall_device *device,
+			   struct json_object *right, bool negated)
+{
+	device->negated = negated;
+	if (each_value(right, take_name, device))
+		return true;
+	free(device->names);
+	device->names = NULL;
+	return false;
+}
+
+/* `meta mark & MASK == VALUE` and `meta mark VALUE`. */
+static bool take_mark(struct firewall_rule *rule, struct json_object *left,
+		      struct json_object *right, bool negated)
+{
+	struct json_object *parts = firewall_member(left, "&");
+	uint32_t mask = UINT32_MAX;
+
+	if (parts && json_object_is_type(parts, json_type_array) &&
+	    json_object_array_length(parts) == 2) {
+		left = json_object_array_get_idx(parts, 0);
+		mask = (uint32_t)json_object_get_int64(
+			json_object_array_get_idx(parts, 1));
+	}
+	if (!firewall_is_key(left, "meta", "mark") ||
+	    !json_object_is_type(right, json_type_int))
+		return false;
+	rule->asks_mark = true;
+	rule->mark_negated = negated;
+	rule->mark_mask = mask;
+	rule->mark_value = (uint32_t)json_object_get_int64(right);
+	return true;
+}
+
+/* An untracked packet has no conntrack entry: it has the state "untracked" and
+ * nothing else that could be asked. */
+static void take_ct(struct firewall_rule *rule, struct json_object *left,
+		    struct json_object *right, bool negated)
+{
+	bool listed = firewall_is_key(left, "ct", "state") &&
+		      !each_value(right, not_untracked, NULL);
+
+	if (!firewall_is_key(left, "ct", "state") || listed == negated)
+		rule->never = true;
+}
+
+bool firewall_take_match(struct firewall_rule *rule, struct json_object *match)
+{
+	struct json_object *left = firewall_member(match, "left");
+	struct json_object *right = firewall_member(match, "right");
+	bool negated = !strcmp(firewall_string(match, "op"), "!=");
+
+	if (firewall_is_key(left, "meta", "iifname") ||
+	    firewall_is_key(left, "meta", "iif"))
+		return firewall_take_devices(&rule->in, right, negated);
+	if (firewall_is_key(left, "meta", "oifname") ||
+	    firewall_is_key(left, "meta", "oif"))
+		return firewall_take_devices(&rule->out, right, negated);
+	if (firewall_has(left, "ct")) {
+		take_ct(rule, left, right, negated);
+		return true;
+	}
+	if (firewall_is_key(left, "meta", "nfproto") &&
+	    json_object_is_type(right, json_type_string)) {
+		rule->never |= !strcmp(json_object_get_string(right), "ipv4") ==
+			       negated;
+		return true;
+	}
+	return take_mark(rule, left, right, negated);
+}
