@@ -32,6 +32,7 @@ static void chain_free(struct firewall_chain *chain)
 	free(chain->family);
 	free(chain->table);
 	free(chain->name);
+	free(chain->devices.names);
 }
 
 void firewall_free(struct firewall *firewall)
@@ -117,6 +118,11 @@ int firewall_add_device(struct firewall_device *device, const char *name)
 	snprintf(names + old, size - old, old ? "%s " : " %s ", name);
 	device->names = names;
 	return 0;
+}
+
+bool firewall_is_ours(const char *chain)
+{
+	return !strncmp(chain, FIREWALL_OURS, strlen(FIREWALL_OURS));
 }
 
 const struct firewall_chain *firewall_find(const struct firewall *firewall,

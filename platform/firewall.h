@@ -2,7 +2,8 @@
  *
  * What other people's packet filters do to our packets in the forward hook.
  * Untracked replies are refused by any stateful forward policy; this model,
- * read from `nft -j list ruleset` and iptables-save, says by which chain.
+ * read from `nft -j list ruleset` and iptables-save, says by which chain. And,
+ * in every hook, what packets would miss that pass all of them by.
  *
  * It follows a packet known by devices and mark alone. What a rule asks beyond
  * that may or may not hold; sets, maps and quotas are not looked into.
@@ -25,6 +26,17 @@ enum firewall_verdict {
 	FIREWALL_GOTO,
 };
 
+/* Where a base chain of type filter stands on a packet's way, in order. */
+enum firewall_hook {
+	FIREWALL_NOWHERE, /* no base chain, of another hook, or for tracked ones */
+	FIREWALL_INGRESS,
+	FIREWALL_PREROUTING,
+	FIREWALL_FORWARD,
+	FIREWALL_POSTROUTING,
+	FIREWALL_EGRESS,
+	FIREWALL_HOOKS
+};
+
 /* `names` separated by spaces, each with one before and one behind; NULL: the
  * rule does not ask. negated: any other device. */
 struct firewall_device {
@@ -38,7 +50,12 @@ struct firewall_rule {
 	bool mark_negated;
 	uint32_t mark_mask, mark_value;
 	bool never; /* asks a conntrack state no untracked packet has */
+	bool flags; /* asks a SYN, FIN or RST, and so more */
 	bool more; /* asks something else, too */
+	/* Does what would be missed: logs, marks, counts alone, limits, or is not
+	 * understood. early: before it has asked all of state, mark and flags;
+	 * first: before it has asked for devices. */
+	bool acts, acts_early, acts_first;
 	enum firewall_verdict verdict;
 	char *target; /* of JUMP and GOTO; NULL: unknown */
 	bool tagged; /* comment "portico" */
@@ -48,10 +65,13 @@ struct firewall_rule {
 
 struct firewall_chain {
 	enum rules_backend backend;
-	char *family; /* "ip" or "inet" */
+	char *family; /* "ip", "inet" or "netdev" */
 	char *table;
 	char *name;
-	bool forward; /* a base chain of the forward hook */
+	enum firewall_hook hook;
+	bool forward; /* that is FIREWALL_FORWARD */
+	/* Of ingress and egress, whose packets it sees; none: not known. */
+	struct firewall_device devices;
 	bool policy_drop;
 	struct firewall_rule *rules;
 	size_t rule_count;
@@ -100,11 +120,24 @@ enum firewall_judgement firewall_judge(const struct firewall *firewall,
 				       const struct firewall_chain *base,
 				       const struct firewall_packet *packet);
 
+/* Whether a packet of an established session (a TCP segment without SYN, FIN
+ * and RST, or UDP; untracked) meets, on its way by the queue, a rule or a policy
+ * that does, or may do, anything but let it by: then text names the chain, as
+ * `chain "FORWARD" of table "ip filter" (iptables-legacy)`. Before routing it
+ * may have its mark or none yet. Ours do not count. */
+bool firewall_meets(const struct firewall *firewall,
+		    const struct firewall_packet *packet, char *text,
+		    size_t size);
+
 /* A chain by its name in any table, NULL: there is none. */
 const struct firewall_chain *firewall_find(const struct firewall *firewall,
 					   const char *name);
 /* Whether a chain's name begins so ("ufw-"). */
 bool firewall_has_prefix(const struct firewall *firewall, const char *prefix);
+
+/* How the names of our own chains in others' tables begin. */
+#define FIREWALL_OURS "PORTICO-"
+bool firewall_is_ours(const char *chain);
 
 /* For the parsers. Each returns NULL without memory. */
 struct firewall_chain *firewall_add_chain(struct firewall *firewall,

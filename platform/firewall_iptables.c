@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later
  *
  * Reads the text of iptables-save into the model. Only what the model knows is
- * understood; any other word makes a rule one that asks more.
+ * understood; any other word makes a rule one that asks more, and any other
+ * target or match one that acts.
  */
 #include "firewall.h"
 
@@ -12,7 +13,6 @@
 
 #define WORDS_MAX 128
 #define WORD_BYTES 256
-#define OURS "PORTICO-"
 
 struct reader {
 	struct firewall *firewall;
@@ -64,8 +64,21 @@ static void take_mark(struct firewall_rule *rule, const char *text,
 					UINT32_MAX;
 }
 
+static bool is_one_of(const char *const names[], const char *name)
+{
+	for (; *names; names++)
+		if (!strcmp(name, *names))
+			return true;
+	return false;
+}
+
+/* Targets that change a conntrack entry, which an untracked packet has not. */
+static const char *const idle[] = { "CT", "NOTRACK", "CONNMARK", NULL };
+
 static void take_target(struct firewall_rule *rule, const char *name, bool go)
 {
+	if (is_one_of(idle, name))
+		return;
 	if (!strcmp(name, "ACCEPT")) {
 		rule->verdict = FIREWALL_ACCEPT;
 	} else if (!strcmp(name, "DROP") || !strcmp(name, "REJECT")) {
@@ -79,15 +92,36 @@ static void take_target(struct firewall_rule *rule, const char *name, bool go)
 }
 
 /* Matches whose options are understood or ask nothing. */
-static bool match_known(const char *name)
-{
-	static const char *const known[] = { "mark", "conntrack", "state",
-					     "comment" };
+static const char *const known[] = { "mark", "conntrack", "state", "comment",
+				     NULL };
 
-	for (size_t i = 0; i < sizeof(known) / sizeof(known[0]); i++)
-		if (!strcmp(name, known[i]))
-			return true;
-	return false;
+/* Others that only look, and remember nothing of the packet. */
+static const char *const looking[] = {
+	"addrtype", "ah",     "bpf",   "connmark",  "cpu",    "dccp",
+	"devgroup", "dscp",   "ecn",   "esp",	    "helper", "icmp",
+	"iprange",  "length", "mac",   "multiport", "owner",  "physdev",
+	"pkttype",  "policy", "realm", "rpfilter",  "sctp",   "set",
+	"socket",   "string", "tcp",   "tcpmss",    "time",   "tos",
+	"ttl",	    "u32",    "udp",   NULL
+};
+
+static bool take_module(struct firewall_rule *rule, const char *name)
+{
+	bool asks_only = is_one_of(known, name);
+
+	rule->acts |= !asks_only && !is_one_of(looking, name);
+	return asks_only;
+}
+
+/* "--tcp-flags SYN,RST SYN": these alone, of those. */
+static void take_flags(struct firewall_rule *rule, const char *flags,
+		       bool negated)
+{
+	bool listed = strstr(flags, "SYN") || strstr(flags, "FIN") ||
+		      strstr(flags, "RST") || strstr(flags, "ALL");
+
+	rule->flags |= listed && !negated;
+	rule->acts_early |= rule->acts;
 }
 
 /* One option with its argument. False when it is not one we know. */
@@ -103,17 +137,19 @@ static bool take_option(struct firewall_rule *rule, const char *option,
 		return !firewall_add_device(device, argument);
 	}
 	if (!strcmp(option, "-m"))
-		return match_known(argument);
+		return take_module(rule, argument);
+	if (!strcmp(option, "--comment")) {
+		rule->tagged = !strcmp(argument, "portico");
+		return true;
+	}
 	if (!strcmp(option, "--mark")) {
+		rule->acts_early |= rule->acts;
 		take_mark(rule, argument, negated);
 		return true;
 	}
 	if (!strcmp(option, "--ctstate") || !strcmp(option, "--state")) {
+		rule->acts_early |= rule->acts;
 		rule->never |= lists_untracked(argument) == negated;
-		return true;
-	}
-	if (!strcmp(option, "--comment")) {
-		rule->tagged = !strcmp(argument, "portico");
 		return true;
 	}
 	return false;
@@ -148,8 +184,20 @@ static void take_rule(struct firewall *firewall, struct firewall_rule *rule,
 			if (argument[0] == '-' || argument[0] == '!')
 				line = behind; /* "-f", "--transparent" */
 		}
+		if (!strcmp(word, "--tcp-flags") && next_word(&line, argument))
+			take_flags(rule, argument, negated);
 		negated = false;
 	}
+	/* It has no target, or a later word than we read. */
+	rule->acts = true;
+}
+
+static enum firewall_hook hook_of(const char *chain)
+{
+	return !strcmp(chain, "PREROUTING")  ? FIREWALL_PREROUTING :
+	       !strcmp(chain, "FORWARD")     ? FIREWALL_FORWARD :
+	       !strcmp(chain, "POSTROUTING") ? FIREWALL_POSTROUTING :
+					       FIREWALL_NOWHERE;
 }
 
 /* ":FORWARD DROP [0:0]" */
@@ -158,7 +206,7 @@ static int chain_line(struct reader *reader, const char *line)
 	char name[WORD_BYTES], policy[WORD_BYTES] = "";
 	struct firewall_chain *chain;
 
-	if (!next_word(&line, name) || !strncmp(name, OURS, strlen(OURS)))
+	if (!next_word(&line, name) || firewall_is_ours(name))
 		return 0;
 	next_word(&line, policy);
 	chain = firewall_add_chain(reader->firewall, reader->backend, "ip",
@@ -166,7 +214,9 @@ static int chain_line(struct reader *reader, const char *line)
 	if (!chain)
 		return -ENOMEM;
 	/* Only a builtin chain has a policy; a user's is "-". */
-	chain->forward = !strcmp(name, "FORWARD") && policy[0] != '-';
+	if (policy[0] != '-' && strcmp(reader->table, "nat") != 0)
+		chain->hook = hook_of(name);
+	chain->forward = chain->hook == FIREWALL_FORWARD;
 	chain->policy_drop = !strcmp(policy, "DROP");
 	return 0;
 }
@@ -178,7 +228,7 @@ static int rule_line(struct reader *reader, const char *line)
 	struct firewall_chain *chain;
 	struct firewall_rule *rule;
 
-	if (!next_word(&line, name) || !strncmp(name, OURS, strlen(OURS)))
+	if (!next_word(&line, name) || firewall_is_ours(name))
 		return 0;
 	chain = firewall_chain_of(reader->firewall, reader->backend, "ip",
 				  reader->table, name);
@@ -191,7 +241,7 @@ static int rule_line(struct reader *reader, const char *line)
 	if (!rule->text)
 		return -ENOMEM;
 	take_rule(reader->firewall, rule, line);
-	if (rule->target && !strcmp(rule->target, OURS "RAW"))
+	if (rule->target && !strcmp(rule->target, FIREWALL_OURS "RAW"))
 		reader->firewall->ours[reader->backend] = true;
 	return 0;
 }

@@ -126,12 +126,91 @@ static void take_ct(struct firewall_rule *rule, struct json_object *left,
 		rule->never = true;
 }
 
+static const char *const flag_names[] = { "fin", "syn", "rst", "psh",
+					  "ack", "urg", "ecn", "cwr" };
+#define FIN_SYN_RST 0x07U
+
+/* "syn", 2, ["syn", "ack"] and {"|": ["syn", "ack"]} into bits. False when there
+ * is anything else. */
+static bool read_flags(struct json_object *value, unsigned *bits)
+{
+	struct json_object *list = firewall_member(value, "|");
+	bool known = false;
+
+	if (!list)
+		list = value;
+	if (json_object_is_type(list, json_type_array)) {
+		for (size_t i = 0; i < json_object_array_length(list); i++)
+			if (!read_flags(json_object_array_get_idx(list, i),
+					bits))
+				return false;
+		return true;
+	}
+	if (json_object_is_type(value, json_type_int)) {
+		*bits |= (unsigned)json_object_get_int(value);
+		return true;
+	}
+	if (!json_object_is_type(value, json_type_string))
+		return false;
+	for (size_t i = 0; i < sizeof(flag_names) / sizeof(flag_names[0]); i++)
+		if (!strcmp(json_object_get_string(value), flag_names[i])) {
+			*bits |= 1U << i;
+			known = true;
+		}
+	return known;
+}
+
+static bool has_fin_syn_rst(void *context, struct json_object *value)
+{
+	unsigned bits = 0;
+
+	(void)context;
+	return read_flags(value, &bits) && bits & FIN_SYN_RST;
+}
+
+/* `tcp flags syn` is "in": any of them. `tcp flags & (syn | rst) == syn` and
+ * `tcp flags == syn`: just these, of those in the mask. */
+static bool asks_fin_syn_rst(struct json_object *match)
+{
+	struct json_object *left = firewall_member(match, "left");
+	struct json_object *right = firewall_member(match, "right");
+	struct json_object *parts = firewall_member(left, "&");
+	const char *op = firewall_string(match, "op");
+	unsigned bits = 0;
+
+	if (json_object_is_type(parts, json_type_array) &&
+	    json_object_array_length(parts) == 2)
+		left = json_object_array_get_idx(parts, 0);
+	left = firewall_member(left, "payload");
+	if (strcmp(firewall_string(left, "protocol"), "tcp") ||
+	    strcmp(firewall_string(left, "field"), "flags"))
+		return false;
+	if (!strcmp(op, "=="))
+		return firewall_has(right, "set") ?
+			       each_value(right, has_fin_syn_rst, NULL) :
+			       has_fin_syn_rst(NULL, right);
+	return !strcmp(op, "in") && !parts && read_flags(right, &bits) &&
+	       bits && !(bits & ~FIN_SYN_RST);
+}
+
+/* What is asked after an action does not keep it from being done. */
+static void note_order(struct firewall_rule *rule, struct json_object *left)
+{
+	const char *key = firewall_string(firewall_member(left, "meta"), "key");
+
+	if (strstr(key, "if"))
+		rule->acts_first |= rule->acts;
+	else
+		rule->acts_early |= rule->acts;
+}
+
 bool firewall_take_match(struct firewall_rule *rule, struct json_object *match)
 {
 	struct json_object *left = firewall_member(match, "left");
 	struct json_object *right = firewall_member(match, "right");
 	bool negated = !strcmp(firewall_string(match, "op"), "!=");
 
+	note_order(rule, left);
 	if (firewall_is_key(left, "meta", "iifname") ||
 	    firewall_is_key(left, "meta", "iif"))
 		return firewall_take_devices(&rule->in, right, negated);
@@ -148,5 +227,6 @@ bool firewall_take_match(struct firewall_rule *rule, struct json_object *match)
 			       negated;
 		return true;
 	}
+	rule->flags |= asks_fin_syn_rst(match);
 	return take_mark(rule, left, right, negated);
 }

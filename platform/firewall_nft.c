@@ -2,7 +2,7 @@
  *
  * Reads `nft -j list ruleset` (libnftables-json(5)) into the model. Any
  * statement that is neither a match we know, nor a verdict, nor known to ask
- * nothing makes a rule one that asks more.
+ * nothing makes a rule one that asks more, and that acts.
  */
 #include "firewall_match.h"
 
@@ -22,9 +22,14 @@ static const struct {
 };
 
 /* Statements that let every packet by. */
-static const char *const harmless[] = { "counter", "log",	"mangle",
-					"notrack", "ct helper", "flow",
-					"set" };
+static const struct {
+	const char *name;
+	bool acts; /* on an untracked one, too */
+} harmless[] = {
+	{ "continue", false }, { "counter", false }, { "ct helper", false },
+	{ "flow", false },     { "log", true },	     { "mangle", true },
+	{ "notrack", false },  { "set", true },
+};
 
 static bool take_verdict(struct firewall_rule *rule,
 			 struct json_object *statement)
@@ -44,12 +49,24 @@ static bool take_verdict(struct firewall_rule *rule,
 	return false;
 }
 
-static bool is_harmless(struct json_object *statement)
+/* `ct mark set` and the like: there is no conntrack entry to change. */
+static bool sets_ct(struct json_object *statement)
+{
+	return firewall_has(
+		firewall_member(firewall_member(statement, "mangle"), "key"),
+		"ct");
+}
+
+static void take_other(struct firewall_rule *rule,
+		       struct json_object *statement)
 {
 	for (size_t i = 0; i < sizeof(harmless) / sizeof(harmless[0]); i++)
-		if (firewall_has(statement, harmless[i]))
-			return true;
-	return false;
+		if (firewall_has(statement, harmless[i].name)) {
+			rule->acts |= harmless[i].acts && !sets_ct(statement);
+			return;
+		}
+	rule->acts = true;
+	rule->more = true;
 }
 
 /* `ct state vmap { established : accept, ... }`: judged by what it says of
@@ -61,17 +78,22 @@ static void take_vmap(struct firewall_rule *rule, struct json_object *vmap)
 
 	if (!firewall_is_key(firewall_member(vmap, "key"), "ct", "state") ||
 	    !json_object_is_type(pairs, json_type_array)) {
+		rule->acts = true;
 		rule->more = true;
 		return;
 	}
+	rule->acts_early |= rule->acts;
 	for (size_t i = 0; i < json_object_array_length(pairs); i++) {
 		struct json_object *pair = json_object_array_get_idx(pairs, i);
+		struct json_object *verdict;
 
 		if (!json_object_is_type(pair, json_type_array) ||
 		    json_object_array_length(pair) != 2 ||
 		    !firewall_is_untracked(json_object_array_get_idx(pair, 0)))
 			continue;
-		take_verdict(rule, json_object_array_get_idx(pair, 1));
+		verdict = json_object_array_get_idx(pair, 1);
+		rule->acts |= !take_verdict(rule, verdict) &&
+			      !firewall_has(verdict, "continue");
 		return;
 	}
 	rule->never = true;
@@ -91,9 +113,28 @@ static void take_statement(struct firewall *firewall,
 			rule->more = true;
 	} else if (firewall_has(statement, "vmap")) {
 		take_vmap(rule, firewall_member(statement, "vmap"));
-	} else if (!take_verdict(rule, statement) && !is_harmless(statement)) {
-		rule->more = true;
+	} else if (!take_verdict(rule, statement)) {
+		take_other(rule, statement);
 	}
+}
+
+/* A rule that has a counter and else asks at most is there to count. */
+static void take_counter(struct firewall_rule *rule, struct json_object *expr)
+{
+	bool counts = false, first = false;
+
+	for (size_t i = 0; i < json_object_array_length(expr); i++) {
+		struct json_object *part = json_object_array_get_idx(expr, i);
+
+		if (firewall_has(part, "counter"))
+			counts = true;
+		else if (firewall_has(part, "match"))
+			first |= counts;
+		else
+			return;
+	}
+	rule->acts |= counts;
+	rule->acts_first |= first;
 }
 
 /* --- objects ------------------------------------------------------------- */
@@ -122,9 +163,27 @@ static bool is_wanted(const struct firewall *firewall,
 {
 	const char *family = firewall_string(object, "family");
 
-	return (!strcmp(family, "ip") || !strcmp(family, "inet")) &&
+	return (!strcmp(family, "ip") || !strcmp(family, "inet") ||
+		!strcmp(family, "netdev")) &&
 	       !is_ours(object) &&
+	       !firewall_is_ours(firewall_string(object, "name")) &&
 	       !is_shown(firewall, family, firewall_string(object, "table"));
+}
+
+static const char *const hooks[FIREWALL_HOOKS] = {
+	[FIREWALL_INGRESS] = "ingress", [FIREWALL_PREROUTING] = "prerouting",
+	[FIREWALL_FORWARD] = "forward", [FIREWALL_POSTROUTING] = "postrouting",
+	[FIREWALL_EGRESS] = "egress",
+};
+
+static enum firewall_hook hook_of(struct json_object *object)
+{
+	if (strcmp(firewall_string(object, "type"), "filter") != 0)
+		return FIREWALL_NOWHERE;
+	for (int i = FIREWALL_INGRESS; i < FIREWALL_HOOKS; i++)
+		if (!strcmp(firewall_string(object, "hook"), hooks[i]))
+			return (enum firewall_hook)i;
+	return FIREWALL_NOWHERE;
 }
 
 static int take_chain(struct firewall *firewall, struct json_object *object)
@@ -142,8 +201,10 @@ static int take_chain(struct firewall *firewall, struct json_object *object)
 				   firewall_string(object, "name"));
 	if (!chain)
 		return -ENOMEM;
-	chain->forward = !strcmp(firewall_string(object, "hook"), "forward") &&
-			 !strcmp(firewall_string(object, "type"), "filter");
+	chain->hook = hook_of(object);
+	chain->forward = chain->hook == FIREWALL_FORWARD;
+	firewall_take_devices(&chain->devices, firewall_member(object, "dev"),
+			      false);
 	chain->policy_drop = !strcmp(firewall_string(object, "policy"), "drop");
 	return 0;
 }
@@ -169,6 +230,7 @@ static int take_rule(struct firewall *firewall, struct json_object *object)
 	for (size_t i = 0; i < json_object_array_length(expr); i++)
 		take_statement(firewall, rule,
 			       json_object_array_get_idx(expr, i));
+	take_counter(rule, expr);
 	return 0;
 }
 

@@ -1,9 +1,11 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later
  *
- * A packet's walk through the model of other packet filters.
+ * A packet's walk through the model of other packet filters. It goes where the
+ * packet may go, and notes on the way what may refuse it and what acts on it.
  */
 #include "firewall.h"
 
+#include <stdio.h>
 #include <string.h>
 
 /* A chain visited through more jumps, or a walk of more rules than this, ends
@@ -15,10 +17,15 @@ enum answer { NO, MAYBE, YES };
 
 struct walk {
 	const struct firewall *firewall;
-	const struct firewall_packet *packet;
+	/* As the rules see the packet; two where it may look like either. */
+	struct firewall_packet seen[2];
+	bool established; /* no SYN, FIN or RST */
 	unsigned steps;
-	bool doubtful;
+	bool doubtful; /* some rule may refuse */
+	const struct firewall_chain *met; /* the first in which one acts */
 };
+
+/* --- what rules ask ------------------------------------------------------ */
 
 /* iptables ends a wildcard with '+', nftables with '*'. */
 static bool name_is(const char *word, size_t length, const char *name)
@@ -50,18 +57,41 @@ static enum answer ask_mark(const struct firewall_rule *rule, uint32_t mark)
 	return !rule->asks_mark || equal != rule->mark_negated ? YES : NO;
 }
 
-/* Whether the rule's matches hold for the packet. */
-static enum answer ask(const struct firewall_rule *rule,
-		       const struct firewall_packet *packet)
+static enum answer both(enum answer a, enum answer b)
 {
-	enum answer in = ask_device(&rule->in, packet->in);
-	enum answer out = ask_device(&rule->out, packet->out);
-	enum answer mark = ask_mark(rule, packet->mark);
-
-	if (rule->never || in == NO || out == NO || mark == NO)
-		return NO;
-	return rule->more || in == MAYBE || out == MAYBE ? MAYBE : YES;
+	return a < b ? a : b;
 }
+
+static enum answer either(enum answer a, enum answer b)
+{
+	return a == b ? a : MAYBE;
+}
+
+static enum answer ask_devices(const struct walk *walk,
+			       const struct firewall_rule *rule)
+{
+	const struct firewall_packet *seen = walk->seen;
+
+	return both(either(ask_device(&rule->in, seen[0].in),
+			   ask_device(&rule->in, seen[1].in)),
+		    either(ask_device(&rule->out, seen[0].out),
+			   ask_device(&rule->out, seen[1].out)));
+}
+
+/* Whether the rule's matches hold for the packet. */
+static enum answer ask(const struct walk *walk,
+		       const struct firewall_rule *rule)
+{
+	enum answer mark = either(ask_mark(rule, walk->seen[0].mark),
+				  ask_mark(rule, walk->seen[1].mark));
+
+	if (rule->never || (rule->flags && walk->established))
+		return NO;
+	return both(both(ask_devices(walk, rule), mark),
+		    rule->more ? MAYBE : YES);
+}
+
+/* --- the walk ------------------------------------------------------------ */
 
 /* A chain and the way to it. */
 struct visit {
@@ -69,6 +99,19 @@ struct visit {
 	const struct visit *from;
 	unsigned depth;
 };
+
+static void meet(struct walk *walk, const struct visit *visit)
+{
+	if (!walk->met)
+		walk->met = visit->chain;
+}
+
+/* What lies ahead is not known. */
+static void lose(struct walk *walk, const struct visit *visit)
+{
+	walk->doubtful = true;
+	meet(walk, visit);
+}
 
 /* Whether the way came through the chain: no kernel takes such a ring. */
 static bool is_ring(const struct visit *visit,
@@ -78,6 +121,19 @@ static bool is_ring(const struct visit *visit,
 		if (visit->chain == chain)
 			return true;
 	return false;
+}
+
+/* Whether the rule does, or may do, more to the packet than to send it on. */
+static bool acts(const struct walk *walk, const struct firewall_rule *rule)
+{
+	if (rule->tagged)
+		return false;
+	if (rule->acts_first)
+		return true;
+	if (rule->acts_early)
+		return ask_devices(walk, rule) != NO;
+	return (rule->acts || rule->verdict == FIREWALL_REFUSE) &&
+	       ask(walk, rule) != NO;
 }
 
 static enum firewall_verdict walk_chain(struct walk *walk,
@@ -94,10 +150,13 @@ static enum firewall_verdict walk_target(struct walk *walk,
 		next.chain = firewall_chain_of(walk->firewall, from->backend,
 					       from->family, from->table,
 					       rule->target);
-	if (!next.chain)
+	if (!next.chain) {
+		if (!rule->target || !firewall_is_ours(rule->target))
+			meet(walk, visit);
 		return FIREWALL_GOES_ON;
+	}
 	if (next.depth > DEPTH_MAX || is_ring(visit, next.chain)) {
-		walk->doubtful = true;
+		lose(walk, visit);
 		return FIREWALL_GOES_ON;
 	}
 	return walk_chain(walk, &next);
@@ -107,9 +166,11 @@ static enum firewall_verdict walk_target(struct walk *walk,
 static enum firewall_verdict step(struct walk *walk, const struct visit *visit,
 				  const struct firewall_rule *rule)
 {
-	enum answer holds = ask(rule, walk->packet);
+	enum answer holds = ask(walk, rule);
 	enum firewall_verdict verdict = rule->verdict;
 
+	if (acts(walk, rule))
+		meet(walk, visit);
 	if (holds == NO)
 		return FIREWALL_GOES_ON;
 	if (verdict == FIREWALL_JUMP || verdict == FIREWALL_GOTO) {
@@ -135,7 +196,7 @@ static enum firewall_verdict walk_chain(struct walk *walk,
 		enum firewall_verdict verdict;
 
 		if (walk->steps++ > STEPS_MAX) {
-			walk->doubtful = true;
+			lose(walk, visit);
 			break;
 		}
 		verdict = step(walk, visit, &chain->rules[i]);
@@ -147,16 +208,106 @@ static enum firewall_verdict walk_chain(struct walk *walk,
 	return FIREWALL_GOES_ON;
 }
 
+/* Through a base chain, to its policy if need be. */
+static enum firewall_verdict walk_base(struct walk *walk,
+				       const struct firewall_chain *base)
+{
+	const struct visit first = { .chain = base };
+	enum firewall_verdict verdict = walk_chain(walk, &first);
+
+	if (verdict != FIREWALL_GOES_ON || !base->policy_drop)
+		return verdict;
+	meet(walk, &first);
+	return FIREWALL_REFUSE;
+}
+
 enum firewall_judgement firewall_judge(const struct firewall *firewall,
 				       const struct firewall_chain *base,
 				       const struct firewall_packet *packet)
 {
-	struct walk walk = { .firewall = firewall, .packet = packet };
-	const struct visit first = { .chain = base };
-	enum firewall_verdict verdict = walk_chain(&walk, &first);
+	struct walk walk = { .firewall = firewall,
+			     .seen = { *packet, *packet } };
 
-	if (verdict == FIREWALL_REFUSE ||
-	    (verdict == FIREWALL_GOES_ON && base->policy_drop))
+	if (walk_base(&walk, base) == FIREWALL_REFUSE)
 		return FIREWALL_CLOSED;
 	return walk.doubtful ? FIREWALL_DOUBTFUL : FIREWALL_OPEN;
+}
+
+/* --- what an established session's packets meet -------------------------- */
+
+/* Before routing there is no device out, and no mark before our own rules; a
+ * device in is not seen on egress, nor after routing by kernels before 5.7. */
+static void look(struct walk *walk, enum firewall_hook hook)
+{
+	struct firewall_packet *seen = walk->seen;
+
+	switch (hook) {
+	case FIREWALL_INGRESS:
+	case FIREWALL_PREROUTING:
+		seen[0].out = seen[1].out = "";
+		seen[0].mark = 0;
+		break;
+	case FIREWALL_POSTROUTING:
+		seen[0].in = "";
+		break;
+	case FIREWALL_EGRESS:
+		seen[0].in = seen[1].in = "";
+		break;
+	case FIREWALL_NOWHERE:
+	case FIREWALL_FORWARD:
+	case FIREWALL_HOOKS:
+		break;
+	}
+}
+
+static bool passes(const struct firewall_chain *base,
+		   const struct firewall_packet *packet)
+{
+	bool leaves = base->hook == FIREWALL_EGRESS;
+
+	return ask_device(&base->devices, leaves ? packet->out : packet->in) !=
+	       NO;
+}
+
+/* NULL: nothing there. */
+static const struct firewall_chain *
+meets_in(const struct firewall *firewall, const struct firewall_chain *base,
+	 const struct firewall_packet *packet)
+{
+	struct walk walk = { .firewall = firewall,
+			     .seen = { *packet, *packet },
+			     .established = true };
+
+	if (!passes(base, packet))
+		return NULL;
+	look(&walk, base->hook);
+	walk_base(&walk, base);
+	return walk.met;
+}
+
+static const struct firewall_chain *
+meets_at(const struct firewall *firewall, enum firewall_hook hook,
+	 const struct firewall_packet *packet)
+{
+	const struct firewall_chain *met = NULL;
+
+	for (size_t i = 0; i < firewall->chain_count && !met; i++)
+		if (firewall->chains[i].hook == hook)
+			met = meets_in(firewall, &firewall->chains[i], packet);
+	return met;
+}
+
+bool firewall_meets(const struct firewall *firewall,
+		    const struct firewall_packet *packet, char *text,
+		    size_t size)
+{
+	const struct firewall_chain *met = NULL;
+
+	for (int hook = FIREWALL_INGRESS; hook < FIREWALL_HOOKS && !met; hook++)
+		met = meets_at(firewall, (enum firewall_hook)hook, packet);
+	if (met)
+		snprintf(text, size, "chain \"%s\" of table \"%s %s\" (%s)",
+			 met->name, met->family, met->table,
+			 rules_backend_name(met->backend));
+	return met;
 }
