@@ -85,6 +85,7 @@ static int run_status(struct control_client *client,
 		.queue = &queue,
 		.control = &control,
 		.fast = &fast,
+		.fast_reason = gateway_fast_reason(gateway),
 	};
 
 	(void)request;

@@ -26,6 +26,8 @@ enum doctor_level {
 
 const char *doctor_level_name(enum doctor_level level); /* "ok", "warning"... */
 
+#define DOCTOR_PASSED_MAX 384
+
 struct doctor_finding {
 	enum doctor_level level;
 	char *text; /* one line: what, and why it matters */
@@ -36,6 +38,9 @@ struct doctor_report {
 	struct doctor_finding *findings;
 	size_t count;
 	enum doctor_level worst;
+	/* Why, for the rules of others, the fast path is not to be used unless
+	 * it is asked for: a sentence, "" where nothing speaks against it. */
+	char passed_by[DOCTOR_PASSED_MAX];
 };
 
 /* What is to be examined. Pointers are the caller's. */
@@ -85,6 +90,16 @@ const char *doctor_inside(const struct doctor_context *context, size_t index);
 void doctor_firewall(const struct doctor_context *context,
 		     const struct firewall *firewall,
 		     struct doctor_report *report);
+
+/* Rules that could not be read may do anything. A flavour that is not installed
+ * has none, and one whose program refuses is one that the kernel does not have,
+ * but for the one in use. */
+bool doctor_unknown(const struct doctor_context *context,
+		    const struct firewall *firewall,
+		    enum rules_backend backend);
+/* Fills passed_by; firewall NULL: nothing could be read. */
+void doctor_fast(const struct doctor_context *context,
+		 const struct firewall *firewall, struct doctor_report *report);
 
 /* The text of /proc/net/netfilter/nfnetlink_queue. */
 void doctor_queue(const struct doctor_context *context, const char *listing,

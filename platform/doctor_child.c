@@ -4,7 +4,8 @@
  * host with many rules, and a packet must not wait for them. The child closes
  * every descriptor but its pipe, so that it holds neither queue nor lock.
  *
- * One line per finding, "LEVEL\tTEXT\tREMEDY", then one with "END".
+ * One line per finding, "LEVEL\tTEXT\tREMEDY", then one with "PASSED_BY\tTEXT"
+ * and one with "END".
  */
 #include "doctor.h"
 
@@ -18,6 +19,7 @@
 
 #include "process.h"
 
+#define PASSED_BY "PASSED_BY"
 #define END "END\n"
 #define REPORT_MAX (1U << 20)
 /* The child's life at most, in seconds: then SIGALRM ends it. */
@@ -40,7 +42,9 @@ static void write_report(const struct doctor_report *report, FILE *out)
 		write_field(report->findings[i].remedy, out);
 		fputc('\n', out);
 	}
-	fputs(END, out);
+	fputs(PASSED_BY "\t", out);
+	write_field(report->passed_by, out);
+	fputs("\n" END, out);
 }
 
 /* dup3() puts the pipe on 3; when it lies there already that is EINVAL, and
@@ -121,6 +125,11 @@ static int parse_line(char *line, struct doctor_report *report)
 	char *text = strsep(&line, "\t");
 	int value = atoi(level);
 
+	if (text && !strcmp(level, PASSED_BY)) {
+		snprintf(report->passed_by, sizeof(report->passed_by), "%s",
+			 text);
+		return 0;
+	}
 	if (!text || !line || value < DOCTOR_OK || value > DOCTOR_FAIL)
 		return -EBADMSG;
 	return doctor_add(report, (enum doctor_level)value, *line ? line : NULL,

@@ -227,12 +227,8 @@ static void examine_chain(const struct doctor_context *context,
 						  "has rules that may refuse");
 }
 
-/* Rules that could not be read may refuse. A flavour that is not installed has
- * none, and one whose program refuses is one that the kernel does not have,
- * but for the one in use. */
-static bool is_unknown(const struct doctor_context *context,
-		       const struct firewall *firewall,
-		       enum rules_backend backend)
+bool doctor_unknown(const struct doctor_context *context,
+		    const struct firewall *firewall, enum rules_backend backend)
 {
 	int why = firewall->failed[backend];
 
@@ -250,7 +246,7 @@ static bool examine_unknown(const struct doctor_context *context,
 	for (int i = 0; i < RULES_BACKENDS; i++) {
 		enum rules_backend backend = (enum rules_backend)i;
 
-		if (is_unknown(context, firewall, backend))
+		if (doctor_unknown(context, firewall, backend))
 			doctor_add(report, DOCTOR_WARN, NULL,
 				   "the %s rules could not be read (%s): "
 				   "whether they refuse translated packets is "

@@ -251,14 +251,19 @@ static void on_used(void *context, uint32_t session)
 	nat_carried_used(looker->nat, session, looker->now_ms);
 }
 
-/* Who cannot be asked may have some. */
-static void look_for_policies(struct fast *fast)
+void fast_pause(struct fast *fast)
 {
 	const uint32_t none = 0;
 
+	fast_table_devices(fast->table, 0, &none, 0);
+}
+
+/* Who cannot be asked may have some. */
+static void look_for_policies(struct fast *fast)
+{
 	fast->policies = fast_xfrm_any(fast->xfrm, ++fast->questions);
 	if (fast->policies)
-		fast_table_devices(fast->table, 0, &none, 0);
+		fast_pause(fast);
 }
 
 void fast_tick(struct fast *fast, struct nat *nat, uint64_t now_ms)

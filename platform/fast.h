@@ -59,6 +59,9 @@ struct nat_carrier fast_carrier(struct fast *fast);
 int fast_set_devices(struct fast *fast, unsigned uplink, const unsigned *inside,
 		     size_t inside_count, char *error, size_t error_size);
 
+/* Nothing is carried until the next fast_set_devices(); no system call. */
+void fast_pause(struct fast *fast);
+
 /* Has somebody changed a qdisc or filter since, or have IPsec policies come or
  * gone? Then fast_set_devices() finds out what of it is ours. Waits for nobody. */
 bool fast_disturbed(struct fast *fast);

@@ -61,6 +61,8 @@ enum rules_backend gateway_backend(const struct gateway *gateway);
 /* False: there is no fast path, and all is 0. */
 bool gateway_fast_stats(const struct gateway *gateway,
 			struct fast_stats *stats);
+/* Why nothing is carried, or not at every device; "": all is. */
+const char *gateway_fast_reason(const struct gateway *gateway);
 void gateway_queue_stats(struct gateway *gateway, struct queue_stats *stats);
 uint64_t gateway_uptime_s(const struct gateway *gateway);
 uint64_t gateway_now_ms(const struct gateway *gateway);

@@ -134,9 +134,12 @@ void gateway_follow(struct gateway *g, struct gateway_plan *plan)
 	struct gateway_plan *old = g->plan;
 	uint64_t now_ms = loop_clock_ms();
 
-	if (old && strcmp(old->text, plan->text) != 0)
-		g->asked_stale = g->sight_stale = true;
 	g->plan = plan;
+	if (old && strcmp(old->text, plan->text) != 0) {
+		g->asked_stale = g->sight_stale = true;
+		/* Other devices, maybe, for which others have rules. */
+		gateway_fast_doubt(g);
+	}
 	g->forwards_missing = nat_configure(g->nat, &plan->nat, now_ms);
 	follow_uplink(g, network, now_ms);
 	gateway_follow_fast(g);

@@ -2,6 +2,11 @@
  *
  * The gateway's fast path (fast.h): where it is wanted and cannot be had, the
  * queue does it all, and the log and the status say why.
+ *
+ * With "auto" packets are carried only while they would meet, on the queue's way,
+ * no rule of another packet filter that does anything but let them by. That is the
+ * doctor's to say. From the moment that rules are heard to change until it has
+ * looked at them nothing is carried.
  */
 #include <errno.h>
 #include <stdio.h>
@@ -10,13 +15,21 @@
 
 #include "gateway_private.h"
 #include "log.h"
+#include "rules_legacy.h"
 
 #define RETRY_S 5U /* where something is not as it should */
 
+static bool is_auto(const struct gateway *g)
+{
+	return g->config->fast_path.enabled == CONFIG_AUTO;
+}
+
+/* Who did not ask for a fast path need not be warned that there is none. */
 static void trouble(struct gateway *g, const char *error)
 {
 	if (strcmp(g->fast_error, error) != 0)
-		log_warning("fast_path", "%s: those packets take the queue",
+		log_message(is_auto(g) ? LOG_LEVEL_INFO : LOG_LEVEL_WARNING,
+			    "fast_path", "%s: those packets take the queue",
 			    error);
 	snprintf(g->fast_error, sizeof(g->fast_error), "%s", error);
 }
@@ -43,8 +56,9 @@ void gateway_open_fast(struct gateway *g)
 	char error[sizeof(g->fast_error)] = "";
 
 	remove_earlier();
-	if (g->config->fast_path.enabled != CONFIG_ON)
+	if (g->config->fast_path.enabled == CONFIG_OFF)
 		return;
+	g->fast_unsure = is_auto(g);
 	g->fast = fast_open(&config, error, sizeof(error));
 	if (!g->fast)
 		trouble(g, error);
@@ -58,6 +72,10 @@ void gateway_start_fast(struct gateway *g)
 		return;
 	carrier = fast_carrier(g->fast);
 	nat_set_carrier(g->nat, &carrier);
+	if (is_auto(g))
+		g->fast_sum = rules_legacy_sum();
+	/* The first look is under way before. */
+	g->fast_look = g->ticks + RETRY_S;
 	gateway_tick_fast(g);
 }
 
@@ -67,8 +85,13 @@ void gateway_follow_fast(struct gateway *g)
 	char error[sizeof(g->fast_error)] = "";
 	unsigned *inside;
 
-	if (!g->fast)
+	if (!g->fast || g->fast_unsure)
 		return;
+	if (g->fast_passed_by[0]) {
+		fast_set_devices(g->fast, 0, NULL, 0, error, sizeof(error));
+		g->fast_error[0] = '\0';
+		return;
+	}
 	inside = calloc(network->inside_count + 1, sizeof(*inside));
 	if (!inside) {
 		trouble(g, "devices are not followed: memory is short");
@@ -84,11 +107,66 @@ void gateway_follow_fast(struct gateway *g)
 	free(inside);
 }
 
+/* --- what other packet filters say ------------------------------------------- */
+
+void gateway_fast_doubt(struct gateway *g)
+{
+	if (!g->fast || !is_auto(g))
+		return;
+	if (!g->fast_unsure)
+		fast_pause(g->fast);
+	g->fast_unsure = true;
+	g->fast_look = g->ticks + 1;
+	/* What is read now may be older. */
+	if (gateway_examines(g))
+		gateway_examine(g);
+}
+
+void gateway_fast_told(struct gateway *g, const char *passed_by)
+{
+	bool other;
+
+	if (!g->fast || !is_auto(g))
+		return;
+	if (g->flushes.fd < 0)
+		passed_by = "changes of rules are not heard of";
+	other = strcmp(g->fast_passed_by, passed_by) != 0;
+	if (!other && !g->fast_unsure)
+		return;
+	if (other)
+		log_info("fast_path", "%s%s",
+			 passed_by[0] ? "all packets take the queue: " :
+					"no rule is passed by any more",
+			 passed_by);
+	snprintf(g->fast_passed_by, sizeof(g->fast_passed_by), "%s", passed_by);
+	g->fast_unsure = false;
+	gateway_follow_fast(g);
+}
+
+/* The legacy tables tell nobody. */
+static void watch_others(struct gateway *g)
+{
+	uint32_t sum = g->fast_sum;
+
+	if (g->ticks % RULES_REFRESH_S == 0)
+		sum = rules_legacy_sum();
+	if (sum != g->fast_sum)
+		gateway_fast_doubt(g);
+	g->fast_sum = sum;
+	if (g->fast_unsure && g->ticks >= g->fast_look &&
+	    !gateway_examines(g)) {
+		gateway_examine(g);
+		g->fast_look = g->ticks + RETRY_S;
+	}
+}
+
 void gateway_tick_fast(struct gateway *g)
 {
 	if (!g->fast)
 		return;
 	fast_tick(g->fast, g->nat, loop_now_ms(g->loop));
+	if (is_auto(g))
+		watch_others(g);
 	if (fast_disturbed(g->fast) ||
 	    (g->fast_error[0] && g->ticks % RETRY_S == 0))
 		gateway_follow_fast(g);
@@ -109,4 +187,14 @@ bool gateway_fast_stats(const struct gateway *g, struct fast_stats *stats)
 	if (g->fast)
 		fast_stats(g->fast, stats);
 	return g->fast;
+}
+
+const char *gateway_fast_reason(const struct gateway *g)
+{
+	if (g->config->fast_path.enabled == CONFIG_OFF)
+		return "it is off (fast_path.enabled)";
+	if (g->fast_error[0] || !is_auto(g))
+		return g->fast_error;
+	return g->fast_unsure ? "other packet filters are being looked at" :
+				g->fast_passed_by;
 }

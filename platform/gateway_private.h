@@ -13,6 +13,7 @@
 
 #include <sys/types.h>
 
+#include "doctor.h"
 #include "fast.h"
 #include "gateway.h"
 #include "notify.h"
@@ -52,6 +53,11 @@ struct gateway {
 	struct queue_config queue_config;
 	struct fast *fast; /* NULL: there is none */
 	char fast_error[256]; /* why not, or not everywhere; "": it is fine */
+	/* With "auto", because of other packet filters (doctor.h). */
+	char fast_passed_by[DOCTOR_PASSED_MAX];
+	bool fast_unsure; /* they have changed since the doctor looked */
+	uint64_t fast_look; /* the tick of the next look, then */
+	uint32_t fast_sum; /* rules_legacy_sum() */
 	enum rules_backend backend;
 	struct gateway_plan *plan;
 	struct gateway_plan *early; /* by which what waited was judged */
@@ -150,6 +156,11 @@ void gateway_start_fast(struct gateway *gateway);
  * program from one of them. */
 void gateway_follow_fast(struct gateway *gateway);
 void gateway_tick_fast(struct gateway *gateway); /* once a second */
+/* Somebody has changed rules of a packet filter. With "auto" nothing is carried
+ * until the doctor has looked at them. */
+void gateway_fast_doubt(struct gateway *gateway);
+/* The doctor has. */
+void gateway_fast_told(struct gateway *gateway, const char *passed_by);
 /* Before the rules are withdrawn: what is not judged must not pass. */
 void gateway_close_fast(struct gateway *gateway);
 
@@ -194,8 +205,8 @@ void gateway_rules_done(void *context, const struct helper_done *what);
 /* Every RULES_REFRESH_S: has rules loaded again that are gone or were not
  * loaded. */
 void gateway_watch_rules(struct gateway *gateway);
-/* Has nf_tables tell of flushes, which then need not wait for that, if it is the
- * backend. What fails is a warning. */
+/* Has nf_tables tell of flushes, which then need not wait for that, and of any
+ * change where that matters to the fast path. What fails is a warning. */
 void gateway_hear_rules(struct gateway *gateway);
 void gateway_hear_no_rules(struct gateway *gateway);
 /* To whom it concerns: the service manager, and the rules that know what to do
@@ -237,6 +248,7 @@ bool gateway_fallback_lost(const struct gateway *gateway);
 /* Looks at the slow conditions (forward policy, offload...) again; while a look
  * is under way, after it. */
 void gateway_examine(struct gateway *gateway);
+bool gateway_examines(const struct gateway *gateway); /* now */
 /* The helper's answer: where the report is read from, or -errno. */
 void gateway_doctor_began(void *context, int fd);
 void gateway_warnings_free(struct gateway *gateway);

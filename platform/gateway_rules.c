@@ -201,9 +201,12 @@ static void somebody_flushed(struct watch *watch, uint32_t events)
 {
 	struct gateway *g =
 		(void *)((char *)watch - offsetof(struct gateway, flushes));
+	struct rules_events heard = rules_events_take(watch->fd);
 
 	(void)events;
-	if (rules_events_take(watch->fd))
+	if (heard.changed)
+		gateway_fast_doubt(g);
+	if (heard.out)
 		look_at_once(g);
 }
 
@@ -211,7 +214,7 @@ void gateway_hear_rules(struct gateway *g)
 {
 	int err;
 
-	if (g->backend == RULES_IPTABLES_LEGACY)
+	if (g->backend == RULES_IPTABLES_LEGACY && !g->fast)
 		return;
 	g->flushes.handler = somebody_flushed;
 	g->flushes.fd = rules_events_open();

@@ -97,7 +97,7 @@ static void warn_network(struct gateway *g)
 		warn(g, "%s", GATEWAY_FALLBACK_LOST);
 	if (g->state.warning[0])
 		warn(g, "%s", g->state.warning);
-	if (g->fast_error[0])
+	if (g->fast_error[0] && g->config->fast_path.enabled == CONFIG_ON)
 		warn(g, "fast_path: %s: those packets take the queue",
 		     g->fast_error);
 	if (helper_unsaved(g->helper))
@@ -278,6 +278,8 @@ static void doctor_speaks(struct watch *watch, uint32_t events)
 	stop_doctor(g);
 	if (done > 0) {
 		take_report(g, &report);
+		if (!g->doctor_asked)
+			gateway_fast_told(g, report.passed_by);
 		doctor_report_free(&report);
 		heal(g);
 	} else {
@@ -299,11 +301,16 @@ void gateway_doctor_began(void *context, int fd)
 		stop_doctor(g);
 }
 
+bool gateway_examines(const struct gateway *g)
+{
+	return g->doctor.fd >= 0 || g->doctor_awaited;
+}
+
 /* By the helper, in a child of its own: nft and iptables-save may take their
  * time. */
 void gateway_examine(struct gateway *g)
 {
-	g->doctor_asked = g->doctor.fd >= 0 || g->doctor_awaited;
+	g->doctor_asked = gateway_examines(g);
 	if (!g->doctor_asked)
 		g->doctor_awaited = !helper_ask_doctor(
 			g->helper, &g->plan->spec.rules, g->backend);

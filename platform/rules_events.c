@@ -34,39 +34,44 @@ int rules_events_open(void)
 	return error;
 }
 
-static bool takes_out(uint16_t type)
+static void take(uint16_t type, struct rules_events *events)
 {
 	if (type >> 8 != NFNL_SUBSYS_NFTABLES)
-		return false;
+		return;
 	switch (type & 0xff) {
 	case NFT_MSG_DELTABLE:
 	case NFT_MSG_DELCHAIN:
 	case NFT_MSG_DELRULE:
-		return true;
-	default:
-		return false;
+		events->out = true;
+		events->changed = true;
+		break;
+	case NFT_MSG_NEWTABLE: /* a dormant one wakes */
+	case NFT_MSG_NEWCHAIN:
+	case NFT_MSG_NEWRULE:
+		events->changed = true;
+		break;
 	}
 }
 
 /* One datagram of the kernel's holds several messages. */
-static bool read_all(const uint8_t *bytes, size_t length)
+static void take_all(const uint8_t *bytes, size_t length,
+		     struct rules_events *events)
 {
 	const struct nlmsghdr *header = (const void *)bytes;
 	int left = (int)length;
 
 	if (!netlink_sound(bytes, length))
-		return true;
-	for (; mnl_nlmsg_ok(header, left);
-	     header = mnl_nlmsg_next(header, &left))
-		if (takes_out(header->nlmsg_type))
-			return true;
-	return false;
+		events->changed = events->out = true;
+	else
+		for (; mnl_nlmsg_ok(header, left);
+		     header = mnl_nlmsg_next(header, &left))
+			take(header->nlmsg_type, events);
 }
 
-bool rules_events_take(int fd)
+struct rules_events rules_events_take(int fd)
 {
 	uint8_t bytes[8192] __attribute__((aligned(NLMSG_ALIGNTO)));
-	bool out = false;
+	struct rules_events events = { false, false };
 
 	for (int i = 0; i < MESSAGES_MAX; i++) {
 		ssize_t got = recv(fd, bytes, sizeof(bytes), MSG_TRUNC);
@@ -76,9 +81,9 @@ bool rules_events_take(int fd)
 		if (got < 0 && errno != ENOBUFS)
 			break;
 		if (got < 0 || (size_t)got > sizeof(bytes))
-			out = true;
+			events.changed = events.out = true;
 		else
-			out |= read_all(bytes, (size_t)got);
+			take_all(bytes, (size_t)got, &events);
 	}
-	return out;
+	return events;
 }

@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later
  *
- * nf_tables tells of what is taken out of it: rules that somebody flushed are
- * missed for as long as loading them takes, not until the next look.
+ * nf_tables tells of what is changed in it: rules that somebody flushed are
+ * missed for as long as loading them takes, not until the next look, and rules
+ * that somebody adds are known at once.
  */
 #ifndef PORTICO_PLATFORM_RULES_EVENTS_H
 #define PORTICO_PLATFORM_RULES_EVENTS_H
@@ -12,8 +13,14 @@
  * blocking, or -errno. */
 int rules_events_open(void);
 
-/* Reads all that waits. True when a table, chain or rule was taken out, anybody's,
- * or when that cannot be told: the kernel had no room for it. */
-bool rules_events_take(int fd);
+/* What was done to tables, chains and rules, anybody's. */
+struct rules_events {
+	bool changed; /* anything */
+	bool out; /* some were taken out */
+};
+
+/* Reads all that waits. Both when that cannot be told: the kernel had no room for
+ * it. */
+struct rules_events rules_events_take(int fd);
 
 #endif

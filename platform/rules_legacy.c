@@ -12,13 +12,18 @@
 #include <linux/netfilter_ipv4/ip_tables.h>
 
 #include <errno.h>
+#include <fcntl.h>
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/socket.h>
+#include <unistd.h>
 
 #define OURS "PORTICO-"
+/* Tables that there are, a line each: to ask for one that is not makes it. Absent
+ * while the kernel's module is. */
+#define NAMES "/proc/net/ip_tables_names"
 #define CHAINS_MAX 16
 /* A table larger than this is not ours alone to read every two seconds. */
 #define TABLE_MAX (8U << 20)
@@ -108,23 +113,29 @@ static void count_jumps(struct walk *walk)
 			walk->jumps++;
 }
 
-static int read_table(int fd, const char *table, struct ipt_get_entries **got)
+static int table_size(int fd, const char *table, uint32_t *size)
 {
 	struct ipt_getinfo info = { .valid_hooks = 0 };
 	socklen_t length = sizeof(info);
-	struct ipt_get_entries *entries;
 
 	strncpy(info.name, table, sizeof(info.name) - 1);
 	if (getsockopt(fd, IPPROTO_IP, IPT_SO_GET_INFO, &info, &length))
 		return -errno;
-	if (info.size > TABLE_MAX)
-		return -EFBIG;
-	length = (socklen_t)(sizeof(*entries) + info.size);
-	entries = calloc(1, length);
+	*size = info.size;
+	return 0;
+}
+
+/* Whose size is known. */
+static int read_entries(int fd, const char *table, uint32_t size,
+			struct ipt_get_entries **got)
+{
+	socklen_t length = (socklen_t)(sizeof(**got) + size);
+	struct ipt_get_entries *entries = calloc(1, length);
+
 	if (!entries)
 		return -ENOMEM;
 	strncpy(entries->name, table, sizeof(entries->name) - 1);
-	entries->size = info.size;
+	entries->size = size;
 	if (getsockopt(fd, IPPROTO_IP, IPT_SO_GET_ENTRIES, entries, &length)) {
 		int result = -errno;
 
@@ -135,7 +146,17 @@ static int read_table(int fd, const char *table, struct ipt_get_entries **got)
 	return 0;
 }
 
-/* One for the process's life: when it is locked in it can make no other. */
+static int read_table(int fd, const char *table, struct ipt_get_entries **got)
+{
+	uint32_t size;
+	int result = table_size(fd, table, &size);
+
+	if (!result && size > TABLE_MAX)
+		result = -EFBIG;
+	return result ? result : read_entries(fd, table, size, got);
+}
+
+/* For the process's life: when it is locked in it can make no others. */
 static int look_socket(void)
 {
 	static int fd = -1;
@@ -145,9 +166,15 @@ static int look_socket(void)
 	return fd < 0 ? -errno : fd;
 }
 
+/* Opened by rules_legacy_prepare() alone: a process that is locked in may not even
+ * try. */
+static int names_fd = -1;
+
 void rules_legacy_prepare(void)
 {
 	look_socket();
+	if (names_fd < 0)
+		names_fd = open(NAMES, O_RDONLY | O_CLOEXEC);
 }
 
 int rules_legacy_count(const char *table, uint32_t *entries, uint32_t *jumps)
@@ -167,4 +194,64 @@ int rules_legacy_count(const char *table, uint32_t *entries, uint32_t *jumps)
 	*jumps = walk.jumps;
 	free(got);
 	return 0;
+}
+
+/* --- a sum ----------------------------------------------------------------- */
+
+/* FNV-1a. */
+static uint32_t sum_bytes(uint32_t sum, const void *from, size_t count)
+{
+	const uint8_t *bytes = from;
+
+	while (count--)
+		sum = (sum ^ *bytes++) * 16777619U;
+	return sum;
+}
+
+/* Counters are a member of their own, the last before what a rule asks. */
+static uint32_t sum_entries(uint32_t sum, const struct ipt_get_entries *got)
+{
+	const struct walk walk = { .block = (const char *)got->entrytable,
+				   .size = got->size };
+	const struct ipt_entry *entry;
+
+	for (uint32_t at = 0; (entry = entry_at(&walk, at));
+	     at += entry->next_offset) {
+		sum = sum_bytes(sum, entry,
+				offsetof(struct ipt_entry, comefrom));
+		sum = sum_bytes(sum, entry->elems,
+				entry->next_offset - sizeof(*entry));
+	}
+	return sum;
+}
+
+static uint32_t sum_table(uint32_t sum, const char *table)
+{
+	struct ipt_get_entries *got = NULL;
+	int fd = look_socket();
+	uint32_t size = 0;
+	int result = fd < 0 ? fd : table_size(fd, table, &size);
+
+	sum = sum_bytes(sum_bytes(sum, table, strlen(table)), &size,
+			sizeof(size));
+	if (!result && size <= RULES_LEGACY_SUM_MAX)
+		result = read_entries(fd, table, size, &got);
+	if (got)
+		sum = sum_entries(sum, got);
+	free(got);
+	return result ? sum + 1 : sum;
+}
+
+uint32_t rules_legacy_sum(void)
+{
+	char names[256], *rest = names, *name;
+	ssize_t count =
+		names_fd < 0 ? 0 : pread(names_fd, names, sizeof(names) - 1, 0);
+	uint32_t sum = 0;
+
+	names[count > 0 ? count : 0] = '\0';
+	while ((name = strsep(&rest, "\n")))
+		if (*name)
+			sum = sum_table(sum, name);
+	return sum;
 }

@@ -15,4 +15,10 @@ void rules_legacy_prepare(void);
  * table, -EAGAIN when it changed meanwhile. */
 int rules_legacy_count(const char *table, uint32_t *entries, uint32_t *jumps);
 
+/* A sum over all rules of all tables that there are, but for their counters: two
+ * that differ tell that somebody changed a rule. 0: there are none. A table of
+ * more than RULES_LEGACY_SUM_MAX bytes is known by its size alone. */
+#define RULES_LEGACY_SUM_MAX (1U << 18)
+uint32_t rules_legacy_sum(void);
+
 #endif

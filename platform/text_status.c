@@ -171,16 +171,22 @@ static uint64_t lane_lost(struct json_object *lane)
 static void print_fast_path(struct json_object *fast, FILE *out)
 {
 	struct json_object *sessions = part(fast, "sessions");
+	const char *reason = text_member(fast, "reason");
 
-	if (!text_count(sessions, "limit"))
+	/* Of an earlier daemon. */
+	if (!text_count(sessions, "limit") && !reason[0])
 		return;
+	if (reason[0] && !text_count(fast, "devices")) {
+		fprintf(out, "Fast path: none: %s\n", reason);
+		return;
+	}
 	fprintf(out,
 		"Fast path: %" PRIu64 " of %" PRIu64 " sessions, %" PRIu64
 		" packets carried by the kernel, %" PRIu64
-		" times no room, at %" PRIu64 " devices\n",
+		" times no room, at %" PRIu64 " devices%s%s\n",
 		text_count(sessions, "used"), text_count(sessions, "limit"),
 		text_count(fast, "packets"), text_count(fast, "no_room"),
-		text_count(fast, "devices"));
+		text_count(fast, "devices"), reason[0] ? "; " : "", reason);
 }
 
 static void print_queue(struct json_object *reply, FILE *out)

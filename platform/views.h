@@ -29,6 +29,7 @@ struct views_status {
 	const struct control_stats *control;
 	const struct fast_stats *fast;
 	uint32_t fast_limit; /* sessions; 0: there is no fast path */
+	const char *fast_reason; /* why nothing is carried, or not all; "" */
 	const struct nat_restored *restored; /* by the start of the daemon */
 	uint64_t restored_ms;
 	const char *const *warnings;

@@ -88,6 +88,12 @@ bool gateway_fast_stats(const struct gateway *gateway, struct fast_stats *stats)
 	return true;
 }
 
+const char *gateway_fast_reason(const struct gateway *gateway)
+{
+	(void)gateway;
+	return "";
+}
+
 uint64_t gateway_uptime_s(const struct gateway *gateway)
 {
 	return gateway->now_ms / 1000;

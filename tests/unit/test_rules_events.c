@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later
  *
- * What is read of the netlink messages by which nf_tables tells what was taken
- * out of it.
+ * What is read of the netlink messages by which nf_tables tells what was changed
+ * in it.
  */
 #include "platform/rules_events.h"
 
@@ -53,6 +53,14 @@ static void tell(const uint16_t *types)
 	CU_ASSERT_EQUAL(send(pair.kernel, bytes, length, 0), (ssize_t)length);
 }
 
+static void expect(bool changed, bool out)
+{
+	const struct rules_events heard = rules_events_take(pair.ours);
+
+	CU_ASSERT_EQUAL(heard.changed, changed);
+	CU_ASSERT_EQUAL(heard.out, out);
+}
+
 static void what_is_taken_out(void)
 {
 	static const uint16_t out[][3] = {
@@ -63,11 +71,29 @@ static void what_is_taken_out(void)
 	};
 
 	open_pair();
-	CU_ASSERT_FALSE(rules_events_take(pair.ours));
+	expect(false, false);
 	for (size_t i = 0; i < sizeof(out) / sizeof(out[0]); i++) {
 		tell(out[i]);
-		CU_ASSERT_TRUE(rules_events_take(pair.ours));
-		CU_ASSERT_FALSE(rules_events_take(pair.ours));
+		expect(true, true);
+		expect(false, false);
+	}
+	close_pair();
+}
+
+static void what_is_put_in(void)
+{
+	static const uint16_t in[][3] = {
+		{ NFTABLES(NFT_MSG_NEWTABLE) },
+		{ NFTABLES(NFT_MSG_NEWCHAIN) },
+		{ NFTABLES(NFT_MSG_NEWRULE) },
+		{ NFTABLES(NFT_MSG_NEWRULE), NFTABLES(NFT_MSG_NEWGEN) },
+	};
+
+	open_pair();
+	for (size_t i = 0; i < sizeof(in) / sizeof(in[0]); i++) {
+		tell(in[i]);
+		expect(true, false);
+		expect(false, false);
 	}
 	close_pair();
 }
@@ -75,7 +101,6 @@ static void what_is_taken_out(void)
 static void what_is_not(void)
 {
 	static const uint16_t others[] = {
-		NFTABLES(NFT_MSG_NEWRULE),
 		NFTABLES(NFT_MSG_NEWSETELEM),
 		NFTABLES(NFT_MSG_DELSETELEM),
 		NFTABLES(NFT_MSG_NEWGEN),
@@ -88,11 +113,11 @@ static void what_is_not(void)
 
 	open_pair();
 	tell(others);
-	CU_ASSERT_FALSE(rules_events_take(pair.ours));
+	expect(false, false);
 	tell(others);
 	tell(rule);
 	tell(others);
-	CU_ASSERT_TRUE(rules_events_take(pair.ours));
+	expect(true, true);
 	close_pair();
 }
 
@@ -106,17 +131,18 @@ static void what_cannot_be_read(void)
 	open_pair();
 	CU_ASSERT_EQUAL(send(pair.kernel, &header, sizeof(header), 0),
 			(ssize_t)sizeof(header));
-	CU_ASSERT_TRUE(rules_events_take(pair.ours));
+	expect(true, true);
 	CU_ASSERT_EQUAL(send(pair.kernel, large, sizeof(large), 0),
 			(ssize_t)sizeof(large));
-	CU_ASSERT_TRUE(rules_events_take(pair.ours));
+	expect(true, true);
 	CU_ASSERT_EQUAL(send(pair.kernel, large, 3, 0), 3);
-	CU_ASSERT_FALSE(rules_events_take(pair.ours));
+	expect(false, false);
 	close_pair();
 }
 
 static const struct test tests[] = {
 	{ "tables, chains and rules that are taken out", what_is_taken_out },
+	{ "those that are put in or changed", what_is_put_in },
 	{ "what else is told is passed over", what_is_not },
 	{ "what cannot be read may have been one", what_cannot_be_read },
 };

@@ -163,6 +163,7 @@ static struct json_object *status_of(uint32_t addr, struct nat_stats *nat,
 		.control = &control,
 		.fast = &fast,
 		.fast_limit = 50,
+		.fast_reason = "why not",
 		.warnings = warnings,
 		.warnings_count = count,
 	};
@@ -248,7 +249,7 @@ static void test_status(void)
 			     "\"sessions\":{\"used\":51,\"limit\":50},"
 			     "\"handed_over\":53,\"no_room\":54,"
 			     "\"packets\":55,\"bytes\":56,"
-			     "\"devices\":57}}"));
+			     "\"devices\":57,\"reason\":\"why not\"}}"));
 	json_object_put(object);
 }
 
