@@ -165,7 +165,7 @@ static const struct config_key keys[] = {
 	 "-10", "precedence over other programs"},
 
 	{"fast_path", "enabled", CONFIG_SWITCH, FIELD(fast_path.enabled), ANY, switches,
-	 "\"off\"", "have the kernel carry established sessions; also true or false"},
+	 "\"auto\"", "have the kernel carry established sessions; also true or false"},
 	{"fast_path", "sessions", CONFIG_NUMBER, FIELD(fast_path.sessions),
 	 1, FAST_SESSIONS_MAX, NULL, "16384", "sessions carried at once"},
 	{"fast_path", "after", CONFIG_NUMBER, FIELD(fast_path.after), 1, 1000000, NULL,

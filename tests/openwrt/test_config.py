@@ -123,7 +123,8 @@ def test_the_shipped_file_shows_every_option_with_its_default():
             assert int(value) == default, name
         elif row[1] == "flag":
             assert value == "01"[default], name
-        elif row[1] == "text" and part not in ("main", "forward"):
+        elif row[1] == "switch" or row[1] == "text" and \
+                part not in ("main", "forward"):
             assert value == default, name
 
 
@@ -156,6 +157,31 @@ config forward
     assert router.json()["behaviour"] == {
         "hairpin": False, "parity": True, "idle_probe": True}
     assert "forwards" not in router.json()
+
+
+def with_fast_path(lines):
+    return read(HERE, "golden", "least.uci") + \
+        f"\nconfig fast_path 'fast_path'\n{lines}\n"
+
+
+def test_the_fast_path_takes_a_word_and_what_it_took_as_a_flag():
+    for wanted, words in (("auto", ("auto",)),
+                          ("on", ("on", "1", "true", "yes", "enabled", "ON",
+                                  "True")),
+                          ("off", ("off", "0", "false", "no", "disabled",
+                                   "Off", "False"))):
+        for word in words:
+            router = Router(config=with_fast_path(
+                f"\toption enabled '{word}'"), devices=DEVICES)
+            assert router.service("start")[-1] == "start", router.log()
+            assert router.json()["fast_path"] == {"enabled": wanted}, word
+
+
+def test_where_nothing_is_said_of_the_fast_path_the_daemon_decides():
+    for lines in ("", "\toption after '8'"):
+        router = Router(config=with_fast_path(lines), devices=DEVICES)
+        assert router.service("start")[-1] == "start", router.log()
+        assert "enabled" not in router.json().get("fast_path", {}), lines
 
 
 def test_a_forward_that_is_off_in_capitals_is_off():

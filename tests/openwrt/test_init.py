@@ -17,6 +17,7 @@ DISABLED = UCI.replace("enabled '1'", "enabled '0'")
 GUEST = UCI.replace("'lan'\n", "'lan'\n\tlist interface 'guest'\n")
 ACCEPT = "usr/share/nftables.d/chain-pre/forward/20-portico.nft"
 FW4 = "fw4 -q reload"
+FAST_PATH = "\nconfig fast_path 'fast_path'\n\toption enabled '{}'\n"
 LIMITS = "\nconfig limits 'limits'\n\toption mappings '4096'\n"
 
 
@@ -111,6 +112,15 @@ def test_what_a_running_daemon_cannot_take_is_handed_over():
     assert not any("remove-guard" in event for event in router.events())
 
 
+def test_another_word_for_the_same_switch_changes_nothing():
+    router = Router(config=UCI + FAST_PATH.format("1"))
+    router.service("start")
+    for word, events in (("on", []), ("auto", ["signal USR1", "start"]),
+                         ("0", ["signal USR1", "start"]), ("off", [])):
+        router.configure(UCI + FAST_PATH.format(word))
+        assert router.service("reload") == events, word
+
+
 def test_restart_hands_over_and_loses_no_connection():
     router = Router()
     router.service("start")
@@ -135,7 +145,11 @@ def test_a_bad_configuration_changes_nothing():
             ("\nconfig timeouts\n\tlist udp '300'\n\tlist udp '400'\n",
              "timeouts.udp"),
             ("\nconfig behaviour\n\tlist parity '1'\n\tlist parity '0'\n",
-             "behaviour.parity")):
+             "behaviour.parity"),
+            (FAST_PATH.format("2"), "section fast_path"),
+            (FAST_PATH.format("Auto"), "section fast_path"),
+            (FAST_PATH.format("on").replace("option", "list") +
+             "\tlist enabled 'off'\n", "fast_path.enabled")):
         router.configure(UCI + bad)
         assert router.service("reload") == [], bad
         assert router.rendered() == before

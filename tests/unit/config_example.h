@@ -46,7 +46,7 @@ static const char config_example[] =
 	"  \"exempt\":    [\"10.8.0.0/16\"],\n"
 	"  \"queue\":   { \"number\": 100, \"batch\": 64, \"gso\": \"auto\",\n"
 	"                 \"mark\": \"0x03000000\" },\n"
-	"  \"fast_path\": { \"enabled\": false, \"sessions\": 16384,\n"
+	"  \"fast_path\": { \"enabled\": \"auto\", \"sessions\": 16384,\n"
 	"                 \"after\": 16 },\n"
 	"  \"rules\":     \"auto\",\n"
 	"  \"forward_accept\": \"warn\",\n"

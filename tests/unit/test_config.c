@@ -62,7 +62,7 @@ static void check_platform_defaults(const struct config *config)
 	CU_ASSERT_EQUAL(config->queue.batch, 64);
 	CU_ASSERT_EQUAL(config->queue.gso, CONFIG_AUTO);
 	CU_ASSERT_EQUAL(config->queue.mark, 0x03000000);
-	CU_ASSERT_EQUAL(config->fast_path.enabled, CONFIG_OFF);
+	CU_ASSERT_EQUAL(config->fast_path.enabled, CONFIG_AUTO);
 	CU_ASSERT_EQUAL(config->fast_path.sessions, 16384);
 	CU_ASSERT_EQUAL(config->fast_path.after, 16);
 	CU_ASSERT_EQUAL(config->rules, CONFIG_RULES_AUTO);

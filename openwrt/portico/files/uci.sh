@@ -11,8 +11,9 @@ PORTICO_NEWLINE='
 '
 
 # section, option, type of libvalidate, what it is in JSON (text, number, flag,
-# list, choice: text unless it is `none`, then ""; - for nothing), and restart
-# where a running daemon cannot take a change.
+# list, choice: text unless it is `none`, then ""; switch: text, with a flag's
+# words for on and off; - for nothing), and restart where a running daemon cannot
+# take a change.
 PORTICO_OPTIONS='
 main enabled bool - -
 main fallback or("kernel","closed") text -
@@ -66,7 +67,7 @@ queue batch range(1,64) number restart
 queue gso or("auto","on","off") text restart
 queue mark string text restart
 queue nice range(-20,0) number restart
-fast_path enabled bool flag restart
+fast_path enabled or("auto",bool) switch restart
 fast_path sessions range(1,1048575) number restart
 fast_path after range(1,1000000) number -
 forward enabled bool - -
@@ -220,6 +221,15 @@ portico_value() {
 			printf true
 		elif portico_is_off "$2"; then
 			printf false
+		else
+			portico_value text "$2"
+		fi
+		;;
+	switch:*)
+		if portico_is_on "$2"; then
+			portico_value text on
+		elif portico_is_off "$2"; then
+			portico_value text off
 		else
 			portico_value text "$2"
 		fi
