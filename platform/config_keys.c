@@ -167,7 +167,7 @@ static const struct config_key keys[] = {
 	{"fast_path", "enabled", CONFIG_SWITCH, FIELD(fast_path.enabled), ANY, switches,
 	 "\"auto\"", "have the kernel carry established sessions; also true or false"},
 	{"fast_path", "sessions", CONFIG_NUMBER, FIELD(fast_path.sessions),
-	 1, FAST_SESSIONS_MAX, NULL, "16384", "sessions carried at once"},
+	 1, FAST_SESSIONS_MAX, NULL, NULL, "sessions carried at once"},
 	{"fast_path", "after", CONFIG_NUMBER, FIELD(fast_path.after), 1, 1000000, NULL,
 	 "16", "packets before a session is handed over"},
 

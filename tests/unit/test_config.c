@@ -147,17 +147,17 @@ static void test_memory(void)
 {
 	static const struct {
 		uint64_t memory;
-		uint32_t mappings, sessions, batch;
+		uint32_t mappings, sessions, batch, carried;
 	} rows[] = {
-		{ 0, 16384, 65536, 64 },
-		{ 1, 8192, 16384, 16 },
-		{ 96 * MIB - 1, 8192, 16384, 16 },
-		{ 96 * MIB, 16384, 65536, 16 },
-		{ 128 * MIB - 1, 16384, 65536, 16 },
-		{ 128 * MIB, 16384, 65536, 64 },
-		{ 192 * MIB - 1, 16384, 65536, 64 },
-		{ 192 * MIB, 65536, 262144, 64 },
-		{ 64 * 1024 * MIB, 65536, 262144, 64 },
+		{ 0, 16384, 65536, 64, 16384 },
+		{ 1, 8192, 16384, 16, 4096 },
+		{ 96 * MIB - 1, 8192, 16384, 16, 4096 },
+		{ 96 * MIB, 16384, 65536, 16, 16384 },
+		{ 128 * MIB - 1, 16384, 65536, 16, 16384 },
+		{ 128 * MIB, 16384, 65536, 64, 16384 },
+		{ 192 * MIB - 1, 16384, 65536, 64, 16384 },
+		{ 192 * MIB, 65536, 262144, 64, 16384 },
+		{ 64 * 1024 * MIB, 65536, 262144, 64, 16384 },
 	};
 
 	for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
@@ -168,6 +168,7 @@ static void test_memory(void)
 		CU_ASSERT_EQUAL(config->limits.mappings, rows[i].mappings);
 		CU_ASSERT_EQUAL(config->limits.sessions, rows[i].sessions);
 		CU_ASSERT_EQUAL(config->queue.batch, rows[i].batch);
+		CU_ASSERT_EQUAL(config->fast_path.sessions, rows[i].carried);
 		CU_ASSERT_EQUAL(config->limits.hosts, 1024);
 		CU_ASSERT_EQUAL(config->nat.host_guaranteed,
 				rows[i].mappings / 2048);
