@@ -5,17 +5,19 @@ import re
 import statistics
 import textwrap
 
-WAYS = ("forward", "masquerade", "echo", "portico", "fast")
+WAYS = ("forward", "masquerade", "echo", "queue", "portico")
 # Way, against which, and the key of the ratio.
 RATIOS = (("portico", "masquerade", "ratio_masquerade"),
           ("portico", "echo", "ratio_echo"),
           ("portico", "forward", "ratio_forward"),
-          ("fast", "masquerade", "ratio_fast_masquerade"))
+          ("queue", "masquerade", "ratio_queue_masquerade"),
+          ("queue", "echo", "ratio_queue_echo"))
 # Those that the tables have, with their heads as text and in Markdown.
 SHOWN = {"ratio_masquerade": ("/masq.", "of masquerade"),
          "ratio_echo": ("/echo", "of the echo"),
-         "ratio_fast_masquerade": ("fast/masq.", "fast path of masquerade")}
-HEADS = ("forwarding", "masquerade", "bare echo", "Portico", "fast path")
+         "ratio_queue_masquerade": ("queue/masq.", "queue of masquerade"),
+         "ratio_queue_echo": ("queue/echo", "queue of the echo")}
+HEADS = ("forwarding", "masquerade", "bare echo", "by the queue", "Portico")
 # A figure is worth nothing when half of the rounds are further than this from
 # their median.
 NOISY = 0.10
@@ -56,6 +58,7 @@ FIGURES = {
     "recovery.first_answer": (MS, "`kill -9` to the first answer, 200 TCP, "
                                   "1,000 UDP"),
     "recovery.restoring": (MS, "of these, restoring the table"),
+    "recovery.silence": (MS, "the longest silence of a carried session"),
 }
 MARKS = ("<!-- bench: begin -->", "<!-- bench: end -->")
 
@@ -162,8 +165,8 @@ def notes(report):
     doubtful = [f"{figure} ({', '.join(found['noisy'])})"
                 for figure, _, _, found in rows(report) if found["noisy"]]
     lines = [f"Medians of {machine['rounds']} rounds in turn (least-most). "
-             "Ratios are Portico against masquerade and the bare echo, and "
-             "its fast path against masquerade; higher is better.",
+             "Ratios are Portico against masquerade and the bare echo, then "
+             "Portico by the queue alone; higher is better.",
              f"{machine['processors']} processors ({machine['model']}), Linux "
              f"{machine['kernel']}, {machine['iptables']}. Others used "
              f"{machine['others_before_percent']} % of them before the run, "

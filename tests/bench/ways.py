@@ -8,6 +8,7 @@ import os
 import shutil
 import socket
 import subprocess
+import time
 
 from topology import (HOST, INSIDE_NET, OUTSIDE, SERVER, fail, sh, stop)
 
@@ -24,7 +25,8 @@ LARGE = {"mappings": 65536, "sessions": 262144, "host_mappings": 65536,
 OTHER_HOSTS = [ipaddress.ip_address(HOST) + i for i in range(1, 60)]
 # Of the fast path: each session is carried as soon as it was used both ways, and
 # so many find room that hardly any meets a full bucket.
-FAST_PATH = {"enabled": True, "sessions": 131072, "after": 2}
+FAST_PATH = {"sessions": 131072, "after": 2}
+DEVICES, PATIENCE_S = 2, 10  # of the fast path, until it runs
 
 
 def kb_of(path, name):
@@ -136,10 +138,10 @@ class Masquerade(Forward):
                                 "net.netfilter.nf_conntrack_count").stdout)
 
 
-class Portico(Forward):
-    """porticod, as built and shipped, with its sandbox."""
-    name, source = "portico", OUTSIDE
-    queue = {"number": QUEUE}
+class Queue(Forward):
+    """porticod, as built, with its sandbox: every packet by the queue."""
+    name, source = "queue", OUTSIDE
+    queue, fast_path = {"number": QUEUE}, {"enabled": "off"}
 
     def path(self, name):
         return os.path.join(self.directory, name)
@@ -152,6 +154,7 @@ class Portico(Forward):
             "uplink": {"device": "up0"},
             "inside": {"devices": ["in0"]},
             "queue": self.queue,
+            "fast_path": self.fast_path,
             "limits": limits,
             "control": self.path("control"),
             "control_read": self.path("monitor"),
@@ -182,21 +185,27 @@ class Portico(Forward):
         self.net.run(self.net.gateway, os.path.join(self.build, "porticod"),
                      "--remove-guard", check=False)
 
-    def status(self):
+    def ask(self, command):
         return json.loads(sh(os.path.join(self.build, "portico"), "--socket",
-                             self.path("control"), "--json", "status").stdout)
+                             self.path("control"), "--json", command).stdout)
+
+    def status(self):
+        return self.ask("status")
 
     def mappings(self):
         return self.status()["mappings"]["used"]
 
 
-class Fast(Portico):
-    """The same with the fast path."""
-    name = "fast"
+class Portico(Queue):
+    """As shipped: the kernel carries what is established, where its program
+    was built."""
+    name = "portico"
+    fast_path = FAST_PATH
     loader = "portico-bpf"
 
-    def config(self, limits):
-        return {**super().config(limits), "fast_path": FAST_PATH}
+    @classmethod
+    def carries(cls, build):
+        return os.access(os.path.join(build, cls.loader), os.X_OK)
 
     def set_up(self, limits):
         """What is answered goes to hosts that are not there to say where they
@@ -208,13 +217,28 @@ class Fast(Portico):
             for host in OTHER_HOSTS))
 
     def wait(self):
+        """Other packet filters are looked at first."""
         super().wait()
-        found = self.status()
-        if found["fast_path"]["devices"] < 2:
-            fail(f"{self.name}: does not run: {found['warnings']}")
+        end = time.monotonic() + PATIENCE_S
+        while self.carries(self.build):
+            found = self.status()
+            if found["fast_path"]["devices"] >= DEVICES:
+                return
+            if time.monotonic() > end:
+                fail(f"{self.name}: the fast path does not run: "
+                     f"{found['fast_path'].get('reason', '')} "
+                     f"{found['warnings']}")
+            time.sleep(0.05)
 
     def carried(self):
-        return self.status()["fast_path"]["sessions"]["used"]
+        if not self.carries(self.build):
+            return None
+        found = self.status()["fast_path"]
+        return found["sessions"]["used"] * (found["devices"] >= DEVICES)
+
+    def carries_session(self, inside):
+        return any(session["carried"] and session["inside"] == inside
+                   for session in self.ask("sessions")["sessions"])
 
 
 def tables_tool():
@@ -256,4 +280,4 @@ class Echo(Forward):
                          *words)
 
 
-WAYS = {way.name: way for way in (Forward, Masquerade, Echo, Portico, Fast)}
+WAYS = {way.name: way for way in (Forward, Masquerade, Echo, Queue, Portico)}
