@@ -105,6 +105,8 @@ static int receive(int fd, struct received *received)
 	received->loaded.text[FAST_TEXT_MAX - 1] = '\0';
 	if (got != (ssize_t)sizeof(received->loaded) ||
 	    message.msg_flags & (MSG_TRUNC | MSG_CTRUNC) ||
+	    strncmp(received->loaded.version, PORTICO_VERSION,
+		    FAST_VERSION_MAX) != 0 ||
 	    received->loaded.result > 0 ||
 	    received->loaded.result < -ERRNO_MAX ||
 	    received->count != (received->loaded.result ? 0 : FAST_FDS))

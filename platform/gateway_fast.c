@@ -24,11 +24,13 @@ static bool is_auto(const struct gateway *g)
 	return g->config->fast_path.enabled == CONFIG_AUTO;
 }
 
-/* Who did not ask for a fast path need not be warned that there is none. */
-static void trouble(struct gateway *g, const char *error)
+/* Who did not ask for a fast path need not be warned that there is none; but a
+ * loader of another version is not as it should be. */
+static void trouble(struct gateway *g, int err, const char *error)
 {
+	g->fast_warns = !is_auto(g) || err == -EPROTO;
 	if (strcmp(g->fast_error, error) != 0)
-		log_message(is_auto(g) ? LOG_LEVEL_INFO : LOG_LEVEL_WARNING,
+		log_message(g->fast_warns ? LOG_LEVEL_WARNING : LOG_LEVEL_INFO,
 			    "fast_path", "%s: those packets take the queue",
 			    error);
 	snprintf(g->fast_error, sizeof(g->fast_error), "%s", error);
@@ -61,7 +63,7 @@ void gateway_open_fast(struct gateway *g)
 	g->fast_unsure = is_auto(g);
 	g->fast = fast_open(&config, error, sizeof(error));
 	if (!g->fast)
-		trouble(g, error);
+		trouble(g, -errno, error);
 }
 
 void gateway_start_fast(struct gateway *g)
@@ -84,6 +86,7 @@ void gateway_follow_fast(struct gateway *g)
 	const struct network_state *network = network_state(g->network);
 	char error[sizeof(g->fast_error)] = "";
 	unsigned *inside;
+	int err;
 
 	if (!g->fast || g->fast_unsure)
 		return;
@@ -94,14 +97,16 @@ void gateway_follow_fast(struct gateway *g)
 	}
 	inside = calloc(network->inside_count + 1, sizeof(*inside));
 	if (!inside) {
-		trouble(g, "devices are not followed: memory is short");
+		trouble(g, -ENOMEM,
+			"devices are not followed: memory is short");
 		return;
 	}
 	for (size_t i = 0; i < network->inside_count; i++)
 		inside[i] = network->inside[i].index;
-	if (fast_set_devices(g->fast, network->uplink.index, inside,
-			     network->inside_count, error, sizeof(error)))
-		trouble(g, error);
+	err = fast_set_devices(g->fast, network->uplink.index, inside,
+			       network->inside_count, error, sizeof(error));
+	if (err)
+		trouble(g, err, error);
 	else
 		g->fast_error[0] = '\0';
 	free(inside);

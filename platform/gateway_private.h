@@ -53,6 +53,7 @@ struct gateway {
 	struct queue_config queue_config;
 	struct fast *fast; /* NULL: there is none */
 	char fast_error[256]; /* why not, or not everywhere; "": it is fine */
+	bool fast_warns; /* of it: with "auto" it may be as it should */
 	/* With "auto", because of other packet filters (doctor.h). */
 	char fast_passed_by[DOCTOR_PASSED_MAX];
 	bool fast_unsure; /* they have changed since the doctor looked */

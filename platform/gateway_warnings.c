@@ -97,7 +97,7 @@ static void warn_network(struct gateway *g)
 		warn(g, "%s", GATEWAY_FALLBACK_LOST);
 	if (g->state.warning[0])
 		warn(g, "%s", g->state.warning);
-	if (g->fast_error[0] && g->config->fast_path.enabled == CONFIG_ON)
+	if (g->fast_error[0] && g->fast_warns)
 		warn(g, "fast_path: %s: those packets take the queue",
 		     g->fast_error);
 	if (helper_unsaved(g->helper))

@@ -27,8 +27,11 @@ enum fast_fd {
 };
 
 #define FAST_TEXT_MAX 256
+#define FAST_VERSION_MAX 32
 
 struct fast_loaded {
+	/* PORTICO_VERSION, or the maps may be laid out otherwise. */
+	char version[FAST_VERSION_MAX];
 	__s32 result; /* 0 or -errno */
 	char text[FAST_TEXT_MAX]; /* a sentence where result is not 0 */
 };

@@ -127,7 +127,7 @@ static int send_loaded(const struct fast_loaded *loaded, const int *fds)
 /* Tells of a failure where somebody listens. The exit status. */
 static int fail(int error, const char *what, const char *detail)
 {
-	struct fast_loaded loaded = { .result = error };
+	struct fast_loaded loaded = { PORTICO_VERSION, error, "" };
 
 	snprintf(loaded.text, sizeof(loaded.text), "%s%s%s", what,
 		 detail[0] ? ": " : "", detail);
@@ -195,7 +195,7 @@ static int descriptor(const struct bpf_object *object, enum fast_fd which)
 static int load_and_send(uint32_t slots, uint32_t buckets)
 {
 	LIBBPF_OPTS(bpf_object_open_opts, options, .object_name = "portico");
-	struct fast_loaded loaded = { 0 };
+	const struct fast_loaded loaded = { PORTICO_VERSION, 0, "" };
 	struct bpf_object *object;
 	int fds[FAST_FDS];
 	int result;

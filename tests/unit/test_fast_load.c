@@ -34,6 +34,7 @@ enum behaviour {
 	NO_ERRNO,
 	SHORT,
 	LONG,
+	OF_ANOTHER_VERSION,
 	ENDLESS_TEXT,
 	ENDS,
 	KILLED,
@@ -100,7 +101,7 @@ static int be_loader(enum behaviour behaviour, const char *buckets)
 	struct {
 		struct fast_loaded loaded;
 		char more[8];
-	} said = { .loaded = { .result = 0 } };
+	} said = { .loaded = { .version = PORTICO_VERSION } };
 	size_t length = sizeof(said.loaded), count = 0;
 
 	strcpy(said.loaded.text, "the kernel will not");
@@ -145,6 +146,10 @@ static int be_loader(enum behaviour behaviour, const char *buckets)
 	case ENDLESS_TEXT:
 		said.loaded.result = -EPERM;
 		memset(said.loaded.text, 'x', FAST_TEXT_MAX);
+		break;
+	case OF_ANOTHER_VERSION:
+		strcpy(said.loaded.version, PORTICO_VERSION ".1");
+		count = FAST_FDS;
 		break;
 	case ENDS:
 		return 3;
@@ -208,6 +213,7 @@ static void test_what_was_not(void)
 		{ POSITIVE, -EPROTO, "another version" },
 		{ NO_ERRNO, -EPROTO, "another version" },
 		{ SHORT, -EPROTO, "another version" },
+		{ OF_ANOTHER_VERSION, -EPROTO, "another version" },
 		{ LONG, -EPROTO, "another version" },
 		{ ENDLESS_TEXT, -EPERM, "xxx" },
 		{ ENDS, -EPIPE, "ended with 3 and without a word" },
