@@ -124,7 +124,7 @@ int rules_run_restore(enum rules_backend backend, const char *text, char *error,
  * the flavour is not installed). */
 int rules_run_save(enum rules_backend backend, char **text, int timeout_ms,
 		   char *error, size_t error_size);
-/* `nft -j list ruleset` in a buffer to be freed. 0 or -errno (-EIO: refused,
+/* `nft -j -t list ruleset` in a buffer to be freed. 0 or -errno (-EIO: refused,
  * as by an nft built without JSON). */
 int rules_run_list(char **text, int timeout_ms, char *error, size_t error_size);
 

@@ -139,7 +139,10 @@ int rules_run_save(enum rules_backend backend, char **text, int timeout_ms,
 
 int rules_run_list(char **text, int timeout_ms, char *error, size_t error_size)
 {
-	const char *const argv[] = { "nft", "-j", "list", "ruleset", NULL };
+	/* Terse: what is in sets may be much, and nobody asks for it. */
+	const char *const argv[] = {
+		"nft", "-j", "-t", "list", "ruleset", NULL
+	};
 	int result;
 
 	*text = malloc(LISTING_MAX);
