@@ -126,7 +126,7 @@ static bool is_ring(const struct visit *visit,
 /* Whether the rule does, or may do, more to the packet than to send it on. */
 static bool acts(const struct walk *walk, const struct firewall_rule *rule)
 {
-	if (rule->tagged)
+	if (rule->tagged && rule->verdict == FIREWALL_ACCEPT)
 		return false;
 	if (rule->acts_first)
 		return true;

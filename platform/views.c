@@ -291,7 +291,7 @@ static struct json_object *fast_path(const struct views_status *status)
 	put_number(object, "packets", fast->packets);
 	put_number(object, "bytes", fast->bytes);
 	put_number(object, "devices", fast->devices);
-	put(object, "reason", json_object_new_string(status->fast_reason));
+	put_text(object, "reason", status->fast_reason);
 	return whole(object);
 }
 

@@ -337,8 +337,7 @@ static void test_ours_by_nft(void)
 				      "," TO("jump",
 					     "PORTICO-RAW") "]}},"
 							    "{\"rule\":{\"family\":\"ip\",\"table\":\"raw\",\"comment\":"
-							    "\"portico\",\"chain\":\"PREROUTING\",\"expr\":[" DROP
-							    "]}},"
+							    "\"portico\",\"chain\":\"PREROUTING\",\"expr\":[{\"log\":null},{\"accept\":null}]}},"
 							    "{\"chain\":{\"family\":\"ip\",\"table\":\"portico\",\"name\":"
 							    "\"a\"," FILTER(
 								    "forward") ",\"policy\":\"drop\"}}]}");

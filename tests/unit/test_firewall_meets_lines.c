@@ -34,7 +34,7 @@ static const char *const let_by[] = {
 	"-m conntrack --ctstate NEW -m limit --limit 3/min -j DROP",
 	"-m conntrack --ctstate RELATED,ESTABLISHED -j NFLOG",
 	"-m conntrack ! --ctstate UNTRACKED -j DROP",
-	"-m comment --comment portico -j DROP",
+	"-m limit --limit 3/min -m comment --comment portico -j ACCEPT",
 	/* Those of which we are one. */
 	"-p tcp -m tcp --tcp-flags SYN,RST SYN -j TCPMSS --clamp-mss-to-pmtu",
 	"-p tcp -m tcp --tcp-flags FIN,SYN,RST,ACK SYN -j DROP",
@@ -47,6 +47,7 @@ static const char *const let_by[] = {
 
 static const char *const met[] = {
 	"-j DROP",
+	"-m comment --comment portico -j DROP",
 	"-j REJECT --reject-with icmp-port-unreachable",
 	"-j NFQUEUE --queue-num 5",
 	"-j LOG --log-prefix \"a b\"",
