@@ -61,34 +61,47 @@ static bool each_value(struct json_object *right,
 	return true;
 }
 
-static bool take_name(void *context, struct json_object *value)
+/* A name, but not that of a set. */
+static bool is_word(struct json_object *value)
 {
 	return json_object_is_type(value, json_type_string) &&
-	       json_object_get_string(value)[0] != '@' &&
+	       json_object_get_string(value)[0] != '@';
+}
+
+static bool take_name(void *context, struct json_object *value)
+{
+	return is_word(value) &&
 	       !firewall_add_device(context, json_object_get_string(value));
 }
 
-bool firewall_is_untracked(struct json_object *value)
+static bool take_state(void *context, struct json_object *value)
 {
-	return json_object_is_type(value, json_type_string) &&
-	       !strcmp(json_object_get_string(value), "untracked");
-}
+	bool *listed = context;
 
-static bool not_untracked(void *context, struct json_object *value)
-{
-	(void)context;
-	return !firewall_is_untracked(value);
+	if (!is_word(value))
+		return false;
+	*listed |= !strcmp(json_object_get_string(value), "untracked");
+	return true;
 }
 
 bool firewall_take_devices(struct firewall_device *device,
 			   struct json_object *right, bool negated)
 {
+	/* Asked twice, of which the model keeps the first. */
+	if (device->names)
+		return false;
 	device->negated = negated;
 	if (each_value(right, take_name, device))
 		return true;
 	free(device->names);
 	device->names = NULL;
 	return false;
+}
+
+/* Equal or not, one of several or not. */
+static bool is_simple(const char *op)
+{
+	return !strcmp(op, "==") || !strcmp(op, "in") || !strcmp(op, "!=");
 }
 
 /* `meta mark & MASK == VALUE` and `meta mark VALUE`. */
@@ -104,7 +117,7 @@ static bool take_mark(struct firewall_rule *rule, struct json_object *left,
 		mask = (uint32_t)json_object_get_int64(
 			json_object_array_get_idx(parts, 1));
 	}
-	if (!firewall_is_key(left, "meta", "mark") ||
+	if (rule->asks_mark || !firewall_is_key(left, "meta", "mark") ||
 	    !json_object_is_type(right, json_type_int))
 		return false;
 	rule->asks_mark = true;
@@ -115,15 +128,33 @@ static bool take_mark(struct firewall_rule *rule, struct json_object *left,
 }
 
 /* An untracked packet has no conntrack entry: it has the state "untracked" and
- * nothing else that could be asked. */
-static void take_ct(struct firewall_rule *rule, struct json_object *left,
-		    struct json_object *right, bool negated)
+ * nothing else that could be asked. "!": none of them. */
+static bool take_ct(struct firewall_rule *rule, struct json_object *left,
+		    struct json_object *right, const char *op)
 {
-	bool listed = firewall_is_key(left, "ct", "state") &&
-		      !each_value(right, not_untracked, NULL);
+	bool listed = false;
 
-	if (!firewall_is_key(left, "ct", "state") || listed == negated)
+	if (!firewall_is_key(left, "ct", "state")) {
 		rule->never = true;
+		return true;
+	}
+	if (!is_simple(op) && strcmp(op, "!") != 0)
+		return false;
+	if (!each_value(right, take_state, &listed))
+		return false;
+	rule->never |= listed == (op[0] == '!');
+	return true;
+}
+
+/* `meta nfproto ipv4`. */
+static bool take_family(struct firewall_rule *rule, struct json_object *right,
+			bool negated)
+{
+	if (!is_word(right))
+		return false;
+	rule->never |= !strcmp(json_object_get_string(right), "ipv4") ==
+		       negated;
+	return true;
 }
 
 static const char *const flag_names[] = { "fin", "syn", "rst", "psh",
@@ -208,25 +239,22 @@ bool firewall_take_match(struct firewall_rule *rule, struct json_object *match)
 {
 	struct json_object *left = firewall_member(match, "left");
 	struct json_object *right = firewall_member(match, "right");
-	bool negated = !strcmp(firewall_string(match, "op"), "!=");
+	const char *op = firewall_string(match, "op");
+	bool negated = !strcmp(op, "!=");
 
 	note_order(rule, left);
+	if (firewall_has(left, "ct"))
+		return take_ct(rule, left, right, op);
+	rule->flags |= asks_fin_syn_rst(match);
+	if (!is_simple(op))
+		return false;
 	if (firewall_is_key(left, "meta", "iifname") ||
 	    firewall_is_key(left, "meta", "iif"))
 		return firewall_take_devices(&rule->in, right, negated);
 	if (firewall_is_key(left, "meta", "oifname") ||
 	    firewall_is_key(left, "meta", "oif"))
 		return firewall_take_devices(&rule->out, right, negated);
-	if (firewall_has(left, "ct")) {
-		take_ct(rule, left, right, negated);
-		return true;
-	}
-	if (firewall_is_key(left, "meta", "nfproto") &&
-	    json_object_is_type(right, json_type_string)) {
-		rule->never |= !strcmp(json_object_get_string(right), "ipv4") ==
-			       negated;
-		return true;
-	}
-	rule->flags |= asks_fin_syn_rst(match);
+	if (firewall_is_key(left, "meta", "nfproto"))
+		return take_family(rule, right, negated);
 	return take_mark(rule, left, right, negated);
 }

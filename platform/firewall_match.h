@@ -18,7 +18,6 @@ bool firewall_has(struct json_object *object, const char *key);
 /* {"meta": {"key": "iifname"}} */
 bool firewall_is_key(struct json_object *object, const char *kind,
 		     const char *key);
-bool firewall_is_untracked(struct json_object *value);
 
 /* Devices by name: one, a list or a set. False, with none taken, when there is
  * anything else. */

@@ -57,9 +57,17 @@ static bool sets_ct(struct json_object *statement)
 		"ct");
 }
 
+/* Somebody reads a counter that has a name; those of rules come by default. */
+static bool has_name(struct json_object *statement)
+{
+	return json_object_is_type(firewall_member(statement, "counter"),
+				   json_type_string);
+}
+
 static void take_other(struct firewall_rule *rule,
 		       struct json_object *statement)
 {
+	rule->acts |= has_name(statement);
 	for (size_t i = 0; i < sizeof(harmless) / sizeof(harmless[0]); i++)
 		if (firewall_has(statement, harmless[i].name)) {
 			rule->acts |= harmless[i].acts && !sets_ct(statement);
@@ -69,34 +77,55 @@ static void take_other(struct firewall_rule *rule,
 	rule->more = true;
 }
 
+/* What a map of states says of an untracked packet: its verdict, NULL: none.
+ * False where it is not understood. */
+static bool of_untracked(struct json_object *pairs,
+			 struct json_object **verdict)
+{
+	struct json_object *other = NULL;
+
+	*verdict = NULL;
+	for (size_t i = 0; i < json_object_array_length(pairs); i++) {
+		struct json_object *pair = json_object_array_get_idx(pairs, i);
+		struct json_object *key;
+
+		if (!json_object_is_type(pair, json_type_array) ||
+		    json_object_array_length(pair) != 2)
+			return false;
+		key = json_object_array_get_idx(pair, 0);
+		if (!json_object_is_type(key, json_type_string))
+			return false;
+		if (!strcmp(json_object_get_string(key), "untracked"))
+			*verdict = json_object_array_get_idx(pair, 1);
+		else if (!strcmp(json_object_get_string(key), "*"))
+			other = json_object_array_get_idx(pair, 1);
+	}
+	if (!*verdict)
+		*verdict = other;
+	return true;
+}
+
 /* `ct state vmap { established : accept, ... }`: judged by what it says of
  * untracked packets; all other verdict maps are not understood. */
 static void take_vmap(struct firewall_rule *rule, struct json_object *vmap)
 {
 	struct json_object *pairs =
 		firewall_member(firewall_member(vmap, "data"), "set");
+	struct json_object *verdict;
 
 	if (!firewall_is_key(firewall_member(vmap, "key"), "ct", "state") ||
-	    !json_object_is_type(pairs, json_type_array)) {
+	    !json_object_is_type(pairs, json_type_array) ||
+	    !of_untracked(pairs, &verdict)) {
 		rule->acts = true;
 		rule->more = true;
 		return;
 	}
 	rule->acts_early |= rule->acts;
-	for (size_t i = 0; i < json_object_array_length(pairs); i++) {
-		struct json_object *pair = json_object_array_get_idx(pairs, i);
-		struct json_object *verdict;
-
-		if (!json_object_is_type(pair, json_type_array) ||
-		    json_object_array_length(pair) != 2 ||
-		    !firewall_is_untracked(json_object_array_get_idx(pair, 0)))
-			continue;
-		verdict = json_object_array_get_idx(pair, 1);
+	if (!verdict)
+		rule->never = true;
+	else
 		rule->acts |= !take_verdict(rule, verdict) &&
 			      !firewall_has(verdict, "continue");
-		return;
-	}
-	rule->never = true;
 }
 
 static void take_statement(struct firewall *firewall,

@@ -67,6 +67,8 @@ static void test_captured(void)
 #define META(key) "{\"meta\":{\"key\":\"" key "\"}}"
 #define CT(key) "{\"ct\":{\"key\":\"" key "\"}}"
 #define MASKED(left, mask) "{\"&\":[" left "," mask "]}"
+#define OP(op, left, right) \
+	"{\"match\":{\"op\":\"" op "\",\"left\":" left ",\"right\":" right "}}"
 #define SET(items) "{\"set\":[" items "]}"
 #define MANGLE(key) "{\"mangle\":{\"key\":" key ",\"value\":1}}"
 #define VMAP(key, pairs) \
@@ -102,6 +104,8 @@ static const char *const let_by[] = {
 	VMAP(CT("state"), "[\"established\"," DROP "]"),
 	VMAP(CT("state"), "[\"untracked\"," ACCEPT "]"),
 	VMAP(CT("state"), "[\"untracked\",{\"continue\":null}]"),
+	VMAP(CT("state"), "[\"*\"," DROP "],[\"untracked\"," ACCEPT "]"),
+	VMAP(CT("state"), "[\"new\"," DROP "],[\"*\"," ACCEPT "]"),
 	/* Those that do not hold. */
 	ELSEWHERE "," DROP,
 	ELSEWHERE "," LOG,
@@ -113,6 +117,9 @@ static const char *const let_by[] = {
 	NEW "," DROP,
 	NEW "," LOG,
 	IS(CT("mark"), "1") "," DROP,
+	OP(">", CT("mark"), "1") "," DROP,
+	OP("!", CT("state"), "[\"new\",\"untracked\"]") "," DROP,
+	NOT(CT("state"), "\"untracked\"") "," DROP,
 	ELSEWHERE "," LOG "," NEW "," ACCEPT,
 	COUNTER "," NEW "," ACCEPT,
 	/* Those of which we are one. */
@@ -152,6 +159,9 @@ static const char *const met[] = {
 	VMAP(META("iifname"), "[\"lan9\"," ACCEPT "]"),
 	VMAP(CT("state"), "[\"new\"," ACCEPT "],[\"untracked\"," DROP "]"),
 	VMAP(CT("state"), "[\"untracked\",{\"odd\":null}]"),
+	VMAP(CT("state"), "[\"established\"," ACCEPT "],[\"*\"," DROP "]"),
+	VMAP(CT("state"), "[{\"range\":[\"new\",\"untracked\"]}," DROP "]"),
+	"{\"counter\":\"of a host\"}," ACCEPT,
 	/* Those that hold, or may. */
 	IS(META("iifname"), "\"wan0\"") "," DROP,
 	NOT(META("iifname"), "\"lan9\"") "," DROP,
@@ -159,6 +169,16 @@ static const char *const met[] = {
 	IN(CT("state"), "\"untracked\"") "," DROP,
 	IS(SADDR, "\"10.0.0.1\"") "," DROP,
 	IS(SADDR, "\"10.0.0.1\"") "," TO("jump", "nowhere"),
+	IN(CT("state"), "\"@states\"") "," DROP,
+	OP("!", CT("state"), "[\"established\",\"related\"]") "," DROP,
+	OP(">", CT("state"), "5") "," DROP,
+	OP(">", META("mark"), "16") "," DROP,
+	OP("<", META("mark"), "4294967295") "," DROP,
+	OP(">", META("iif"), "\"3\"") "," DROP,
+	IS(META("nfproto"), "\"@protocols\"") "," DROP,
+	/* Asked twice: both must hold. */
+	IS(META("iifname"), "\"wan*\"") "," NOT(META("iifname"),
+						"\"wan1\"") "," DROP,
 	/* What comes before the match that does not hold. */
 	LOG "," NEW "," ACCEPT,
 	LOG "," ELSEWHERE "," ACCEPT,
