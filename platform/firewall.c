@@ -94,6 +94,22 @@ struct firewall_chain *firewall_chain_of(const struct firewall *firewall,
 	return NULL;
 }
 
+void firewall_forget(struct firewall *firewall, enum rules_backend backend,
+		     const char *table)
+{
+	size_t kept = 0;
+
+	for (size_t i = 0; i < firewall->chain_count; i++) {
+		struct firewall_chain *chain = &firewall->chains[i];
+
+		if (chain->backend == backend && !strcmp(chain->table, table))
+			chain_free(chain);
+		else
+			firewall->chains[kept++] = *chain;
+	}
+	firewall->chain_count = kept;
+}
+
 struct firewall_rule *firewall_add_rule(struct firewall_chain *chain)
 {
 	struct firewall_rule *rules =

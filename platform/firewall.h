@@ -93,8 +93,8 @@ struct firewall *firewall_new(void);
 void firewall_free(struct firewall *firewall);
 
 /* Adds what a text says; backend: the flavour that printed it. nftables comes
- * last: the tables that iptables-nft has shown are left to it. Our own chains
- * are left out. 0, -EINVAL (no JSON), -ENOMEM. */
+ * last: the tables that iptables-nft has shown are left to it, but for those
+ * that hold what it cannot show. Our own chains are left out. 0, -EINVAL (no JSON), -ENOMEM. */
 int firewall_add_iptables(struct firewall *firewall, enum rules_backend backend,
 			  const char *save);
 int firewall_add_nft(struct firewall *firewall, const char *json);
@@ -148,6 +148,9 @@ struct firewall_chain *firewall_chain_of(const struct firewall *firewall,
 					 enum rules_backend backend,
 					 const char *family, const char *table,
 					 const char *name);
+/* Removes what a flavour has said of a table. */
+void firewall_forget(struct firewall *firewall, enum rules_backend backend,
+		     const char *table);
 struct firewall_rule *firewall_add_rule(struct firewall_chain *chain);
 /* Adds a device's name to what the rule asks. 0 or -ENOMEM. */
 int firewall_add_device(struct firewall_device *device, const char *name);

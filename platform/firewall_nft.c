@@ -6,9 +6,11 @@
  */
 #include "firewall_match.h"
 
+#include <ctype.h>
 #include <errno.h>
 #include <stdlib.h>
 #include <string.h>
+#include <strings.h>
 
 /* --- statements ---------------------------------------------------------- */
 
@@ -215,6 +217,57 @@ static enum firewall_hook hook_of(struct json_object *object)
 	return FIREWALL_NOWHERE;
 }
 
+/* --- tables of iptables-nft --------------------------------------------- */
+
+static const struct {
+	const char *table;
+	int prio;
+} prios[] = {
+	{ "raw", -300 }, { "mangle", -150 }, { "filter", 0 }, { "security", 50 }
+};
+
+/* A base chain as iptables-nft makes it: "FORWARD" of hook forward. */
+static bool is_iptables_chain(struct json_object *chain)
+{
+	const char *name = firewall_string(chain, "name");
+	int prio = json_object_get_int(firewall_member(chain, "prio"));
+
+	if (strcasecmp(name, firewall_string(chain, "hook")) != 0 ||
+	    !isupper((unsigned char)name[0]))
+		return false;
+	for (size_t i = 0; i < sizeof(prios) / sizeof(prios[0]); i++)
+		if (!strcmp(firewall_string(chain, "table"), prios[i].table))
+			return prio == prios[i].prio;
+	return false;
+}
+
+/* iptables-nft knows no sets. */
+static bool has_set(struct json_object *rule)
+{
+	const char *text =
+		json_object_to_json_string(firewall_member(rule, "expr"));
+
+	return !text || strstr(text, "\"set\":") || strstr(text, "\"@");
+}
+
+/* iptables-nft-save shows a table that somebody has added to by nft without what
+ * it does not know, as if it were not there: then it is left to nft. */
+static void trust_nft(struct firewall *firewall, struct json_object *object)
+{
+	struct json_object *chain = firewall_member(object, "chain");
+	struct json_object *rule = firewall_member(object, "rule");
+	struct json_object *part = chain ? chain : rule;
+	const char *table = firewall_string(part, "table");
+	bool added = rule && strcmp(table, "nat") != 0 && has_set(rule);
+
+	if (chain && hook_of(chain) != FIREWALL_NOWHERE)
+		added = !is_iptables_chain(chain);
+	if (added && is_shown(firewall, firewall_string(part, "family"), table))
+		firewall_forget(firewall, RULES_IPTABLES_NFT, table);
+}
+
+/* --- the reading --------------------------------------------------------- */
+
 static int take_chain(struct firewall *firewall, struct json_object *object)
 {
 	struct firewall_chain *chain;
@@ -284,6 +337,8 @@ int firewall_add_nft(struct firewall *firewall, const char *json)
 
 	if (!json_object_is_type(list, json_type_array))
 		result = -EINVAL;
+	for (size_t i = 0; !result && i < json_object_array_length(list); i++)
+		trust_nft(firewall, json_object_array_get_idx(list, i));
 	for (size_t i = 0; !result && i < json_object_array_length(list); i++)
 		result = take_object(firewall,
 				     json_object_array_get_idx(list, i));

@@ -365,6 +365,54 @@ static void test_ours_by_nft(void)
 	expect(f, &inbound, NULL, "ours");
 }
 
+/* --- a table of both programs -------------------------------------------- */
+
+#define SHOWN "*filter\n:FORWARD ACCEPT [0:0]\n-A FORWARD -j ACCEPT\nCOMMIT\n"
+#define AT_PRIO(prio) FILTER("forward") ",\"prio\":" prio
+
+/* What iptables-nft-save (1.8.9) makes of what only nft can say: it leaves out
+ * chains, shows them by its own names, and leaves out what a rule asks of a
+ * set. */
+static const struct {
+	const char *name, *base, *expr;
+	bool met;
+} both[] = {
+	{ "FORWARD", AT_PRIO("0"), DROP, false },
+	{ "FORWARD", AT_PRIO("50"), DROP, true },
+	{ "forward", AT_PRIO("0"), DROP, true },
+	{ "extra", AT_PRIO("10") ",\"policy\":\"drop\"", "", true },
+	{ "extra", HOOK("nat", "postrouting"), DROP, false },
+	{ "extra", FILTER("input"), DROP, false },
+	{ "FORWARD", AT_PRIO("0"), IS(SADDR, "\"10.0.0.1\"") "," DROP, false },
+	{ "FORWARD", AT_PRIO("0"),
+	  "{\"xt\":{\"type\":\"match\",\"name\":\"set\"}}," DROP, false },
+	{ "FORWARD", AT_PRIO("0"), IS(SADDR, "\"@hosts\"") "," DROP, true },
+	{ "FORWARD", AT_PRIO("0"),
+	  IS(SADDR, SET("\"10.0.0.1\",\"10.0.0.2\"")) "," DROP, true },
+};
+
+static void test_both(void)
+{
+	for (size_t i = 0; i < COUNT(both); i++) {
+		struct firewall *f = firewall_new();
+		char json[2048], place[64];
+
+		snprintf(json, sizeof(json),
+			 "{\"nftables\":[{\"chain\":{\"family\":\"ip\","
+			 "\"table\":\"filter\",\"name\":\"%s\",%s}},{\"rule\":{"
+			 "\"family\":\"ip\",\"table\":\"filter\",\"chain\":"
+			 "\"%s\",\"expr\":[%s]}}]}",
+			 both[i].name, both[i].base, both[i].name,
+			 both[i].expr);
+		snprintf(place, sizeof(place), NFT("%s", "ip filter"),
+			 both[i].name);
+		CU_ASSERT_EQUAL(
+			firewall_add_iptables(f, RULES_IPTABLES_NFT, SHOWN), 0);
+		CU_ASSERT_EQUAL(firewall_add_nft(f, json), 0);
+		expect(f, &inbound, both[i].met ? place : NULL, json);
+	}
+}
+
 static const struct test tests[] = {
 	{ "fw4 lets by, others do not", test_captured },
 	{ "each nftables statement lets by or counts", test_statements },
@@ -372,6 +420,7 @@ static const struct test tests[] = {
 	{ "chains on the way count as they see the packet", test_chains },
 	{ "devices that are not known may be any", test_unknown },
 	{ "netdev chains are no forward chains", test_netdev_judged },
+	{ "a table of iptables-nft that nft has added to is nft's", test_both },
 	{ "our own iptables rules do not count by nft", test_ours_by_nft },
 };
 
