@@ -94,7 +94,8 @@ void firewall_free(struct firewall *firewall);
 
 /* Adds what a text says; backend: the flavour that printed it. nftables comes
  * last: the tables that iptables-nft has shown are left to it, but for those
- * that hold what it cannot show. Our own chains are left out. 0, -EINVAL (no JSON), -ENOMEM. */
+ * that hold what it cannot show. Our own chains are left out. 0, -EINVAL (no
+ * JSON), -EMSGSIZE (more than a listing holds), -ENOMEM. */
 int firewall_add_iptables(struct firewall *firewall, enum rules_backend backend,
 			  const char *save);
 int firewall_add_nft(struct firewall *firewall, const char *json);

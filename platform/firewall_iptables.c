@@ -11,6 +11,8 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "rules_text.h"
+
 #define WORDS_MAX 128
 #define WORD_BYTES 256
 
@@ -261,9 +263,13 @@ int firewall_add_iptables(struct firewall *firewall, enum rules_backend backend,
 			  const char *save)
 {
 	struct reader reader = { .firewall = firewall, .backend = backend };
-	char *copy = strdup(save), *from = copy, *line;
-	int result = copy ? 0 : -ENOMEM;
+	char *copy, *from, *line;
+	int result;
 
+	if (strlen(save) >= RULES_LISTING_MAX - 1)
+		return -EMSGSIZE; /* it was cut */
+	from = copy = strdup(save);
+	result = copy ? 0 : -ENOMEM;
 	while (!result && (line = strsep(&from, "\n")))
 		result = take_line(&reader, line);
 	free(copy);

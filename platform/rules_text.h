@@ -120,6 +120,10 @@ int rules_run_nft(const char *text, bool check, char *error, size_t error_size);
 /* Loads text by the flavour's iptables-restore --noflush. The same results. */
 int rules_run_restore(enum rules_backend backend, const char *text, char *error,
 		      size_t error_size);
+/* A busy container host has a megabyte of rules. Touched only as used; what is
+ * longer is cut. */
+#define RULES_LISTING_MAX (4U << 20)
+
 /* The flavour's iptables-save in a buffer to be freed. 0 or -errno (-ENOENT:
  * the flavour is not installed). */
 int rules_run_save(enum rules_backend backend, char **text, int timeout_ms,

@@ -11,8 +11,6 @@
 #include "process.h"
 
 #define COMPLAINT_MAX 1024
-/* A busy container host has a megabyte of rules. Touched only as used. */
-#define LISTING_MAX (4U << 20)
 
 /* The flavours' programs by their full names. */
 static const char *const restore_names[RULES_BACKENDS] = {
@@ -125,11 +123,11 @@ int rules_run_save(enum rules_backend backend, char **text, int timeout_ms,
 	const char *argv[] = { save_names[backend], NULL };
 	int result;
 
-	*text = malloc(LISTING_MAX);
+	*text = malloc(RULES_LISTING_MAX);
 	if (!*text)
 		return -ENOMEM;
 	result = run_flavour(backend, "iptables-save", argv, NULL, *text,
-			     LISTING_MAX, timeout_ms, error, error_size);
+			     RULES_LISTING_MAX, timeout_ms, error, error_size);
 	if (result) {
 		free(*text);
 		*text = NULL;
@@ -145,10 +143,10 @@ int rules_run_list(char **text, int timeout_ms, char *error, size_t error_size)
 	};
 	int result;
 
-	*text = malloc(LISTING_MAX);
+	*text = malloc(RULES_LISTING_MAX);
 	if (!*text)
 		return -ENOMEM;
-	result = run(argv, NULL, *text, LISTING_MAX, timeout_ms, error,
+	result = run(argv, NULL, *text, RULES_LISTING_MAX, timeout_ms, error,
 		     error_size);
 	if (result) {
 		free(*text);

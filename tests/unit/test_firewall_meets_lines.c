@@ -3,7 +3,11 @@
  * What an established session's packets meet in iptables, by single lines as
  * iptables-save 1.8.9 prints them; and the walk from chain to chain.
  */
+#include <errno.h>
+#include <stdlib.h>
+
 #include "firewall_lab.h"
+#include "platform/rules_text.h"
 #include "suite.h"
 
 /* --- single lines -------------------------------------------------------- */
@@ -240,6 +244,23 @@ static void test_long(void)
 	expect(from_save(text), &inbound, LEGACY("FORWARD", "filter"), text);
 }
 
+/* A text that fills the buffer may have lost its end. */
+static void test_cut(void)
+{
+	struct firewall *f = firewall_new();
+	char *text = calloc(1, RULES_LISTING_MAX);
+
+	CU_ASSERT_PTR_NOT_NULL_FATAL(text);
+	memset(text, '#', RULES_LISTING_MAX - 2);
+	CU_ASSERT_EQUAL(firewall_add_iptables(f, RULES_IPTABLES_LEGACY, text),
+			0);
+	text[RULES_LISTING_MAX - 2] = '#';
+	CU_ASSERT_EQUAL(firewall_add_iptables(f, RULES_IPTABLES_LEGACY, text),
+			-EMSGSIZE);
+	free(text);
+	firewall_free(f);
+}
+
 static const struct test tests[] = {
 	{ "each iptables rule lets by or counts", test_lines },
 	{ "chains on the way count", test_chains },
@@ -247,6 +268,7 @@ static const struct test tests[] = {
 	{ "more jumps than the kernel takes count", test_depth },
 	{ "more rules than can be walked count", test_steps },
 	{ "a rule of too many words counts", test_long },
+	{ "a text that was cut is not believed", test_cut },
 };
 
 int main(int argc, char **argv)
