@@ -74,6 +74,7 @@ void gateway_start_fast(struct gateway *g)
 		return;
 	carrier = fast_carrier(g->fast);
 	nat_set_carrier(g->nat, &carrier);
+	rules_look_prepare();
 	if (is_auto(g))
 		g->fast_sum = rules_legacy_sum();
 	/* The first look is under way before. */

@@ -100,7 +100,7 @@ struct rules_sight {
 	uint32_t use[RULES_SIGHT_MAX];
 };
 
-/* To be called once by a process that will be locked in, before it is: a look
+/* To be called by a process that will be locked in, before it is: a look
  * at legacy rules needs a socket, and the backend may change later. */
 void rules_look_prepare(void);
 

@@ -6,6 +6,7 @@ import contextlib
 import os
 import shutil
 import socket
+import time
 
 from daemon import PORTICOD
 from fastlab import (by_kernel, carry, conversation, fast, filters, has_ours,
@@ -127,6 +128,17 @@ def test_iptables_rules_count_too(lab):
                     lab, f'chain "{chain[1]}" of table "ip {chain[0]}"')
                 assert not answered(sock, peer), fast(lab)
             wait_for("answers", lambda: answered(sock, peer), LEGACY_S)
+
+
+def test_legacy_tables_that_were_there_are_looked_at_once(lab):
+    if not shutil.which("iptables-legacy"):
+        return
+    lab.gw.run("iptables-legacy", "-L", "-n")
+    begin(lab)
+    until = time.monotonic() + LEGACY_S
+    while time.monotonic() < until:
+        assert fast(lab)["reason"] == "", fast(lab)
+        time.sleep(0.1)
 
 
 def test_a_policy_counts(lab):
