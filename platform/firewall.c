@@ -9,6 +9,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "rules_legacy.h"
 #include "rules_text.h"
 
 struct firewall *firewall_new(void)
@@ -175,6 +176,9 @@ static int read_one(struct firewall *firewall, enum rules_backend backend,
 			       firewall_add_iptables(firewall, backend, text);
 	free(text);
 	firewall->failed[backend] = result;
+	firewall->hidden[backend] = result &&
+				    backend == RULES_IPTABLES_LEGACY &&
+				    rules_legacy_any();
 	return result;
 }
 

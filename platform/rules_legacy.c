@@ -177,6 +177,17 @@ void rules_legacy_prepare(void)
 		names_fd = open(NAMES, O_RDONLY | O_CLOEXEC);
 }
 
+bool rules_legacy_any(void)
+{
+	int fd = open(NAMES, O_RDONLY | O_CLOEXEC);
+	char first;
+	bool any = fd >= 0 && read(fd, &first, 1) == 1;
+
+	if (fd >= 0)
+		close(fd);
+	return any;
+}
+
 int rules_legacy_count(const char *table, uint32_t *entries, uint32_t *jumps)
 {
 	struct walk walk = { .size = 0 };

@@ -107,6 +107,14 @@ static void test_what_could_not_be_read(void)
 	doctor_fast(&context, firewall, &report);
 	CU_ASSERT_STRING_EQUAL(report.passed_by, "");
 	doctor_report_free(&report);
+	/* In the kernel, but not of a program that is installed. */
+	firewall->failed[RULES_IPTABLES_LEGACY] = -ENOENT;
+	firewall->hidden[RULES_IPTABLES_LEGACY] = true;
+	doctor_fast(&context, firewall, &report);
+	CU_ASSERT_STRING_EQUAL(report.passed_by,
+			       "the iptables-legacy rules could not be read");
+	CU_ASSERT_EQUAL(report.worst, DOCTOR_OK);
+	doctor_report_free(&report);
 	firewall_free(firewall);
 }
 

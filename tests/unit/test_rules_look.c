@@ -14,6 +14,7 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include "platform/rules_legacy.h"
 #include "platform/rules_text.h"
 #include "suite.h"
 
@@ -108,6 +109,22 @@ static void test_legacy(void)
 	expect_good(RULES_IPTABLES_LEGACY);
 }
 
+static int load_legacy(enum rules_backend backend)
+{
+	char error[256];
+
+	if (rules_apply_guard(&spec, backend, error, sizeof(error)))
+		return CANNOT;
+	return rules_legacy_any() ? GOOD : 1;
+}
+
+static void test_any(void)
+{
+	int result = apart(load_legacy, RULES_IPTABLES_LEGACY);
+
+	CU_ASSERT(result == GOOD || result == CANNOT);
+}
+
 /* What others load beside ours changes nothing. */
 static int with_others(enum rules_backend backend)
 {
@@ -143,6 +160,7 @@ static const struct test tests[] = {
 	{ "a flushed nftables table is noticed", test_nft },
 	{ "a flushed iptables-nft table is noticed", test_iptables_nft },
 	{ "a flushed iptables-legacy table is noticed", test_legacy },
+	{ "that there are legacy tables is known without a program", test_any },
 	{ "other people's rules are not taken for a change", test_others },
 };
 
