@@ -49,8 +49,8 @@ struct firewall_rule {
 	bool asks_mark; /* (mark & mask) == value, or != when negated */
 	bool mark_negated;
 	uint32_t mark_mask, mark_value;
-	bool never; /* asks a conntrack state no untracked packet has */
-	bool flags; /* asks a SYN, FIN or RST, and so more */
+	bool never; /* asks IPv6, or a state no untracked packet has */
+	bool flags; /* asks a SYN, FIN or RST, or ICMP, and so more */
 	bool more; /* asks something else, too */
 	/* Does what would be missed: logs, marks, counts alone, limits, or is not
 	 * understood. early: before it has asked all of state, mark and flags;

@@ -235,6 +235,19 @@ static void note_order(struct firewall_rule *rule, struct json_object *left)
 		rule->acts_early |= rule->acts;
 }
 
+/* nft names a field of a protocol where the rule has asked for that, too. What a
+ * tunnel holds is another matter. */
+static void take_protocol(struct firewall_rule *rule, struct json_object *left)
+{
+	struct json_object *payload = firewall_member(left, "payload");
+	const char *protocol = firewall_string(payload, "protocol");
+
+	if (firewall_has(payload, "tunnel"))
+		return;
+	rule->never |= !strcmp(protocol, "ip6") || !strcmp(protocol, "icmpv6");
+	rule->flags |= !strcmp(protocol, "icmp");
+}
+
 bool firewall_take_match(struct firewall_rule *rule, struct json_object *match)
 {
 	struct json_object *left = firewall_member(match, "left");
@@ -245,6 +258,7 @@ bool firewall_take_match(struct firewall_rule *rule, struct json_object *match)
 	note_order(rule, left);
 	if (firewall_has(left, "ct"))
 		return take_ct(rule, left, right, op);
+	take_protocol(rule, left);
 	rule->flags |= asks_fin_syn_rst(match);
 	if (!is_simple(op))
 		return false;

@@ -19,11 +19,11 @@ static const struct {
 	{ "fw4_default.json", { "pppoe-wan", "br-lan", INBOUND }, NULL },
 	{ "fw4_default.json",
 	  { "pppoe-wan", "br-lan", 0 },
-	  NFT("forward_wan", "inet fw4") },
+	  NFT("handle_reject", "inet fw4") },
 	{ "fw4.json", { "br-lan", "wan", OUTBOUND }, NULL },
 	{ "fw4.json",
 	  { "wan", "br-lan", INBOUND },
-	  NFT("forward_wan", "inet fw4") },
+	  NFT("handle_reject", "inet fw4") },
 	{ "fw4_taken.json",
 	  { "br-lan", "pppoe-wan", OUTBOUND },
 	  NFT("forward_lan", "inet fw4") },
@@ -76,6 +76,10 @@ static void test_captured(void)
 #define TO(verb, chain) "{\"" verb "\":{\"target\":\"" chain "\"}}"
 #define FLAGS "{\"payload\":{\"protocol\":\"tcp\",\"field\":\"flags\"}}"
 #define SADDR "{\"payload\":{\"protocol\":\"ip\",\"field\":\"saddr\"}}"
+#define FIELD(protocol, field, right) \
+	IS("{\"payload\":{\"protocol\":\"" protocol "\",\"field\":\"" field \
+	   "\"}}", \
+	   right)
 #define ACCEPT "{\"accept\":null}"
 #define DROP "{\"drop\":null}"
 #define LOG "{\"log\":{\"prefix\":\"x\"}}"
@@ -114,6 +118,9 @@ static const char *const let_by[] = {
 	IS(META("oifname"), "\"wan0\"") "," DROP,
 	IS(META("mark"), "5") "," DROP,
 	IS(META("nfproto"), "\"ipv6\"") "," DROP,
+	FIELD("ip6", "saddr", "\"fe80::1\"") "," DROP,
+	FIELD("icmpv6", "type", "\"echo-request\"") "," DROP,
+	FIELD("icmp", "type", "\"echo-request\"") "," LOG,
 	NEW "," DROP,
 	NEW "," LOG,
 	IS(CT("mark"), "1") "," DROP,
@@ -168,6 +175,9 @@ static const char *const met[] = {
 	NOT(MASKED(META("mark"), "50331648"), "0") "," DROP,
 	IN(CT("state"), "\"untracked\"") "," DROP,
 	IS(SADDR, "\"10.0.0.1\"") "," DROP,
+	LOG "," FIELD("ip6", "saddr", "\"fe80::1\"") "," ACCEPT,
+	FIELD("vxlan\",\"tunnel\":\"vxlan\",\"protocol\":\"ip6", "saddr",
+	      "\"fe80::1\"") "," DROP,
 	IS(SADDR, "\"10.0.0.1\"") "," TO("jump", "nowhere"),
 	IN(CT("state"), "\"@states\"") "," DROP,
 	OP("!", CT("state"), "[\"established\",\"related\"]") "," DROP,
