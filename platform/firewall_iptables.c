@@ -146,6 +146,8 @@ static bool take_option(struct firewall_rule *rule, const char *option,
 	}
 	if (!strcmp(option, "--mark")) {
 		rule->acts_early |= rule->acts;
+		if (rule->asks_mark)
+			return false; /* the model keeps the first */
 		take_mark(rule, argument, negated);
 		return true;
 	}

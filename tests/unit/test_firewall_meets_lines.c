@@ -168,6 +168,12 @@ static const struct {
 	{ CLOSED "-A FORWARD -j ACCEPT\n", NULL },
 	{ CLOSED "-A FORWARD -s 10.0.0.1 -j ACCEPT\n",
 	  LEGACY("FORWARD", "filter") },
+	{ CLOSED "-A FORWARD -m mark --mark 0x5 -m mark ! --mark 0x7 "
+		 "-j ACCEPT\n",
+	  LEGACY("FORWARD", "filter") },
+	{ CLOSED "-A FORWARD -m mark ! --mark 0x7 -m mark ! --mark 0x1000000 "
+		 "-j ACCEPT\n",
+	  LEGACY("FORWARD", "filter") },
 	{ CLOSED "-A FORWARD -j RETURN\n", LEGACY("FORWARD", "filter") },
 	{ CLOSED "-A FORWARD -j a\n-A a -j LOG\n", LEGACY("a", "filter") },
 	/* The accept that we insert. */
