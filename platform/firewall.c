@@ -159,6 +159,16 @@ bool firewall_has_prefix(const struct firewall *firewall, const char *prefix)
 	return false;
 }
 
+/* iptables-nft has been read before. */
+static bool is_hidden(const struct firewall *firewall,
+		      enum rules_backend backend)
+{
+	if (backend == RULES_IPTABLES_LEGACY)
+		return rules_legacy_any();
+	return backend == RULES_NFTABLES &&
+	       rules_others(firewall->read[RULES_IPTABLES_NFT]);
+}
+
 static int read_one(struct firewall *firewall, enum rules_backend backend,
 		    int timeout_ms, char *error, size_t error_size)
 {
@@ -176,9 +186,7 @@ static int read_one(struct firewall *firewall, enum rules_backend backend,
 			       firewall_add_iptables(firewall, backend, text);
 	free(text);
 	firewall->failed[backend] = result;
-	firewall->hidden[backend] = result &&
-				    backend == RULES_IPTABLES_LEGACY &&
-				    rules_legacy_any();
+	firewall->hidden[backend] = result && is_hidden(firewall, backend);
 	return result;
 }
 

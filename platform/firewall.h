@@ -84,7 +84,7 @@ struct firewall {
 	/* Else why: -ENOENT not installed, -EIO its program refused, ... */
 	int failed[RULES_BACKENDS];
 	/* It failed, and the kernel has tables of it: somebody brings his own
-	 * program, as a container may. Known of iptables-legacy alone. */
+	 * program, as a container may. */
 	bool hidden[RULES_BACKENDS];
 	bool ours[RULES_BACKENDS]; /* our rules are in force there */
 	bool flowtable; /* established flows may bypass every hook */

@@ -18,6 +18,10 @@
 #include "rules_legacy.h"
 
 #define RETRY_S 5U /* where something is not as it should */
+/* Between a change of rules and the look at them: 1 s, and twice as long with each
+ * change that comes within a minute of the last. */
+#define CALM_S 60U
+#define WAIT_MAX_S 32U
 
 static bool is_auto(const struct gateway *g)
 {
@@ -115,17 +119,29 @@ void gateway_follow_fast(struct gateway *g)
 
 /* --- what other packet filters say ------------------------------------------- */
 
+/* Looking takes programs their time: who changes rules all the while has them
+ * looked at less and less often. */
+static void wait_longer(struct gateway *g)
+{
+	bool again = g->fast_wait && g->ticks - g->fast_doubted < CALM_S;
+
+	g->fast_wait = !again			 ? 1 :
+		       g->fast_wait < WAIT_MAX_S ? g->fast_wait * 2 :
+						   g->fast_wait;
+	g->fast_doubted = g->ticks;
+	g->fast_look = g->ticks + g->fast_wait;
+}
+
 void gateway_fast_doubt(struct gateway *g)
 {
 	if (!g->fast || !is_auto(g))
 		return;
-	if (!g->fast_unsure)
-		fast_pause(g->fast);
+	g->fast_stale |= gateway_examines(g);
+	if (g->fast_unsure)
+		return;
+	fast_pause(g->fast);
 	g->fast_unsure = true;
-	g->fast_look = g->ticks + 1;
-	/* What is read now may be older. */
-	if (gateway_examines(g))
-		gateway_examine(g);
+	wait_longer(g);
 }
 
 void gateway_fast_told(struct gateway *g, const char *passed_by)
@@ -134,6 +150,10 @@ void gateway_fast_told(struct gateway *g, const char *passed_by)
 
 	if (!g->fast || !is_auto(g))
 		return;
+	if (g->fast_stale) {
+		wait_longer(g);
+		return;
+	}
 	if (g->flushes.fd < 0)
 		passed_by = "changes of rules are not heard of";
 	other = strcmp(g->fast_passed_by, passed_by) != 0;

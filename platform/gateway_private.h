@@ -57,7 +57,10 @@ struct gateway {
 	/* With "auto", because of other packet filters (doctor.h). */
 	char fast_passed_by[DOCTOR_PASSED_MAX];
 	bool fast_unsure; /* they have changed since the doctor looked */
+	bool fast_stale; /* and since it began to look, too */
 	uint64_t fast_look; /* the tick of the next look, then */
+	uint64_t fast_doubted; /* the tick of the last doubt */
+	unsigned fast_wait; /* seconds from it to that look */
 	uint32_t fast_sum; /* rules_legacy_sum() */
 	enum rules_backend backend;
 	struct gateway_plan *plan;

@@ -311,9 +311,11 @@ bool gateway_examines(const struct gateway *g)
 void gateway_examine(struct gateway *g)
 {
 	g->doctor_asked = gateway_examines(g);
-	if (!g->doctor_asked)
-		g->doctor_awaited = !helper_ask_doctor(
-			g->helper, &g->plan->spec.rules, g->backend);
+	if (g->doctor_asked)
+		return;
+	g->fast_stale = false;
+	g->doctor_awaited =
+		!helper_ask_doctor(g->helper, &g->plan->spec.rules, g->backend);
 }
 
 void gateway_warnings_free(struct gateway *g)

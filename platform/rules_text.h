@@ -97,6 +97,15 @@ int rules_look_take(const void *message, size_t length, uint32_t sequence,
 void rules_alive_take(const void *messages, size_t length, unsigned *acks,
 		      int *result);
 
+/* Whether nf_tables holds tables of hooks that our packets pass, of others;
+ * iptables: those of iptables-nft do not count. False also where the kernel
+ * cannot be asked. */
+bool rules_others(bool iptables);
+/* Takes a part of the kernel's answer, found becomes true with the first one.
+ * 1: more will come, 0: it was the last, or -errno. */
+int rules_others_take(const void *messages, size_t length, uint32_t sequence,
+		      unsigned port, bool iptables, bool *found);
+
 /* A netfilter netlink socket that waits for an answer half a second at most,
  * to be closed by mnl_socket_close(). NULL with errno. */
 struct mnl_socket *rules_netlink(void);

@@ -46,11 +46,9 @@ def wait_not_in_use(lab, why):
 def answered(sock, peer, seconds=0.5):
     """Whether a datagram still comes back."""
     sock.settimeout(seconds)
+    sock.sendto(b"still there?", peer)
     with contextlib.suppress(socket.timeout):
-        while True:
-            sock.sendto(b"still there?", peer)
-            sock.recv(1000)
-            return True
+        return bool(sock.recv(1000))
     return False
 
 

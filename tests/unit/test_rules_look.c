@@ -125,6 +125,39 @@ static void test_any(void)
 	CU_ASSERT(result == GOOD || result == CANNOT);
 }
 
+/* Tables of others, known without a program. */
+static int add_tables(enum rules_backend backend)
+{
+	static const struct {
+		const char *table;
+		bool beside, found; /* with and without iptables-nft's own */
+	} steps[] = {
+		{ "ip portico", false, false },
+		{ "ip6 theirs", false, false },
+		{ "ip filter", false, true },
+		{ "inet theirs", true, true },
+	};
+	char error[256], text[64];
+
+	(void)backend;
+	for (int i = 0; i < (int)(sizeof(steps) / sizeof(steps[0])); i++) {
+		snprintf(text, sizeof(text), "add table %s\n", steps[i].table);
+		if (rules_run_nft(text, false, error, sizeof(error)))
+			return CANNOT;
+		if (rules_others(true) != steps[i].beside ||
+		    rules_others(false) != steps[i].found)
+			return 1 + i;
+	}
+	return GOOD;
+}
+
+static void test_others_tables(void)
+{
+	int result = apart(add_tables, RULES_NFTABLES);
+
+	CU_ASSERT(result == GOOD || result == CANNOT);
+}
+
 /* What others load beside ours changes nothing. */
 static int with_others(enum rules_backend backend)
 {
@@ -161,6 +194,7 @@ static const struct test tests[] = {
 	{ "a flushed iptables-nft table is noticed", test_iptables_nft },
 	{ "a flushed iptables-legacy table is noticed", test_legacy },
 	{ "that there are legacy tables is known without a program", test_any },
+	{ "tables that others have", test_others_tables },
 	{ "other people's rules are not taken for a change", test_others },
 };
 
