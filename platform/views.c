@@ -6,59 +6,7 @@
 
 #include <stdio.h>
 
-#include "filter.h"
-#include "protos.h"
-
-#define PUT_FLAGS (JSON_C_OBJECT_ADD_KEY_IS_NEW | JSON_C_OBJECT_KEY_IS_CONSTANT)
-
-/* Marks an object that could not take all it should hold, for want of memory:
- * half an answer would be a wrong one. */
-static void spoil(struct json_object *object)
-{
-	json_object_set_userdata(object, object, NULL);
-}
-
-/* The object, or NULL when it is spoilt. */
-static struct json_object *whole(struct json_object *object)
-{
-	if (!object || !json_object_get_userdata(object))
-		return object;
-	json_object_put(object);
-	return NULL;
-}
-
-/* Keys are literals and each is added once: no copy, no look-up. Takes the
- * value over; NULL is one that could not be made. */
-static void put(struct json_object *object, const char *key,
-		struct json_object *value)
-{
-	if (value && !json_object_object_add_ex(object, key, value, PUT_FLAGS))
-		return;
-	json_object_put(value);
-	spoil(object);
-}
-
-static void put_null(struct json_object *object, const char *key)
-{
-	if (json_object_object_add_ex(object, key, NULL, PUT_FLAGS))
-		spoil(object);
-}
-
-static void put_number(struct json_object *object, const char *key,
-		       uint64_t value)
-{
-	put(object, key, json_object_new_uint64(value));
-}
-
-/* A NULL text is shown as null. */
-static void put_text(struct json_object *object, const char *key,
-		     const char *text)
-{
-	if (text)
-		put(object, key, json_object_new_string(text));
-	else
-		put_null(object, key);
-}
+#include "views_put.h"
 
 const char *views_addr(uint32_t addr, char text[static VIEWS_ADDR_SIZE])
 {
@@ -73,21 +21,6 @@ const char *views_socket(uint32_t addr, uint16_t port,
 	snprintf(text, VIEWS_SOCKET_SIZE, "%u.%u.%u.%u:%u", addr >> 24,
 		 addr >> 16 & 255, addr >> 8 & 255, addr & 255, (unsigned)port);
 	return text;
-}
-
-static void put_socket(struct json_object *object, const char *key,
-		       uint32_t addr, uint16_t port)
-{
-	char text[VIEWS_SOCKET_SIZE];
-
-	put_text(object, key, views_socket(addr, port, text));
-}
-
-static void put_proto(struct json_object *object, uint8_t proto)
-{
-	char text[4];
-
-	put_text(object, "proto", protos_name(proto, text));
 }
 
 /* Ages are rounded down, expiry up: what still lives never shows 0 s left. */
@@ -405,22 +338,6 @@ static struct json_object *control(const struct control_stats *stats)
 	return whole(object);
 }
 
-static struct json_object *warnings(const struct views_status *status)
-{
-	struct json_object *array = json_object_new_array();
-
-	for (size_t i = 0; array && i < status->warnings_count; i++) {
-		struct json_object *text =
-			json_object_new_string(status->warnings[i]);
-
-		if (text && !json_object_array_add(array, text))
-			continue;
-		json_object_put(text);
-		spoil(array);
-	}
-	return whole(array);
-}
-
 void views_prepare(void)
 {
 	struct json_object *object = json_object_new_object();
@@ -448,7 +365,8 @@ struct json_object *views_status(const struct views_status *status)
 	put(object, "bytes", bytes(nat));
 	put(object, "drops", drops(nat));
 	put(object, "queue", queue(status->queue));
-	put(object, "warnings", warnings(status));
+	put(object, "warnings",
+	    texts(status->warnings, status->warnings_count));
 	put_text(object, "backend", status->backend);
 	put_text(object, "config", status->config);
 	put_number(object, "held_overflow", nat->held_overflow);
