@@ -14,6 +14,10 @@
 #include "portico/nat.h"
 
 #define CONFIG_DEFAULT_FILE "/etc/portico/portico.conf"
+/* Forwards that may be added by command; one of both protocols counts once. */
+#define CONFIG_FORWARDS_ADDED_MAX 256
+
+struct json_object;
 
 enum config_rules {
 	CONFIG_RULES_AUTO,
@@ -58,6 +62,9 @@ struct config {
 	 * point into this config. */
 	struct nat_config nat;
 	struct nat_limits limits;
+	/* So many of nat.forwards are the configuration's; those behind them
+	 * were added by command. */
+	size_t forwards_written;
 
 	struct {
 		uint16_t number;
@@ -95,6 +102,28 @@ struct config {
 struct config *config_load(const char *path, uint64_t memory_bytes, char *error,
 			   size_t error_size);
 void config_free(struct config *config);
+
+/* --- forwards by command: config_added.c --- */
+
+/* Each makes a config that is the old one but for its forwards, which are its
+ * own; all else is shared. One of the two lives on and is freed by
+ * config_free(), the other one before it by config_free_forwards(). The old one
+ * is not changed. 0, or with a sentence in error -EINVAL, -ENOMEM; -ENOSPC:
+ * CONFIG_FORWARDS_ADDED_MAX is reached. */
+
+/* forward: an object as in the configuration's "forwards". */
+int config_add_forward(const struct config *old, struct json_object *forward,
+		       struct config **changed, char *error, size_t error_size);
+int config_remove_forward(const struct config *old, const char *name,
+			  struct config **changed, char *error,
+			  size_t error_size);
+void config_free_forwards(struct config *config);
+
+/* Gives a config that was just loaded those of old that came by command, but
+ * for those that it has, too, and those whose name or port it has given away;
+ * of each of the latter there is a warning. 0 or -ENOMEM with a sentence in error. */
+int config_keep_forwards(struct config *config, const struct config *old,
+			 char *error, size_t error_size);
 
 /* MemTotal of /proc/meminfo in bytes; 0 when it cannot be read. */
 uint64_t config_memory_total(void);

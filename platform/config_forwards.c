@@ -291,8 +291,8 @@ static bool check_inside(struct config_reader *reader, const char *forward,
 			   draft->inside_first, more + 1);
 }
 
-static bool read_forward(struct config_reader *reader, const char *path,
-			 struct json_object *value)
+bool config_forward(struct config_reader *reader, const char *path,
+		    struct json_object *value)
 {
 	struct draft draft = { 0 };
 	bool fine = read_draft(reader, path, value, &draft) &&
@@ -326,10 +326,11 @@ bool config_forwards(struct config_reader *reader, const char *path,
 		return config_no_memory(reader);
 	for (size_t i = 0; i < length; i++) {
 		config_path_item(item, path, i);
-		if (!read_forward(reader, item,
-				  json_object_array_get_idx(value, i)))
+		if (!config_forward(reader, item,
+				    json_object_array_get_idx(value, i)))
 			return false;
 	}
+	reader->config->forwards_written = reader->config->nat.forward_count;
 	return true;
 }
 
@@ -341,5 +342,5 @@ void config_forwards_free(struct config *config)
 	}
 	free(list(config));
 	config->nat.forwards = NULL;
-	config->nat.forward_count = 0;
+	config->nat.forward_count = config->forwards_written = 0;
 }

@@ -48,9 +48,9 @@ static void begin(struct config_reader *reader, const char *path)
 		snprintf(reader->error, reader->error_size,
 			 "%s:%u: %s: ", reader->name, line, path);
 	else
-		snprintf(reader->error, reader->error_size,
-			 "%s: %s: ", reader->name ? reader->name : "defaults",
-			 path);
+		snprintf(reader->error, reader->error_size, "%s: %s%s",
+			 reader->name ? reader->name : "defaults", path,
+			 *path ? ": " : "");
 }
 
 bool config_fail(struct config_reader *reader, const char *path,

@@ -117,6 +117,10 @@ bool config_protocols(struct config_reader *reader, const char *path,
 bool config_forwards(struct config_reader *reader, const char *path,
 		     struct json_object *value);
 void config_forwards_free(struct config *config);
+/* Reads one forward at path ("": there is none) and puts it behind the others,
+ * where there is room for two of the engine's. */
+bool config_forward(struct config_reader *reader, const char *path,
+		    struct json_object *value);
 
 /* config_check.c */
 
