@@ -37,6 +37,7 @@ enum control_refusal {
 	CONTROL_SLOW_REQUEST,
 	CONTROL_SLOW_ANSWER,
 	CONTROL_MEMORY, /* there was none for a client or its answer */
+	CONTROL_FORWARDS, /* config.h; the client stays */
 	CONTROL_REFUSALS,
 	CONTROL_ALLOWED = CONTROL_REFUSALS
 };

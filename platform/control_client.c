@@ -53,11 +53,15 @@ static uint32_t *refresh_budget(struct control_listener *listener)
 static int slice(struct control_client *client, const struct gateway *gateway)
 {
 	uint32_t *budget = refresh_budget(client->listener);
+	const struct dump_source source = {
+		.nat = gateway_nat(gateway),
+		.config = gateway_config(gateway),
+		.now_ms = gateway_now_ms(gateway),
+	};
 
 	if (client->why)
 		return why_slice(client->why, gateway, budget, &client->out);
-	return dump_slice(client->dump, gateway_nat(gateway),
-			  gateway_now_ms(gateway), budget, SLICE_BYTES,
+	return dump_slice(client->dump, &source, budget, SLICE_BYTES,
 			  &client->out);
 }
 

@@ -27,6 +27,7 @@ static const char *const names[] = {
 	[CONTROL_SLOW_REQUEST] = "slow_request",
 	[CONTROL_SLOW_ANSWER] = "slow_answer",
 	[CONTROL_MEMORY] = "memory",
+	[CONTROL_FORWARDS] = "forwards",
 };
 static_assert(sizeof(names) / sizeof(names[0]) == CONTROL_REFUSALS,
 	      "every limit has a name");

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later
  *
  * What the parts of the control sockets share: listeners (control.c), clients
- * (control_client.c) and verbs (control_verbs.c).
+ * (control_client.c) and verbs (control_verbs.c, control_forwards.c).
  */
 #ifndef PORTICO_PLATFORM_CONTROL_PRIVATE_H
 #define PORTICO_PLATFORM_CONTROL_PRIVATE_H
@@ -106,5 +106,15 @@ int control_verb_run(struct control_client *client, const char *line,
 		     size_t length);
 /* Appends {"error": message} as a line. 0 or -ENOMEM. */
 int control_refuse(struct control_client *client, const char *message);
+/* Appends the object, which is taken over, as a line; NULL counts as out of
+ * memory. 0 or -ENOMEM. */
+int control_answer(struct control_client *client, struct json_object *object);
+
+/* control_forwards.c: what the request has beside its "command". 0 or
+ * -ENOMEM. */
+int control_forward_add(struct control_client *client,
+			struct json_object *forward);
+int control_forward_remove(struct control_client *client,
+			   struct json_object *which);
 
 #endif

@@ -21,6 +21,8 @@ struct request {
 	const struct verb *verb;
 	struct filter filter;
 	struct why_question question;
+	struct json_object
+		*object; /* of a verb that reads it itself, else NULL */
 };
 
 struct verb {
@@ -28,13 +30,13 @@ struct verb {
 	bool changes; /* refused on the read-only socket */
 	bool takes[FILTER_KEYS];
 	bool asks; /* takes the keys of a why_question */
+	bool reads; /* what else the object holds, without "command" */
 	/* 0 or -ENOMEM; appends a line or starts a dump. */
 	int (*run)(struct control_client *client,
 		   const struct request *request);
 };
 
-/* Takes the object over; NULL counts as out of memory. */
-static int answer(struct control_client *client, struct json_object *object)
+int control_answer(struct control_client *client, struct json_object *object)
 {
 	size_t length = 0;
 	const char *text = NULL;
@@ -55,7 +57,7 @@ static int answer(struct control_client *client, struct json_object *object)
 
 int control_refuse(struct control_client *client, const char *message)
 {
-	return answer(client, views_error(message));
+	return control_answer(client, views_error(message));
 }
 
 /* --- the verbs ----------------------------------------------------------- */
@@ -98,7 +100,7 @@ static int run_status(struct control_client *client,
 		status.fast_limit = gateway_config(gateway)->fast_path.sessions;
 	status.restored = gateway_restored(gateway, &status.restored_ms);
 	status.warnings_count = gateway_warnings(gateway, &status.warnings);
-	return answer(client, views_status(&status));
+	return control_answer(client, views_status(&status));
 }
 
 static int run_dump(struct control_client *client,
@@ -148,8 +150,8 @@ static int run_rules(struct control_client *client,
 	if (err)
 		err = control_refuse(client, "the rules cannot be rendered");
 	else
-		err = answer(client,
-			     views_rules(text, rules_backend_name(backend)));
+		err = control_answer(
+			client, views_rules(text, rules_backend_name(backend)));
 	free(text);
 	return err;
 }
@@ -162,7 +164,7 @@ static int run_reload(struct control_client *client,
 	(void)request;
 	if (gateway_reload(gateway_of(client), error, sizeof(error)))
 		return control_refuse(client, error);
-	return answer(client, views_reloaded());
+	return control_answer(client, views_reloaded());
 }
 
 /* All of one host at once: its share is bounded by its quotas. */
@@ -175,13 +177,31 @@ static int run_flush(struct control_client *client,
 		return control_refuse(client, "flush: which host? The key "
 					      "\"host\" is missing");
 	ended = gateway_flush_host(gateway_of(client), request->filter.host);
-	return answer(client, views_flushed(ended));
+	return control_answer(client, views_flushed(ended));
 }
 
 static int run_why(struct control_client *client, const struct request *request)
 {
 	client->why = why_new(&request->question);
 	return client->why ? 0 : -ENOMEM;
+}
+
+static int run_forwards(struct control_client *client,
+			const struct request *request)
+{
+	return run_dump(client, request, DUMP_FORWARDS);
+}
+
+static int run_forward_add(struct control_client *client,
+			   const struct request *request)
+{
+	return control_forward_add(client, request->object);
+}
+
+static int run_forward_remove(struct control_client *client,
+			      const struct request *request)
+{
+	return control_forward_remove(client, request->object);
 }
 
 #define ALL_FILTERS \
@@ -203,6 +223,15 @@ static const struct verb verbs[] = {
 	  .run = run_flush,
 	  .changes = true,
 	  .takes = { [FILTER_HOST] = true } },
+	{ .name = "forwards", .run = run_forwards },
+	{ .name = "forward_add",
+	  .run = run_forward_add,
+	  .changes = true,
+	  .reads = true },
+	{ .name = "forward_remove",
+	  .run = run_forward_remove,
+	  .changes = true,
+	  .reads = true },
 };
 
 static const struct verb *find_verb(const char *name)
@@ -266,6 +295,11 @@ static int read_request(struct request *request, struct json_object *object,
 		snprintf(error, size, "unknown command: \"%s\"",
 			 filter_shown(command, shown));
 		return -EINVAL;
+	}
+	if (request->verb->reads) {
+		request->object = object;
+		json_object_object_del(object, "command");
+		return 0;
 	}
 	json_object_object_foreach(object, name, value) {
 		int err;

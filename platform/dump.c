@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later
  *
- * A table of the engine as one line of JSON, produced in slices.
+ * A table of the engine, or of the configuration, as one line of JSON, produced in slices.
  *
  * Mappings have no peer of their own. To show those that talk to a peer, the
  * sessions are walked first and the outside ports of those with that peer are
@@ -34,6 +34,7 @@ static const char *const heads[] = {
 	[DUMP_MAPPINGS] = "{\"mappings\":[",
 	[DUMP_SESSIONS] = "{\"sessions\":[",
 	[DUMP_HOSTS] = "{\"hosts\":[",
+	[DUMP_FORWARDS] = "{\"forwards\":[",
 };
 static_assert(sizeof(heads) / sizeof(heads[0]) == DUMP_TABLES,
 	      "every table has a head");
@@ -91,24 +92,26 @@ enum step {
 };
 
 /* Notes the mappings with the wanted peer; ends with the table of sessions. */
-static bool search_step(struct dump *dump, const struct nat *nat,
-			uint64_t now_ms)
+static bool search_step(struct dump *dump, const struct dump_source *source)
 {
 	struct nat_session_view view;
 
-	if (!nat_next_session(nat, &dump->cursor, now_ms, &view))
+	if (!nat_next_session(source->nat, &dump->cursor, source->now_ms,
+			      &view))
 		return false;
 	if (view.peer_addr == dump->filter.peer)
 		nat_portset_add(peer_set(dump, view.proto), view.outside_port);
 	return true;
 }
 
-static enum step mapping_step(struct dump *dump, const struct nat *nat,
-			      uint64_t now_ms, struct json_object **entry)
+static enum step mapping_step(struct dump *dump,
+			      const struct dump_source *source,
+			      struct json_object **entry)
 {
 	struct nat_mapping_view view;
 
-	if (!nat_next_mapping(nat, &dump->cursor, now_ms, &view))
+	if (!nat_next_mapping(source->nat, &dump->cursor, source->now_ms,
+			      &view))
 		return STEP_END;
 	if (!filter_wants_mapping(&dump->filter, &view))
 		return STEP_SKIPPED;
@@ -119,12 +122,14 @@ static enum step mapping_step(struct dump *dump, const struct nat *nat,
 	return STEP_SHOWN;
 }
 
-static enum step session_step(struct dump *dump, const struct nat *nat,
-			      uint64_t now_ms, struct json_object **entry)
+static enum step session_step(struct dump *dump,
+			      const struct dump_source *source,
+			      struct json_object **entry)
 {
 	struct nat_session_view view;
 
-	if (!nat_next_session(nat, &dump->cursor, now_ms, &view))
+	if (!nat_next_session(source->nat, &dump->cursor, source->now_ms,
+			      &view))
 		return STEP_END;
 	if (!filter_wants_session(&dump->filter, &view))
 		return STEP_SKIPPED;
@@ -132,13 +137,12 @@ static enum step session_step(struct dump *dump, const struct nat *nat,
 	return STEP_SHOWN;
 }
 
-static enum step host_step(struct dump *dump, const struct nat *nat,
-			   uint64_t now_ms, struct json_object **entry)
+static enum step host_step(struct dump *dump, const struct dump_source *source,
+			   struct json_object **entry)
 {
 	struct nat_host_view view;
 
-	(void)now_ms;
-	if (!nat_next_host(nat, &dump->cursor, &view))
+	if (!nat_next_host(source->nat, &dump->cursor, &view))
 		return STEP_END;
 	if (!filter_wants_host(&dump->filter, &view))
 		return STEP_SKIPPED;
@@ -146,12 +150,27 @@ static enum step host_step(struct dump *dump, const struct nat *nat,
 	return STEP_SHOWN;
 }
 
-static enum step (*const steps[])(struct dump *dump, const struct nat *nat,
-				  uint64_t now_ms,
+static enum step forward_step(struct dump *dump,
+			      const struct dump_source *source,
+			      struct json_object **entry)
+{
+	const struct config *config = source->config;
+
+	if (dump->cursor >= config->nat.forward_count)
+		return STEP_END;
+	*entry = views_forward(&config->nat.forwards[dump->cursor],
+			       dump->cursor < config->forwards_written);
+	dump->cursor++;
+	return STEP_SHOWN;
+}
+
+static enum step (*const steps[])(struct dump *dump,
+				  const struct dump_source *source,
 				  struct json_object **entry) = {
 	[DUMP_MAPPINGS] = mapping_step,
 	[DUMP_SESSIONS] = session_step,
 	[DUMP_HOSTS] = host_step,
+	[DUMP_FORWARDS] = forward_step,
 };
 static_assert(sizeof(steps) / sizeof(steps[0]) == DUMP_TABLES,
 	      "every table has a step");
@@ -163,12 +182,12 @@ static void spend(uint32_t *budget, uint32_t cost)
 	*budget -= cost < *budget ? cost : *budget;
 }
 
-static void search_slice(struct dump *dump, const struct nat *nat,
-			 uint64_t now_ms, uint32_t *budget)
+static void search_slice(struct dump *dump, const struct dump_source *source,
+			 uint32_t *budget)
 {
 	while (dump->searching && *budget) {
 		spend(budget, DUMP_COST_SKIPPED);
-		if (search_step(dump, nat, now_ms))
+		if (search_step(dump, source))
 			continue;
 		dump->searching = false;
 		dump->cursor = 0;
@@ -209,16 +228,16 @@ static int open_line(struct dump *dump, struct buffer *out)
 	return buffer_append(out, head, strlen(head));
 }
 
-int dump_slice(struct dump *dump, const struct nat *nat, uint64_t now_ms,
+int dump_slice(struct dump *dump, const struct dump_source *source,
 	       uint32_t *budget, size_t bytes, struct buffer *out)
 {
 	int err = open_line(dump, out);
 
-	search_slice(dump, nat, now_ms, budget);
+	search_slice(dump, source, budget);
 	while (!err && *budget && buffer_length(out) < bytes) {
 		struct json_object *entry = NULL;
 
-		switch (steps[dump->table](dump, nat, now_ms, &entry)) {
+		switch (steps[dump->table](dump, source, &entry)) {
 		case STEP_END:
 			err = buffer_append(out, "]}\n", 3);
 			return err;

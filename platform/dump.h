@@ -11,10 +11,17 @@
 #include <stdint.h>
 
 #include "buffer.h"
+#include "config.h"
 #include "filter.h"
 #include "portico/nat.h"
 
-enum dump_table { DUMP_MAPPINGS, DUMP_SESSIONS, DUMP_HOSTS, DUMP_TABLES };
+enum dump_table {
+	DUMP_MAPPINGS,
+	DUMP_SESSIONS,
+	DUMP_HOSTS,
+	DUMP_FORWARDS, /* of the configuration; takes no filter */
+	DUMP_TABLES
+};
 
 /* What a slice may cost: an entry that is shown and one that is only looked
  * at, in units of dump_slice()'s budget. */
@@ -23,6 +30,13 @@ enum dump_table { DUMP_MAPPINGS, DUMP_SESSIONS, DUMP_HOSTS, DUMP_TABLES };
 
 struct dump;
 
+/* Where a slice takes its entries from. */
+struct dump_source {
+	const struct nat *nat;
+	const struct config *config;
+	uint64_t now_ms;
+};
+
 /* Begins a dump. Returns NULL when there is no memory. */
 struct dump *dump_new(enum dump_table table, const struct filter *filter);
 void dump_free(struct dump *dump);
@@ -30,7 +44,7 @@ void dump_free(struct dump *dump);
 /* Appends entries to out until *budget is used up, out holds bytes of unread
  * text or the table has ended; lowers *budget. Returns 1 when there is more,
  * 0 when the line is complete, -ENOMEM. */
-int dump_slice(struct dump *dump, const struct nat *nat, uint64_t now_ms,
+int dump_slice(struct dump *dump, const struct dump_source *source,
 	       uint32_t *budget, size_t bytes, struct buffer *out);
 
 #endif

@@ -47,6 +47,16 @@ bool gateway_failed(const struct gateway *gateway);
  * with a sentence in error and nothing changed. */
 int gateway_reload(struct gateway *gateway, char *error, size_t error_size);
 
+/* Forwards by command, until they are removed or the process ends: in force, as
+ * those of the configuration are, when this returns. forward: an object as in
+ * the configuration's "forwards". 0; or -errno with a sentence in error and
+ * nothing changed, -ENOSPC: there are CONFIG_FORWARDS_ADDED_MAX. */
+int gateway_add_forward(struct gateway *gateway, struct json_object *forward,
+			char *error, size_t error_size);
+/* Only one that was added so. */
+int gateway_remove_forward(struct gateway *gateway, const char *name,
+			   char *error, size_t error_size);
+
 /* Ends all that an inside host has but its forwards; see nat_flush_host(). */
 uint32_t gateway_flush_host(struct gateway *gateway, uint32_t addr);
 
@@ -74,6 +84,10 @@ const struct nat_restored *gateway_restored(const struct gateway *gateway,
 /* The current warnings, most important first; owned by the gateway, valid
  * until the next turn of the loop. */
 size_t gateway_warnings(struct gateway *gateway, const char *const **warnings);
+
+/* The same of one forward. */
+size_t gateway_forward_warnings(struct gateway *gateway, const char *name,
+				const char *const **warnings);
 
 /* Fills spec for `portico rules` of the running daemon. */
 void gateway_rules_spec(const struct gateway *gateway, struct rules_spec *spec);

@@ -3,7 +3,8 @@
  * What the files of the gateway share: gateway.c (life), gateway_apply.c (from
  * configuration and network to engine and rules), gateway_expire.c (the end of
  * what is over), gateway_move.c (the uplink's
- * address), gateway_reload.c, gateway_rules.c (the rules in force),
+ * address), gateway_reload.c, gateway_forwards.c (those by command),
+ * gateway_rules.c (the rules in force),
  * gateway_handover.c (the queue across a restart), gateway_fast.c (the fast
  * path), gateway_settings.c (the
  * kernel's), gateway_warnings.c.
@@ -133,6 +134,13 @@ void gateway_read_bound(struct gateway *gateway);
 /* Writes a sentence into error and returns err. */
 int gateway_say(char *error, size_t size, int err, const char *format, ...)
 	__attribute__((format(printf, 4, 5)));
+
+/* --- gateway_reload.c --- */
+
+/* Puts another configuration in force; the old one is the caller's then. 0, or
+ * -errno with a sentence in error, and the new one is. */
+int gateway_adopt(struct gateway *gateway, struct config *config, char *error,
+		  size_t error_size);
 
 /* --- gateway_expire.c --- */
 

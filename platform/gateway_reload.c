@@ -13,6 +13,7 @@
 #include "files.h"
 #include "gateway_private.h"
 #include "helper_waits.h"
+#include "log.h"
 
 int gateway_say(char *error, size_t size, int err, const char *format, ...)
 {
@@ -173,33 +174,46 @@ static void go_back(struct gateway *g, int err, const char *error)
 		gateway_ask_rules(g);
 }
 
+int gateway_adopt(struct gateway *g, struct config *config, char *error,
+		  size_t error_size)
+{
+	struct gateway_plan *plan = gateway_plan(g, config, error, error_size);
+	int err;
+
+	if (!plan)
+		return -EINVAL;
+	err = gateway_apply(g, plan, error, error_size);
+	if (err) {
+		gateway_plan_free(plan);
+		go_back(g, err, error);
+		return err;
+	}
+	g->config = config;
+	return 0;
+}
+
 static int reload(struct gateway *g, char *error, size_t error_size)
 {
 	struct config *old = g->config;
 	struct config *config = config_load(
 		file_to_read(g), config_memory_total(), error, error_size);
-	struct gateway_plan *plan = NULL;
+	size_t warnings;
 	int err;
 
 	if (!config)
 		return -EINVAL;
+	warnings = config->warnings_count;
 	err = check_fixed(g, config, error, error_size);
-	if (!err) {
-		plan = gateway_plan(g, config, error, error_size);
-		err = plan ? 0 : -EINVAL;
-	}
-	if (!err) {
-		err = gateway_apply(g, plan, error, error_size);
-		if (err) {
-			gateway_plan_free(plan);
-			go_back(g, err, error);
-		}
-	}
+	if (!err)
+		err = config_keep_forwards(config, old, error, error_size);
+	if (!err)
+		err = gateway_adopt(g, config, error, error_size);
 	if (err) {
 		config_free(config);
 		return err;
 	}
-	g->config = config;
+	for (; warnings < config->warnings_count; warnings++)
+		log_warning("forward", "%s", config->warnings[warnings]);
 	gateway_set_redirects(g);
 	gateway_reserve_ports(g);
 	if (old->forward_accept != config->forward_accept)

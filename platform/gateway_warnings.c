@@ -122,7 +122,8 @@ static void warn_listener(struct gateway *g, const struct nat_forward *f)
 		}
 }
 
-static void warn_forwards(struct gateway *g)
+/* only: that forward; NULL: all. */
+static void warn_forwards(struct gateway *g, const char *only)
 {
 	const struct nat_config *config = &g->plan->nat;
 	bool unknown = network_state(g->network)->inside_unknown;
@@ -136,6 +137,8 @@ static void warn_forwards(struct gateway *g)
 	for (size_t i = 0; i < config->forward_count; i++) {
 		const struct nat_forward *f = &config->forwards[i];
 
+		if (only && strcmp(f->name, only) != 0)
+			continue;
 		warn_listener(g, f);
 		if (i && !strcmp(f->name, config->forwards[i - 1].name))
 			continue; /* the same by the other protocol */
@@ -183,7 +186,17 @@ size_t gateway_warnings(struct gateway *g, const char *const **warnings)
 		warn(g, "%s", g->findings[i]);
 	for (size_t i = 0; i < g->config->warnings_count; i++)
 		warn(g, "%s", g->config->warnings[i]);
-	warn_forwards(g); /* last: there may be more than there is room for */
+	/* Last: there may be more than there is room for. */
+	warn_forwards(g, NULL);
+	*warnings = (const char *const *)g->warnings;
+	return g->warnings_count;
+}
+
+size_t gateway_forward_warnings(struct gateway *g, const char *name,
+				const char *const **warnings)
+{
+	clear(g->warnings, &g->warnings_count);
+	warn_forwards(g, name);
 	*warnings = (const char *const *)g->warnings;
 	return g->warnings_count;
 }

@@ -48,6 +48,15 @@ struct json_object *views_session(const struct nat_session_view *view);
 struct json_object *views_host(const struct nat_host_view *view,
 			       const char *name);
 
+/* One element of the array of `forwards`; configured: not by command. */
+struct json_object *views_forward(const struct nat_forward *forward,
+				  bool configured);
+/* {"added": name, "warnings": [...]} and {"removed": name} */
+struct json_object *views_forward_added(const char *name,
+					const char *const *warnings,
+					size_t count);
+struct json_object *views_forward_removed(const char *name);
+
 /* {"rules": text, "backend": backend} */
 struct json_object *views_rules(const char *text, const char *backend);
 

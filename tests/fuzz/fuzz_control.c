@@ -39,6 +39,46 @@ static struct bench *bench_make(void)
 	return &bench;
 }
 
+/* One forward of the configuration, one by command. */
+static void bench_forwards(struct bench *bench)
+{
+	static const char *const forwards[] = {
+		"{\"name\":\"web\",\"proto\":\"tcp\",\"outside\":80,"
+		"\"to\":\"192.168.1.10:80\"}",
+		"{\"name\":\"game\",\"proto\":[\"tcp\",\"udp\"],"
+		"\"outside\":\"81-90\",\"to\":\"192.168.1.10:81\","
+		"\"from\":[\"198.51.100.0/24\"]}",
+	};
+	struct gateway *gateway = bench->gateway;
+	char error[256];
+
+	lab_swap(gateway, calloc(1, sizeof(gateway->file)));
+	for (int i = 0; i < 2; i++) {
+		struct json_object *forward = json_tokener_parse(forwards[i]);
+
+		if (gateway_add_forward(gateway, forward, error, sizeof(error)))
+			abort();
+		json_object_put(forward);
+	}
+	gateway->file.forwards_written = 1;
+	gateway->forwards_changed = 0;
+}
+
+/* Only what the code that reads configurations takes is there. */
+static void judge_forwards(const struct config *config)
+{
+	for (size_t i = 0; i < config->nat.forward_count; i++) {
+		const struct nat_forward *f = &config->nat.forwards[i];
+
+		if (!f->name[0] || !f->outside_first ||
+		    f->outside_first > f->outside_last || !f->inside_first)
+			fuzz_expect("a forward that is none");
+	}
+	if (config->forwards_written != 1 ||
+	    strcmp(config->nat.forwards[0].name, "web") != 0)
+		fuzz_expect("a client changed the configuration's forwards");
+}
+
 /* False: the daemon has hung up. */
 static bool listen_to(struct bench *bench, int fd)
 {
@@ -147,6 +187,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 	bench->control.gateway = how & 2 ? NULL : bench->gateway;
 	bench->gateway->reloads = 0;
 	bench->gateway->flushed = 0;
+	bench_forwards(bench);
 	bench->gateway->reload_error = how & 4 ? "a \"reason\"\n" : NULL;
 	listener->requests.stamp_ms = 0; /* as after a pause */
 	if (control_client_add(listener, pair[1], 0))
@@ -155,8 +196,10 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 	if (!talk(bench, pair[0], input) && listener->clients)
 		fuzz_expect("another number of answers than of requests");
 	if (listener->read_only &&
-	    (bench->gateway->reloads || bench->gateway->flushed))
+	    (bench->gateway->reloads || bench->gateway->flushed ||
+	     bench->gateway->forwards_changed))
 		fuzz_expect("a reader has changed something");
+	judge_forwards(&bench->gateway->file);
 	while (listener->clients)
 		control_client_close(listener->clients);
 	close(pair[0]);

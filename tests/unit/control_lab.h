@@ -41,6 +41,7 @@ struct gateway {
 	void *records, *indices;
 	uint32_t flushed; /* the last host */
 	unsigned reloads;
+	unsigned forwards_changed;
 	const char *reload_error; /* NULL: the reload succeeds */
 };
 
@@ -143,6 +144,48 @@ int gateway_reload(struct gateway *gateway, char *error, size_t error_size)
 	return -EINVAL;
 }
 
+/* The new one in the place of the old one, which is no block of its own. */
+static inline void lab_swap(struct gateway *gateway, struct config *changed)
+{
+	struct config new = *changed;
+
+	*changed = gateway->file;
+	gateway->file = new;
+	config_free_forwards(changed);
+	gateway->forwards_changed++;
+}
+
+int gateway_add_forward(struct gateway *gateway, struct json_object *forward,
+			char *error, size_t error_size)
+{
+	struct config *changed;
+	int err = config_add_forward(&gateway->file, forward, &changed, error,
+				     error_size);
+
+	if (!err)
+		lab_swap(gateway, changed);
+	return err;
+}
+
+int gateway_remove_forward(struct gateway *gateway, const char *name,
+			   char *error, size_t error_size)
+{
+	struct config *changed;
+	int err = config_remove_forward(&gateway->file, name, &changed, error,
+					error_size);
+
+	if (!err)
+		lab_swap(gateway, changed);
+	return err;
+}
+
+size_t gateway_forward_warnings(struct gateway *gateway, const char *name,
+				const char *const **warnings)
+{
+	(void)name;
+	return gateway_warnings(gateway, warnings);
+}
+
 const char *rules_backend_name(enum rules_backend backend)
 {
 	return backend == RULES_NFTABLES ? "nftables" : "iptables";
@@ -215,6 +258,9 @@ static inline struct gateway *lab_gateway(void)
 
 static inline void lab_gateway_free(struct gateway *gateway)
 {
+	struct config *none = calloc(1, sizeof(*none));
+
+	lab_swap(gateway, none); /* frees the forwards */
 	free(gateway->records);
 	free(gateway->indices);
 	free(gateway);

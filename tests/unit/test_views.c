@@ -240,7 +240,8 @@ static void test_status(void)
 			     "\"user_clients\":0,\"requests\":0,"
 			     "\"client_requests\":7,\"request_bytes\":0,"
 			     "\"idle\":0,\"slow_request\":0,"
-			     "\"slow_answer\":0,\"memory\":0}}"));
+			     "\"slow_answer\":0,\"memory\":0,"
+			     "\"forwards\":0}}"));
 	CU_ASSERT_PTR_NOT_NULL(
 		strstr(text, ",\"moves\":{\"count\":2,\"mappings\":40,"
 			     "\"ports\":3,\"ended\":1,\"connections\":9,"

@@ -116,6 +116,34 @@ static struct json_object *make_flushed(void)
 	return views_flushed(5);
 }
 
+static struct json_object *make_forward(void)
+{
+	static const struct nat_prefix from[] = { { 0x0a000000, 8 },
+						  { 0xc6336400, 24 } };
+	const struct nat_forward forward = {
+		.name = "web",
+		.proto = NAT_PROTO_TCP,
+		.outside_first = 80,
+		.outside_last = 81,
+		.from = from,
+		.from_count = 2,
+	};
+
+	return views_forward(&forward, true);
+}
+
+static struct json_object *make_added(void)
+{
+	static const char *const warnings[] = { "one" };
+
+	return views_forward_added("web", warnings, 1);
+}
+
+static struct json_object *make_removed(void)
+{
+	return views_forward_removed("web");
+}
+
 /* Fails every allocation in turn, until one more than there are. */
 static void check(struct json_object *(*make)(void))
 {
@@ -146,6 +174,7 @@ static void test_tables(void)
 	check(make_mapping);
 	check(make_session);
 	check(make_host);
+	check(make_forward);
 }
 
 static void test_messages(void)
@@ -154,6 +183,8 @@ static void test_messages(void)
 	check(make_error);
 	check(views_reloaded);
 	check(make_flushed);
+	check(make_added);
+	check(make_removed);
 }
 
 static const struct test tests[] = {

@@ -1,0 +1,76 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later
+ *
+ * The verbs that add and remove forwards.
+ */
+#include <errno.h>
+#include <stdio.h>
+#include <string.h>
+
+#include "control_private.h"
+#include "filter.h"
+#include "views.h"
+
+#define MESSAGE_MAX 512
+
+static struct gateway *gateway_of(const struct control_client *client)
+{
+	return client->listener->control->gateway;
+}
+
+int control_forward_add(struct control_client *client,
+			struct json_object *forward)
+{
+	struct gateway *gateway = gateway_of(client);
+	const char *const *warnings = NULL;
+	struct json_object *name = NULL;
+	char error[MESSAGE_MAX] = "the forward was refused";
+	size_t count;
+	int err = gateway_add_forward(gateway, forward, error, sizeof(error));
+
+	if (err == -ENOSPC)
+		client->listener->control->stats.refused[CONTROL_FORWARDS]++;
+	if (err)
+		return control_refuse(client, error);
+	json_object_object_get_ex(forward, "name", &name);
+	count = gateway_forward_warnings(gateway, json_object_get_string(name),
+					 &warnings);
+	return control_answer(client,
+			      views_forward_added(json_object_get_string(name),
+						  warnings, count));
+}
+
+/* The one member "name"; NULL with a sentence in error. */
+static const char *read_name(struct json_object *which, char *error,
+			     size_t size)
+{
+	char shown[FILTER_SHOWN_SIZE];
+	const char *found = NULL;
+
+	json_object_object_foreach(which, key, value) {
+		if (strcmp(key, "name") != 0) {
+			snprintf(error, size,
+				 "forward_remove takes no such key: \"%s\"",
+				 filter_shown(key, shown));
+			return NULL;
+		}
+		if (json_object_is_type(value, json_type_string))
+			found = json_object_get_string(value);
+	}
+	if (!found)
+		snprintf(error, size,
+			 "forward_remove: which one? The key \"name\" is "
+			 "missing, or no string");
+	return found;
+}
+
+int control_forward_remove(struct control_client *client,
+			   struct json_object *which)
+{
+	char error[MESSAGE_MAX] = "the forward stays";
+	const char *name = read_name(which, error, sizeof(error));
+
+	if (!name || gateway_remove_forward(gateway_of(client), name, error,
+					    sizeof(error)))
+		return control_refuse(client, error);
+	return control_answer(client, views_forward_removed(name));
+}
