@@ -37,6 +37,9 @@ struct cli {
 	const char *question[WHY_KEYS]; /* NULL: the command is not why */
 	const char *interval; /* NULL: not given */
 	const char *count; /* NULL: not given */
+	size_t more; /* arguments beyond those that the command must have */
+	/* What the daemon is asked; NULL: command, filters and question. */
+	struct json_object *request;
 };
 
 /* Prints "portico: ..." to stderr; returns code. */
@@ -86,5 +89,10 @@ enum cli_exit cli_selftest(const struct cli *cli);
 enum cli_exit cli_metrics(const struct cli *cli);
 enum cli_exit cli_whois(const struct cli *cli);
 enum cli_exit cli_top(const struct cli *cli);
+
+/* cli_forward.c */
+enum cli_exit cli_forward_list(const struct cli *cli);
+enum cli_exit cli_forward_add(const struct cli *cli);
+enum cli_exit cli_forward_remove(const struct cli *cli);
 
 #endif

@@ -53,10 +53,12 @@ enum cli_exit cli_refuse(const struct cli *cli, const char *error)
 
 static struct json_object *request_of(const struct cli *cli)
 {
-	struct json_object *request = json_object_new_object();
+	struct json_object *request = cli->request ?
+					      json_object_get(cli->request) :
+					      json_object_new_object();
 
-	if (!request)
-		return NULL;
+	if (!request || cli->request)
+		return request;
 	json_object_object_add(request, "command",
 			       json_object_new_string(cli->command));
 	for (int key = 0; key < FILTER_KEYS; key++)

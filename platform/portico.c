@@ -71,8 +71,10 @@ _Static_assert(COUNT(options) == OPTIONS, "every option is described");
 /* --- commands ------------------------------------------------------------ */
 
 struct command {
-	const char *name;
-	const char *argument; /* names of all of them; NULL: takes none */
+	const char *name; /* of one word or two */
+	/* Names of all of them; NULL: takes none. In brackets: may be left out,
+	 * or come several times. */
+	const char *argument;
 	const char *help;
 	unsigned takes; /* options beside the common ones */
 	bool changes;
@@ -192,6 +194,13 @@ static const struct command commands[] = {
 	  BIT(OPTION_INTERVAL) | BIT(OPTION_COUNT), false, cli_top },
 	{ "whois", "PORT", "which host has this outside PORT or ADDRESS:PORT",
 	  BIT(OPTION_PROTO) | BIT(OPTION_PEER), false, cli_whois },
+	{ "forward list", NULL, "port forwards, with where they come from", 0,
+	  false, cli_forward_list },
+	{ "forward add", "NAME PROTO OUTSIDE TO [FROM...]",
+	  "forward an outside port until the daemon ends", 0, true,
+	  cli_forward_add },
+	{ "forward remove", "NAME", "end one that was added", 0, true,
+	  cli_forward_remove },
 	{ "metrics", NULL, "status for Prometheus", 0, false, cli_metrics },
 	{ "check", "FILE", "say whether a configuration is valid", 0, false,
 	  cli_check },
@@ -204,7 +213,7 @@ static const struct command commands[] = {
 static void print_entry(const char *dashes, const char *name,
 			const char *argument, const char *help, FILE *out)
 {
-	char left[40];
+	char left[64];
 
 	snprintf(left, sizeof(left), "%s%s%s%s", dashes, name,
 		 argument ? " " : "", argument ? argument : "");
@@ -239,13 +248,11 @@ static enum cli_exit usage(const char *what, const char *text)
 	return cli_fail(CLI_USAGE, "%s%s; see portico --help", what, text);
 }
 
-#define ARGUMENTS_MAX 3
-
 /* What was given, before it is known which command takes it. */
 struct given {
 	struct cli cli;
 	unsigned options; /* bits */
-	const char *words[1 + ARGUMENTS_MAX]; /* command, arguments */
+	char **words; /* command, arguments: gathered at the head of argv */
 	size_t count;
 };
 
@@ -313,28 +320,39 @@ static enum cli_exit read_arguments(struct given *given, int argc, char **argv)
 			return usage("", "wrong option");
 		if (optind >= argc)
 			break;
-		if (given->count == COUNT(given->words))
-			return usage("too many arguments: ", argv[optind]);
 		given->words[given->count++] = argv[optind++];
 	}
 	return CLI_OK;
 }
 
-static const struct command *find_command(const char *name)
-{
-	for (size_t i = 0; i < COUNT(commands); i++)
-		if (!strcmp(commands[i].name, name))
-			return &commands[i];
-	return NULL;
-}
-
+/* Those that must be there. */
 static size_t count_words(const char *text)
 {
 	size_t count = text != NULL;
 
-	for (; text && *text; text++)
-		count += *text == ' ';
+	for (; text && *text && *text != '['; text++)
+		count += *text == ' ' && text[1] != '[';
 	return count;
+}
+
+/* Whether the words begin with the command's. */
+static bool names_it(const struct given *given, const char *name)
+{
+	const char *second = strchr(name, ' ');
+	size_t length = second ? (size_t)(second - name) : strlen(name);
+
+	return strlen(given->words[0]) == length &&
+	       !strncmp(given->words[0], name, length) &&
+	       (!second ||
+		(given->count > 1 && !strcmp(given->words[1], second + 1)));
+}
+
+static const struct command *find_command(const struct given *given)
+{
+	for (size_t i = 0; i < COUNT(commands); i++)
+		if (names_it(given, commands[i].name))
+			return &commands[i];
+	return NULL;
 }
 
 /* What the command takes and what it was given. */
@@ -343,16 +361,18 @@ static enum cli_exit check_given(const struct given *given,
 {
 	unsigned wrong = given->options & ~(COMMON | command->takes);
 	size_t wanted = count_words(command->argument);
+	size_t count = given->count - count_words(command->name);
+	bool more = command->argument && strchr(command->argument, '[');
 
 	for (int i = 0; i < OPTIONS; i++)
 		if (wrong & BIT(i))
 			return usage(command->name, " does not take this "
 						    "option");
-	if (!wanted && given->count > 1)
+	if (!wanted && count)
 		return usage(command->name, " takes no argument");
-	if (wanted == 1 && given->count < 2)
+	if (wanted == 1 && !count)
 		return usage(command->name, " needs an argument");
-	if (given->count != 1 + wanted)
+	if (count < wanted || (count > wanted && !more))
 		return cli_fail(CLI_USAGE, "%s takes %s; see portico --help",
 				command->name, command->argument);
 	return CLI_OK;
@@ -378,10 +398,13 @@ static enum cli_exit run(struct given *given)
 {
 	const struct command *command;
 	enum cli_exit code;
+	size_t words;
 
 	if (!given->count)
 		return usage("no command", "");
-	command = find_command(given->words[0]);
+	command = find_command(given);
+	if (!command && !strcmp(given->words[0], "forward"))
+		return usage("forward needs list, add or remove", "");
 	if (!command)
 		return usage("unknown command: ", given->words[0]);
 	code = check_given(given, command);
@@ -391,14 +414,16 @@ static enum cli_exit run(struct given *given)
 		return code;
 	given->cli.command = command->name;
 	given->cli.changes = command->changes;
-	given->cli.argument = given->words[1];
-	given->cli.arguments = &given->words[1];
+	words = count_words(command->name);
+	given->cli.argument = given->count > words ? given->words[words] : NULL;
+	given->cli.arguments = (const char *const *)&given->words[words];
+	given->cli.more = given->count - words - count_words(command->argument);
 	return command->run(&given->cli);
 }
 
 int portico_main(int argc, char **argv)
 {
-	struct given given = { 0 };
+	struct given given = { .words = argv + 1 };
 	enum cli_exit code = read_arguments(&given, argc, argv);
 
 	if (code)

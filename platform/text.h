@@ -28,6 +28,7 @@ const char *text_duration(uint64_t seconds, char cell[static TEXT_CELL]);
 void text_status(struct json_object *reply, FILE *out);
 void text_mappings(struct json_object *reply, const struct names *names,
 		   FILE *out);
+void text_forwards(struct json_object *reply, FILE *out);
 void text_sessions(struct json_object *reply, const struct names *names,
 		   FILE *out);
 void text_hosts(struct json_object *reply, const struct names *names,

@@ -17,6 +17,7 @@ from tools import Who, all_rules, ask, ask_tcp, limit
 
 # Outside the pool: it needs other rules.
 FORWARDS = [{"name": "web", "proto": "udp", "outside": 80, "to": f"{L1}:80"}]
+ADD = ("forward", "add", "own", "udp", "79", f"{L1}:79")
 OWN_MOUNTS = ["unshare", "-m", "sh", "-c", 'exec "$@"', "sh"]
 SAID = "rules could not be loaded"
 # Somebody takes away what untracks and queues, not the guard.
@@ -45,6 +46,9 @@ def test_without_the_filter_program_traffic_goes_on(lab):
             lab.daemon.configure({"forwards": FORWARDS})
             done = lab.daemon.run("reload", check=False)
             assert done.returncode == 1 and done.stderr, done
+            done = lab.daemon.run(*ADD, check=False)
+            assert done.returncode == 1 and done.stderr, done
+            assert not lab.portico("forward", "list")["forwards"]
             assert all_rules(lab.gw) == before
             wait_for("the warning", lambda: warned(lab), 5)
             # Somebody takes rules away meanwhile.
@@ -195,7 +199,7 @@ def open_many(space, count, first):
             sock.close()
 
 
-VERBS = ("status", "mappings", "sessions", "hosts", "rules")
+VERBS = ("status", "mappings", "sessions", "hosts", "rules", "forward list")
 # One process has not a byte more, for as long as it takes: the packet process,
 # the helper (and what it forks).
 SQUEEZED = {"the daemon": "0", "the helper": "0.1"}
@@ -213,7 +217,8 @@ def squeeze(lab, fault, process, flows):
     """What goes wrong, and what does not, while nothing can be allocated."""
     daemon, (udp, tcp, seen) = lab.daemon, flows
     fault.arm("ENOMEM", call="memory", times=0, process=process)
-    asked = [refused(daemon, verb) for verb in VERBS]
+    asked = [refused(daemon, *verb.split()) for verb in VERBS]
+    assert refused(daemon, *ADD)
     daemon.configure({"forwards": FORWARDS})
     reload = refused(daemon, "reload")
     first = 6000 if process == "0" else 7000
@@ -250,6 +255,7 @@ def test_without_memory_packets_go_on(lab):
             assert lab.daemon.run("reload").returncode == 0
             assert not warned(lab)
             lab.daemon.reload({})
+            assert not lab.portico("forward", "list")["forwards"]
             assert [ask(udp, (R1, 7503)), ask_tcp(tcp)] == flows[2]
         assert len(lab.portico("mappings")["mappings"]) >= 400
         udp.close()

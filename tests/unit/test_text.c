@@ -349,6 +349,43 @@ static void test_status_odd(void)
 	}
 }
 
+static void test_forwards(void)
+{
+	check_text(text_forwards,
+		   "{\"forwards\":["
+		   "{\"name\":\"web\",\"proto\":\"udp\",\"outside\":8080,"
+		   "\"to\":\"10.0.0.9:80\",\"from\":[],"
+		   "\"origin\":\"command\"},"
+		   "{\"name\":\"web\",\"proto\":\"tcp\",\"outside\":8080,"
+		   "\"to\":\"10.0.0.9:80\",\"from\":[],"
+		   "\"origin\":\"command\"},"
+		   "{\"name\":\"a\",\"proto\":\"tcp\","
+		   "\"outside\":\"90-99\",\"to\":\"10.0.0.9:90\","
+		   "\"from\":[\"198.51.100.0/24\",\"10.0.0.0/8\"],"
+		   "\"origin\":\"configuration\"}]}",
+		   "NAME  PROTO  OUTSIDE  TO           FROM             "
+		   "           ORIGIN\n"
+		   "a     tcp    90-99    10.0.0.9:90  "
+		   "198.51.100.0/24,10.0.0.0/8  configuration\n"
+		   "web   tcp    8080     10.0.0.9:80  everyone         "
+		   "           command\n"
+		   "web   udp    8080     10.0.0.9:80  everyone         "
+		   "           command\n");
+}
+
+static void test_forwards_many(void)
+{
+	check_text(text_forwards,
+		   "{\"forwards\":[{\"from\":["
+		   "\"198.51.100.0/24\",\"198.51.101.0/24\","
+		   "\"198.51.102.0/24\",\"198.51.103.0/24\","
+		   "\"198.51.104.0/24\"]}]}",
+		   "NAME  PROTO  OUTSIDE  TO  FROM                            "
+		   "                                     ORIGIN\n"
+		   "-     -      -        -   198.51.100.0/24,198.51.101.0/24,"
+		   "198.51.102.0/24,198.51.103.0/24,...  -\n");
+}
+
 static const struct test tests[] = {
 	{ "bytes have binary units, rounded down", test_bytes },
 	{ "durations have two units", test_duration },
@@ -359,6 +396,8 @@ static const struct test tests[] = {
 	{ "mappings are aligned and sorted", test_mappings },
 	{ "sessions show services", test_sessions },
 	{ "hosts are sorted by number, names are harmless", test_hosts },
+	{ "forwards are sorted by name", test_forwards },
+	{ "of many networks of a forward some are shown", test_forwards_many },
 	{ "an empty table shows its titles", test_empty },
 	{ "status shows every part", test_status },
 	{ "the answer to why is one thing a line", test_why },
