@@ -39,6 +39,18 @@ int control_forward_add(struct control_client *client,
 						  warnings, count));
 }
 
+/* NULL unless it is a string, without NUL bytes, which would hide the rest. */
+static const char *text_of(struct json_object *value)
+{
+	const char *text = NULL;
+
+	if (json_object_is_type(value, json_type_string))
+		text = json_object_get_string(value);
+	if (text && strlen(text) != (size_t)json_object_get_string_len(value))
+		return NULL;
+	return text;
+}
+
 /* The one member "name"; NULL with a sentence in error. */
 static const char *read_name(struct json_object *which, char *error,
 			     size_t size)
@@ -53,8 +65,7 @@ static const char *read_name(struct json_object *which, char *error,
 				 filter_shown(key, shown));
 			return NULL;
 		}
-		if (json_object_is_type(value, json_type_string))
-			found = json_object_get_string(value);
+		found = text_of(value);
 	}
 	if (!found)
 		snprintf(error, size,

@@ -102,13 +102,15 @@ static void test_refusals(void)
 		  "\"proto\":\"tcp\"}\n",
 		  "forward_remove takes no such key: \"proto\"" },
 		{ REMOVE("\\u001b\\u00ff"), "found \"???\"" },
+		{ REMOVE("kept\\u0000"), "which one?" },
 	};
 	struct lab lab;
 
 	lab_open(&lab);
+	check_error(&lab, lab.path, ADD("kept", "1"), "");
 	for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++)
 		check_error(&lab, lab.path, cases[i].request, cases[i].error);
-	check_none(&lab);
+	CU_ASSERT_EQUAL(count_rows(&lab, LIST, "forwards"), 1);
 	lab_close(&lab);
 }
 
