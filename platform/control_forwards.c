@@ -74,14 +74,52 @@ static const char *read_name(struct json_object *which, char *error,
 	return found;
 }
 
+/* Where it stands; behind the last one when there is none. */
+static size_t place_of(const struct nat_config *nat, const char *name)
+{
+	size_t i = 0;
+
+	while (i < nat->forward_count && strcmp(nat->forwards[i].name, name))
+		i++;
+	return i;
+}
+
+/* Lists that are under way go on with those that moved up. */
+static void tell_lists(struct control *control, size_t first, size_t count)
+{
+	for (int i = 0; i < CONTROL_LISTENERS; i++)
+		for (struct control_client *client =
+			     control->listeners[i].clients;
+		     client; client = client->next)
+			if (client->dump)
+				dump_forwards_ended(client->dump,
+						    (uint32_t)first,
+						    (uint32_t)count);
+}
+
+static int end_forward(struct control_client *client, const char *name,
+		       char *error, size_t size)
+{
+	struct gateway *gateway = gateway_of(client);
+	const struct nat_config *nat = &gateway_config(gateway)->nat;
+	const size_t first = place_of(nat, name);
+	const size_t before = nat->forward_count;
+	int err = gateway_remove_forward(gateway, name, error, size);
+
+	nat = &gateway_config(gateway)->nat;
+	if (!err)
+		tell_lists(client->listener->control, first,
+			   before - nat->forward_count);
+	return err;
+}
+
 int control_forward_remove(struct control_client *client,
 			   struct json_object *which)
 {
 	char error[MESSAGE_MAX] = "the forward stays";
 	const char *name = read_name(which, error, sizeof(error));
 
-	if (!name || gateway_remove_forward(gateway_of(client), name, error,
-					    sizeof(error)))
+	if (!name || end_forward(client, name, error, sizeof(error)))
 		return control_refuse(client, error);
 	return control_answer(client, views_forward_removed(name));
 }

@@ -164,6 +164,14 @@ static enum step forward_step(struct dump *dump,
 	return STEP_SHOWN;
 }
 
+void dump_forwards_ended(struct dump *dump, uint32_t first, uint32_t count)
+{
+	const uint32_t shown = dump->table == DUMP_FORWARDS ? dump->cursor : 0;
+
+	if (shown > first)
+		dump->cursor -= shown - first < count ? shown - first : count;
+}
+
 static enum step (*const steps[])(struct dump *dump,
 				  const struct dump_source *source,
 				  struct json_object **entry) = {

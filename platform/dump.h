@@ -41,6 +41,10 @@ struct dump_source {
 struct dump *dump_new(enum dump_table table, const struct filter *filter);
 void dump_free(struct dump *dump);
 
+/* Of the forwards, count from the one at place first on are gone: none of those
+ * behind them is left out for that. */
+void dump_forwards_ended(struct dump *dump, uint32_t first, uint32_t count);
+
 /* Appends entries to out until *budget is used up, out holds bytes of unread
  * text or the table has ended; lowers *budget. Returns 1 when there is more,
  * 0 when the line is complete, -ENOMEM. */

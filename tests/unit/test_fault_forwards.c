@@ -153,6 +153,48 @@ static void test_limit(void)
 	lab_close(&lab);
 }
 
+/* By both protocols: as many lines as there may be. */
+static void add_all(struct lab *lab)
+{
+	char request[160];
+
+	for (int i = 0; i < CONFIG_FORWARDS_ADDED_MAX; i++) {
+		lab->loop.now_ms += 100;
+		snprintf(request, sizeof(request),
+			 "{\"command\":\"forward_add\",\"name\":\"n%d\","
+			 "\"proto\":[\"tcp\",\"udp\"],\"outside\":%d,"
+			 "\"to\":\"10.0.0.9:80\"}\n",
+			 i, 1000 + i);
+		check_error(lab, lab->path, request, "");
+	}
+}
+
+/* A list that is under way has all that stay. */
+static void test_list_meanwhile(void)
+{
+	struct lab lab;
+	struct json_object *object;
+	int fd;
+
+	lab_open(&lab);
+	add_all(&lab);
+	fd = dial(lab.read_path);
+	say(fd, LIST);
+	/* It enters, and asks: the first lines are made. */
+	lab_turn(&lab.loop);
+	lab_turn(&lab.loop);
+	check_error(&lab, lab.path, REMOVE("n0"), "");
+	check_error(&lab, lab.path, REMOVE("n5"), "");
+	check_error(&lab, lab.path, REMOVE("n250"), "");
+	object = hear_json(&lab, fd);
+	/* Two had been shown before they ended, one not. */
+	CU_ASSERT_EQUAL(rows(object, "forwards"),
+			2 * (CONFIG_FORWARDS_ADDED_MAX - 1));
+	json_object_put(object);
+	close(fd);
+	lab_close(&lab);
+}
+
 /* The longest request can be a forward with many peers. */
 static void test_long(void)
 {
@@ -212,6 +254,7 @@ static const struct test tests[] = {
 	  test_read_only },
 	{ "wrong forwards and keys are refused by name", test_refusals },
 	{ "the limit of forwards by command is told and counted", test_limit },
+	{ "a list goes on when forwards end meanwhile", test_list_meanwhile },
 	{ "a forward may fill a whole request", test_long },
 	{ "a forward for which memory is short changes nothing",
 	  test_no_memory },
