@@ -61,6 +61,20 @@ enum cli_exit cli_fetch(const struct cli *cli, struct json_object **reply);
 /* Prints an object as one line of JSON, and releases it. */
 enum cli_exit cli_print_json(struct json_object *object);
 
+/* How a command that asks again and again does so. */
+struct cli_pace {
+	unsigned interval_s;
+	unsigned count; /* then it ends; 0: not before a signal comes */
+	bool terminal; /* text for somebody who is there */
+};
+
+/* As --interval and --count say; without them interval_s, and 0. */
+enum cli_exit cli_read_pace(const struct cli *cli, unsigned interval_s,
+			    struct cli_pace *pace);
+/* What to end with after an answer or none, CLI_OK for going on: at a terminal a
+ * daemon that is away is waited for. */
+enum cli_exit cli_go_on(const struct cli_pace *pace, enum cli_exit code);
+
 /* What a daemon would start from: configuration, devices, network. */
 struct cli_scene {
 	struct config *config;

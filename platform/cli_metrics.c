@@ -120,19 +120,7 @@ static void print_value(struct json_object *value, FILE *out)
 /* NULL: this daemon does not say it. */
 static struct json_object *number(struct json_object *object, const char *key)
 {
-	struct json_object *value = NULL;
-
-	json_object_object_get_ex(object, key, &value);
-	return json_object_is_type(value, json_type_int) ? value : NULL;
-}
-
-static struct json_object *part(struct json_object *object, const char *key,
-				enum json_type type)
-{
-	struct json_object *value = NULL;
-
-	json_object_object_get_ex(object, key, &value);
-	return json_object_is_type(value, type) ? value : NULL;
+	return text_part(object, key, json_type_int);
 }
 
 /* The first name behind this one, by letter; NULL: there is none. */
@@ -156,7 +144,7 @@ static void print_single(const struct single *metric,
 	struct json_object *value;
 
 	while (last + 1 < PATH_MAX_KEYS && path[last + 1])
-		status = part(status, path[last++], json_type_object);
+		status = text_part(status, path[last++], json_type_object);
 	value = number(status, path[last]);
 	if (!value)
 		return;
@@ -169,7 +157,7 @@ static void print_labelled(const struct labelled *metric,
 			   struct json_object *status, FILE *out)
 {
 	struct json_object *object =
-		part(status, metric->key, json_type_object);
+		text_part(status, metric->key, json_type_object);
 
 	if (!object)
 		return;
@@ -204,14 +192,16 @@ static void print_pool(const char *proto, struct json_object *pool, FILE *out)
 
 static void print_ports(struct json_object *status, FILE *out)
 {
-	struct json_object *ports = part(status, "ports", json_type_object);
+	struct json_object *ports =
+		text_part(status, "ports", json_type_object);
 
 	if (!ports)
 		return;
 	print_head("portico_ports",
 		   "Outside ports: by dynamic mappings, resting, in all.", out);
 	for (const char *proto = ""; (proto = next_name(ports, proto));)
-		print_pool(proto, part(ports, proto, json_type_object), out);
+		print_pool(proto, text_part(ports, proto, json_type_object),
+			   out);
 }
 
 static void print_losses(struct json_object *status, FILE *out)
@@ -220,7 +210,8 @@ static void print_losses(struct json_object *status, FILE *out)
 		{ "queue", "dropped" },
 		{ "socket", "user_dropped" },
 	};
-	struct json_object *queue = part(status, "queue", json_type_object);
+	struct json_object *queue =
+		text_part(status, "queue", json_type_object);
 
 	if (!queue)
 		return;
@@ -240,7 +231,7 @@ static void print_losses(struct json_object *status, FILE *out)
 static void print_warnings(struct json_object *status, FILE *out)
 {
 	struct json_object *warnings =
-		part(status, "warnings", json_type_array);
+		text_part(status, "warnings", json_type_array);
 
 	if (!warnings)
 		return;

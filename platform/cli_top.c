@@ -8,27 +8,22 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/ioctl.h>
-#include <time.h>
 #include <unistd.h>
 
 #include "cli.h"
+#include "loop.h"
 #include "names.h"
 #include "replies.h"
 #include "text_table.h"
 
 #define INTERVAL_S 2
-#define INTERVAL_MAX_S 3600
-#define COUNT_MAX 1000000
 #define CLEAR "\033[H\033[J"
 
 /* --- rates --------------------------------------------------------------- */
 
 static struct json_object *list(struct json_object *reply)
 {
-	struct json_object *rows = NULL;
-
-	json_object_object_get_ex(reply, "hosts", &rows);
-	return json_object_is_type(rows, json_type_array) ? rows : NULL;
+	return text_part(reply, "hosts", json_type_array);
 }
 
 /* The rows of a reply by address. */
@@ -169,9 +164,7 @@ struct json_object *replies_top(struct json_object *before,
 
 struct top {
 	struct cli request;
-	unsigned interval_s;
-	unsigned count; /* reports; 0: until a signal comes */
-	bool terminal;
+	struct cli_pace pace;
 };
 
 /* A reply, and when it came. */
@@ -183,11 +176,8 @@ struct sample {
 static enum cli_exit take(const struct top *top, struct sample *sample)
 {
 	enum cli_exit code = cli_fetch(&top->request, &sample->hosts);
-	struct timespec now;
 
-	clock_gettime(CLOCK_MONOTONIC, &now);
-	sample->ms =
-		(uint64_t)now.tv_sec * 1000 + (uint64_t)now.tv_nsec / 1000000;
+	sample->ms = loop_clock_ms();
 	return code;
 }
 
@@ -219,7 +209,7 @@ static enum cli_exit show(const struct top *top, struct json_object *report)
 	if (top->request.json)
 		return cli_print_json(json_object_get(report));
 	names = names_load();
-	if (top->terminal)
+	if (top->pace.terminal)
 		show_window(report, names);
 	else
 		text_top(report, names, stdout);
@@ -234,12 +224,13 @@ static enum cli_exit watch(const struct top *top, struct sample *last)
 	enum cli_exit code = CLI_OK;
 	unsigned done = 0;
 
-	while (!code && !ferror(stdout) && (!top->count || done < top->count)) {
+	while (!code && !ferror(stdout) &&
+	       (!top->pace.count || done < top->pace.count)) {
 		struct sample now;
 		struct json_object *report;
 
-		sleep(top->interval_s);
-		if (top->terminal && !last->hosts)
+		sleep(top->pace.interval_s);
+		if (top->pace.terminal && !last->hosts)
 			fputs(CLEAR, stdout);
 		fflush(stdout);
 		code = take(top, &now);
@@ -250,8 +241,8 @@ static enum cli_exit watch(const struct top *top, struct sample *last)
 			json_object_put(report);
 			done++;
 			fflush(stdout);
-		} else if (top->terminal && code != CLI_NO_PERMISSION) {
-			code = CLI_OK;
+		} else {
+			code = cli_go_on(&top->pace, code);
 		}
 		json_object_put(last->hosts);
 		*last = now;
@@ -259,39 +250,23 @@ static enum cli_exit watch(const struct top *top, struct sample *last)
 	return code;
 }
 
-/* 0: it is no number from 1 to most. */
-static unsigned read_number(const char *text, unsigned most)
-{
-	size_t digits = strspn(text, "0123456789");
-	unsigned long number = 0;
-
-	if (digits && digits < 9 && !text[digits])
-		number = strtoul(text, NULL, 10);
-	return number <= most ? (unsigned)number : 0;
-}
-
 enum cli_exit cli_top(const struct cli *cli)
 {
-	struct top top = { .request = *cli, .interval_s = INTERVAL_S };
+	struct top top = { .request = *cli };
 	struct sample last;
 	enum cli_exit code;
 
 	top.request.command = "hosts";
-	top.terminal = !cli->json && isatty(STDOUT_FILENO);
-	top.count = top.terminal ? 0 : 1;
-	if (cli->interval)
-		top.interval_s = read_number(cli->interval, INTERVAL_MAX_S);
-	if (!top.interval_s)
-		return cli_fail(CLI_USAGE, "--interval: expected 1 to %d",
-				INTERVAL_MAX_S);
-	if (cli->count && !(top.count = read_number(cli->count, COUNT_MAX)))
-		return cli_fail(CLI_USAGE, "--count: expected 1 to %d",
-				COUNT_MAX);
+	code = cli_read_pace(cli, INTERVAL_S, &top.pace);
+	if (code)
+		return code;
+	if (!cli->count && !top.pace.terminal)
+		top.pace.count = 1;
 	code = take(&top, &last);
 	if (code)
 		return code;
-	if (top.terminal)
-		printf(CLEAR "Measuring for %us\n", top.interval_s);
+	if (top.pace.terminal)
+		printf(CLEAR "Measuring for %us\n", top.pace.interval_s);
 	code = watch(&top, &last);
 	json_object_put(last.hosts);
 	return code;

@@ -17,10 +17,7 @@
 
 static struct json_object *list(struct json_object *reply, const char *key)
 {
-	struct json_object *rows = NULL;
-
-	json_object_object_get_ex(reply, key, &rows);
-	return json_object_is_type(rows, json_type_array) ? rows : NULL;
+	return text_part(reply, key, json_type_array);
 }
 
 static bool is_outside(struct json_object *row, uint32_t addr, uint16_t port)

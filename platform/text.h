@@ -23,6 +23,9 @@ const char *text_bits(uint64_t bits, char cell[static TEXT_CELL]);
 /* "45s", "2m05s", "1h02m", "3d04h". */
 const char *text_duration(uint64_t seconds, char cell[static TEXT_CELL]);
 
+/* Why packets are refused for a reason of this name, "" when it is none. */
+const char *text_drop_help(const char *name);
+
 /* Each prints one reply. names (may be NULL) gives host names where the reply
  * has none. The arrays in reply are sorted in place. */
 void text_status(struct json_object *reply, FILE *out);

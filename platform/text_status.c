@@ -127,7 +127,7 @@ static void print_packets(struct json_object *reply, FILE *out)
 	print_rows(columns, COUNT(columns), rows, out);
 }
 
-static const char *drop_help(const char *name)
+const char *text_drop_help(const char *name)
 {
 	for (int i = NAT_DROP_NONE + 1; i < NAT_DROPS; i++)
 		if (!strcmp(nat_drop_name((enum nat_drop)i), name))
@@ -158,7 +158,7 @@ static void print_drops(struct json_object *reply, FILE *out)
 		if (row)
 			json_object_object_add(
 				row, "why",
-				json_object_new_string(drop_help(name)));
+				json_object_new_string(text_drop_help(name)));
 	}
 	print_rows(columns, COUNT(columns), rows, out);
 }

@@ -31,6 +31,15 @@ uint64_t text_count(struct json_object *row, const char *key)
 	return json_object_get_uint64(value);
 }
 
+struct json_object *text_part(struct json_object *row, const char *key,
+			      enum json_type type)
+{
+	struct json_object *value = NULL;
+
+	json_object_object_get_ex(row, key, &value);
+	return json_object_is_type(value, type) ? value : NULL;
+}
+
 bool text_parse_socket(const char *text, uint32_t *addr, uint16_t *port)
 {
 	const char *colon = strchr(text, ':');
@@ -87,8 +96,7 @@ static bool continues(char byte)
 	return ((unsigned char)byte & 0xc0) == 0x80;
 }
 
-/* Names come from files and from hosts: none may steer the terminal, and a
- * cut must not leave half a character. */
+/* A cut must not leave half a character. */
 static void clean(char *cell)
 {
 	size_t length = strlen(cell);
@@ -101,8 +109,7 @@ static void clean(char *cell)
 		cell[length] = '\0';
 	}
 	for (; *cell; cell++)
-		if ((unsigned char)*cell < ' ' || *cell == 0x7f)
-			*cell = '?';
+		*cell = text_harmless(*cell);
 }
 
 static int width(const char *cell)

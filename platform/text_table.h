@@ -62,5 +62,14 @@ bool text_parse_socket(const char *text, uint32_t *addr, uint16_t *port);
 /* row[key] as text, "" when it is missing. */
 const char *text_member(struct json_object *row, const char *key);
 uint64_t text_count(struct json_object *row, const char *key);
+/* row[key] if it is of this type, else NULL. */
+struct json_object *text_part(struct json_object *row, const char *key,
+			      enum json_type type);
+
+/* Texts come from files and from hosts: none may steer the terminal. */
+static inline char text_harmless(char byte)
+{
+	return (unsigned char)byte < ' ' || byte == 0x7f ? '?' : byte;
+}
 
 #endif
