@@ -8,6 +8,7 @@
 #include <json-c/json.h>
 #include <stdbool.h>
 
+#include "buffer.h"
 #include "config.h"
 #include "filter.h"
 #include "spec.h"
@@ -58,6 +59,11 @@ enum cli_exit cli_ask(const struct cli *cli, bool quiet,
  * cli_refuse() does. */
 enum cli_exit cli_fetch(const struct cli *cli, struct json_object **reply);
 
+/* The same, but line (empty, to be freed whatever came) holds the answer as it
+ * came, for what would be large as objects. */
+enum cli_exit cli_fetch_text(const struct cli *cli, bool quiet,
+			     struct buffer *line);
+
 /* Prints an object as one line of JSON, and releases it. */
 enum cli_exit cli_print_json(struct json_object *object);
 
@@ -103,6 +109,7 @@ enum cli_exit cli_selftest(const struct cli *cli);
 enum cli_exit cli_metrics(const struct cli *cli);
 enum cli_exit cli_whois(const struct cli *cli);
 enum cli_exit cli_top(const struct cli *cli);
+enum cli_exit cli_watch(const struct cli *cli);
 
 /* cli_forward.c */
 enum cli_exit cli_forward_list(const struct cli *cli);

@@ -135,14 +135,18 @@ static enum cli_exit judge(const struct cli *cli, struct json_object *reply)
 	return cli_refuse(cli, json_object_get_string(error));
 }
 
-/* --json: a dump can be long, so it is handed on without a look inside. */
-static enum cli_exit hand_on(const struct buffer *line)
+static bool is_error(const struct buffer *line)
 {
 	static const char error[] = "{\"error\":";
 
+	return !strncmp(line->data, error, sizeof(error) - 1);
+}
+
+/* --json: a dump can be long, so it is handed on without a look inside. */
+static enum cli_exit hand_on(const struct buffer *line)
+{
 	puts(line->data);
-	return strncmp(line->data, error, sizeof(error) - 1) ? CLI_OK :
-							       CLI_FAILED;
+	return is_error(line) ? CLI_FAILED : CLI_OK;
 }
 
 static enum cli_exit read_reply(const struct cli *cli,
@@ -201,5 +205,17 @@ enum cli_exit cli_fetch(const struct cli *cli, struct json_object **reply)
 	if (!code)
 		code = read_reply(cli, &line, reply);
 	buffer_free(&line);
+	return code;
+}
+
+enum cli_exit cli_fetch_text(const struct cli *cli, bool quiet,
+			     struct buffer *line)
+{
+	struct json_object *reply = NULL;
+	enum cli_exit code = talk(cli, quiet, line);
+
+	if (!code && is_error(line))
+		code = read_reply(cli, line, &reply);
+	json_object_put(reply);
 	return code;
 }

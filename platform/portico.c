@@ -61,8 +61,11 @@ static const struct {
 	[OPTION_PORT] = { "port", "PORT", "only this port, on either side" },
 	[OPTION_PEER] = { "peer", "ADDRESS", "only what talks to this peer" },
 	[OPTION_INTERVAL] = { "interval", "SECONDS",
-			      "top: measure for so long (2)" },
-	[OPTION_COUNT] = { "count", "N", "top: end after so many reports" },
+			      "top: measure for so long (2); "
+			      "watch: look so often (1)" },
+	[OPTION_COUNT] = { "count", "N",
+			   "end after so many reports of top, "
+			   "looks of watch" },
 	[OPTION_HELP] = { "help", NULL, "this text" },
 	[OPTION_VERSION] = { "version", NULL, "the version" },
 };
@@ -192,6 +195,10 @@ static const struct command commands[] = {
 	  BIT(OPTION_CONFIG), false, cli_selftest },
 	{ "top", NULL, "inside hosts by their present traffic",
 	  BIT(OPTION_INTERVAL) | BIT(OPTION_COUNT), false, cli_top },
+	{ "watch", NULL, "what begins, ends and is dropped, as it happens",
+	  BIT(OPTION_HOST) | BIT(OPTION_PROTO) | BIT(OPTION_PORT) |
+		  BIT(OPTION_INTERVAL) | BIT(OPTION_COUNT),
+	  false, cli_watch },
 	{ "whois", "PORT", "which host has this outside PORT or ADDRESS:PORT",
 	  BIT(OPTION_PROTO) | BIT(OPTION_PEER), false, cli_whois },
 	{ "forward list", NULL, "port forwards, with where they come from", 0,

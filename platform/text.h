@@ -42,6 +42,9 @@ void text_whois(struct json_object *reply, const struct names *names,
 		FILE *out);
 void text_top(struct json_object *report, const struct names *names, FILE *out);
 
+/* An event of watch, a line. */
+void text_watch(struct json_object *event, FILE *out);
+
 /* Lines over what a terminal shows, from its upper left corner on, cut at its
  * right side and at its end. */
 void text_window(const char *text, unsigned rows, unsigned width, FILE *out);

@@ -164,7 +164,7 @@ PAYLOAD, PACKET = 1000, 1028  # bytes; with the headers
 
 
 @contextlib.contextmanager
-def top(daemon, *arguments, stdout=subprocess.PIPE):
+def running(daemon, *arguments, stdout=subprocess.PIPE):
     process = subprocess.Popen(
         [PORTICO, "--socket", daemon.control, *arguments], text=True,
         stdout=stdout, stderr=subprocess.PIPE if stdout == subprocess.PIPE
@@ -201,7 +201,7 @@ def test_top_measures_what_is_sent(lab):
     lab.need_portico()
     daemon = lab.start(fresh=True)
     with Who(lab.wan, udp=[(R1, 7183)]), \
-            top(daemon, "--json", "top", "--count", "1") as process:
+            running(daemon, "--json", "top", "--count", "1") as process:
         idle, busy = lab.lan2.udp(), lab.lan1.udp()
         ask(idle, (R1, 7183))
         sent = send_until(process, busy, (R1, 7183), 200)
@@ -235,7 +235,7 @@ def test_top_prints_reports_without_escapes(lab):
 def test_top_into_a_file_ends_with_the_daemon(lab):
     lab.need_portico()
     daemon = lab.start()
-    with top(daemon, "top", "--interval", "1", "--count", "50") as process:
+    with running(daemon, "top", "--interval", "1", "--count", "50") as process:
         process.stdout.readline()  # the first report
         lab.stop()
         assert "no daemon answers" in process.communicate(timeout=20)[1]
@@ -274,7 +274,7 @@ def test_top_at_a_terminal_outlives_the_daemon(lab):
             sock = space.udp()
             ask(sock, (R1, 7185))
             sock.close()
-    with top(daemon, "top", "--interval", "1", stdout=screen.its) as process:
+    with running(daemon, "top", "--interval", "1", stdout=screen.its) as process:
         screen.shows("\033[J", 3)
         daemon.stop()
         screen.shows("no daemon answers")
