@@ -290,6 +290,13 @@ static void fill_slot(struct fast_table *table, uint32_t number,
 	__atomic_store_n(&slot->live, 1, __ATOMIC_RELEASE);
 }
 
+static void count_sessions(struct fast_table *table, uint32_t sessions)
+{
+	table->stats.sessions = sessions;
+	__atomic_store_n(&table->memory.head->sessions, sessions,
+			 __ATOMIC_RELAXED);
+}
+
 bool fast_table_carry(struct fast_table *table,
 		      const struct nat_carried *carried, uint64_t now_ms)
 {
@@ -320,7 +327,7 @@ bool fast_table_carry(struct fast_table *table,
 	memset(table->owners[number].seen, 0,
 	       sizeof(table->owners[number].seen));
 	table->slot_of[session] = number;
-	table->stats.sessions++;
+	count_sessions(table, table->stats.sessions + 1);
 	table->stats.handed_over++;
 	return true;
 }
@@ -360,7 +367,7 @@ void fast_table_give_back(struct fast_table *table, uint32_t session,
 	take_use(table, number, use);
 	take_ends(slot, ends);
 	table->slot_of[session] = 0;
-	table->stats.sessions--;
+	count_sessions(table, table->stats.sessions - 1);
 	rest_slot(table, number, now_ms);
 }
 

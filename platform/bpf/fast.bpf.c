@@ -326,7 +326,8 @@ static __always_inline int carry(struct __sk_buff *skb, __u32 link,
 	__u32 zero = 0;
 
 	config = bpf_map_lookup_elem(&head, &zero);
-	if (!config || !config->uplink || config->until_ns <= now_ns)
+	if (!config || !config->uplink || !config->sessions ||
+	    config->until_ns <= now_ns)
 		return UP;
 	if (!read_packet(skb, link, way, &packet))
 		return UP;

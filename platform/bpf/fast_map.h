@@ -94,6 +94,7 @@ struct fast_head {
 	__u32 mask; /* number of buckets - 1; fixed */
 	__u32 uplink; /* ifindex; 0: nothing is carried */
 	__u32 mark[FAST_WAYS]; /* OR-ed into a carried packet's mark; fixed */
+	__u32 sessions; /* 0: nothing has to be looked for */
 	__u32 inside_count;
 	__u32 inside[FAST_INSIDE_MAX]; /* ifindex */
 };

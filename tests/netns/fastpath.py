@@ -17,10 +17,10 @@ from lab import L1, L2, L3, MAC_L1, MAC_L2, MAC_LAN0, MAC_UP0, MAC_WAN0, \
 from tools import frame
 
 LOADER = os.path.join(os.environ.get("PORTICO_BUILD", "build"), "portico-bpf")
-TEXT = struct.Struct("=i256s")
+LOADED = struct.Struct("=32si256s")
 OUT, IN = 0, 1
 PROGRAMS = ("inside_ether", "inside_bare", "uplink_ether", "uplink_bare")
-HEAD = struct.Struct("=Q6I32I")
+HEAD = struct.Struct("=Q7I32I")
 KEY = struct.Struct("=4s4sHHBBH")
 SLOT_SIZE, BUCKET_SIZE = 128, 32
 AT_LIVE, AT_INSIDE, AT_ID, AT_USE, AT_END = 32, 36, 40, 64, 96
@@ -61,9 +61,10 @@ def load(*arguments, wrap=()):
                               stdin=its, capture_output=True, text=True,
                               timeout=60)
         ours.settimeout(1)
-        data, fds, _, _ = socket.recv_fds(ours, TEXT.size + 1, 8)
-    assert len(data) == TEXT.size, f"{data!r} {done}"
-    result, text = TEXT.unpack(data)
+        data, fds, _, _ = socket.recv_fds(ours, LOADED.size + 1, 8)
+    assert len(data) == LOADED.size, f"{data!r} {done}"
+    version, result, text = LOADED.unpack(data)
+    assert version.rstrip(b"\0"), data
     return result, text.rstrip(b"\0").decode(), list(fds), done
 
 
@@ -86,13 +87,14 @@ class FastPath:
         page = mmap.PAGESIZE
         return mmap.mmap(fd, (size + page - 1) // page * page)
 
-    def head(self, uplink, inside, alive=600, marks=(0, 0)):
-        """uplink, inside: numbers of devices; alive: seconds from now."""
+    def head(self, uplink, inside, alive=600, marks=(0, 0), sessions=1):
+        """uplink, inside: numbers of devices; alive: seconds from now;
+        sessions: 0 or more."""
         until = time.monotonic_ns() + int(alive * 1e9)
         inside = list(inside)
         self.head_map[:HEAD.size] = HEAD.pack(
             max(until, 0), self.seed, self.buckets - 1, uplink, *marks,
-            len(inside), *inside, *([0] * (32 - len(inside))))
+            sessions, len(inside), *inside, *([0] * (32 - len(inside))))
 
     def carry(self, slot, proto, inside, outside, peer, ip_id=0, place=0):
         """A session, found at this place of its buckets."""

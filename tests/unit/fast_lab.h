@@ -82,6 +82,8 @@ static inline struct fast_slot *look_up(const struct fast_key *key)
 	const struct fast_bucket *bucket =
 		&memory.buckets[hash & memory.head->mask];
 
+	if (!memory.head->sessions)
+		return NULL;
 	for (int i = 0; i < FAST_BUCKET_ENTRIES; i++) {
 		uint32_t entry = bucket->entry[i];
 		struct fast_slot *slot;

@@ -69,6 +69,7 @@ static void test_both_ways_are_found(void)
 	CU_ASSERT_EQUAL(slot->live, 0);
 	CU_ASSERT_EQUAL(entries(), 0);
 	CU_ASSERT_EQUAL(stats().sessions, 0);
+	CU_ASSERT_EQUAL(memory.head->sessions, 0);
 	CU_ASSERT_EQUAL(stats().resting, 1);
 	/* Once is enough, and of one that is not carried there is nothing. */
 	give_back(3);
