@@ -322,12 +322,14 @@ static __always_inline int carry(struct __sk_buff *skb, __u32 link,
 	struct bpf_redir_neigh next = { 0 };
 	struct fast_head *config;
 	struct fast_slot *slot;
-	__u64 now_ns = bpf_ktime_get_coarse_ns();
+	__u64 now_ns;
 	__u32 zero = 0;
 
 	config = bpf_map_lookup_elem(&head, &zero);
-	if (!config || !config->uplink || !config->sessions ||
-	    config->until_ns <= now_ns)
+	if (!config || !config->sessions || !config->uplink)
+		return UP;
+	now_ns = bpf_ktime_get_coarse_ns();
+	if (config->until_ns <= now_ns)
 		return UP;
 	if (!read_packet(skb, link, way, &packet))
 		return UP;
