@@ -18,6 +18,7 @@ struct watch {
 	uint64_t came_ms; /* when the last look had come */
 	bool gone; /* told */
 	struct json_object *status; /* of the last look, NULL: there was none */
+	bool known; /* the table was read */
 	struct watch_mapping *table; /* of the last look, uthash's */
 };
 
@@ -42,7 +43,7 @@ void watch_tell_event(struct watch *watch, struct watch_event *event);
  * passed_s before. */
 bool watch_fell(uint64_t was_s, uint64_t now_s, uint64_t passed_s);
 
-/* Mappings that began and ended; watch->status NULL: nothing is told. */
+/* Mappings that began and ended; of the first that are read nothing is told. */
 void watch_table_look(struct watch *watch, const struct watch_look *look,
 		      uint64_t passed_s);
 void watch_table_free(struct watch *watch);

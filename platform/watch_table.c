@@ -246,10 +246,11 @@ void watch_table_look(struct watch *watch, const struct watch_look *look,
 			watch->err = err;
 		return;
 	}
-	if (watch->status)
+	if (watch->known)
 		compare(watch, table, look->names, passed_s);
 	clear(&watch->table);
 	watch->table = table;
+	watch->known = true;
 }
 
 void watch_table_free(struct watch *watch)
