@@ -18,6 +18,8 @@
 #include "watch.h"
 
 #define INTERVAL_S 1
+/* Room for any line; a pipe takes so much at once or not at all (PIPE_BUF). */
+#define LINE_BYTES 4096
 
 struct watcher {
 	struct cli request;
@@ -133,13 +135,14 @@ enum cli_exit cli_watch(const struct cli *cli)
 {
 	struct watcher watcher = { .request = *cli };
 	enum cli_exit code = cli_read_pace(cli, INTERVAL_S, &watcher.pace);
+	static char lines[LINE_BYTES];
 	bool filtered = false;
 
 	if (code)
 		return code;
 	for (int key = 0; key < FILTER_KEYS; key++)
 		filtered = filtered || cli->filters[key];
-	setvbuf(stdout, NULL, _IOLBF, BUFSIZ);
+	setvbuf(stdout, lines, _IOLBF, sizeof(lines));
 	leave_by(SIGINT, false);
 	leave_by(SIGTERM, false);
 	leave_by(SIGPIPE, true);
