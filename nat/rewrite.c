@@ -173,14 +173,15 @@ void nat_rewrite_finish(struct nat_work *work)
 /* RFC 6864: a translator counts as the source. Datagrams that nobody may
  * fragment (DF, and not a fragment) keep their id: it means nothing. The others
  * get the next of a sequence that depends on where they go. A super-packet
- * takes as many ids as it may have segments. */
+ * takes as many ids as it may have segments. None is 0: a raw socket, by which held
+ * fragments leave, gives each packet of that id one of its own (ip(7), raw(7)). */
 void nat_rewrite_id(struct nat_work *work)
 {
 	struct nat *nat = work->nat;
 	const struct nat_parsed *p = &work->p;
 	uint16_t fragment = nat_load16(p->ip + IP_FRAGMENT);
 	uint32_t hash, segments;
-	uint16_t *next;
+	uint16_t *next, id;
 
 	if (fragment & IPV4_FLAG_DF && !p->more_fragments)
 		return;
@@ -190,10 +191,11 @@ void nat_rewrite_id(struct nat_work *work)
 	segments = work->packet->checksum == NAT_CHECKSUM_GSO ?
 			   p->length / SEGMENT_MIN + 1 :
 			   1;
-	nat_checksum_apply(p->ip + IP_CHECKSUM,
-			   replace16(p->ip + IP_ID,
-				     (uint16_t)(*next + (hash >> 16))));
-	*next = (uint16_t)(*next + segments);
+	id = (uint16_t)(*next + (hash >> 16));
+	if (!id)
+		id = 1;
+	nat_checksum_apply(p->ip + IP_CHECKSUM, replace16(p->ip + IP_ID, id));
+	*next = (uint16_t)(id + segments - (hash >> 16));
 }
 
 /* Checked only where a packet would make new state: everywhere else a wrong
