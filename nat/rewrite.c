@@ -173,8 +173,8 @@ void nat_rewrite_finish(struct nat_work *work)
 /* RFC 6864: a translator counts as the source. Datagrams that nobody may
  * fragment (DF, and not a fragment) keep their id: it means nothing. The others
  * get the next of a sequence that depends on where they go. A super-packet
- * takes as many ids as it may have segments. None is 0: a raw socket, by which held
- * fragments leave, gives each packet of that id one of its own (ip(7), raw(7)). */
+ * takes as many ids as it may have segments. None is 0: a raw socket, by which
+ * held fragments leave, gives each packet of that id one of its own (raw(7)). */
 void nat_rewrite_id(struct nat_work *work)
 {
 	struct nat *nat = work->nat;

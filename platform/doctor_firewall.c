@@ -270,7 +270,7 @@ static void examine_forward(const struct doctor_context *context,
 		struct place place = { firewall, &firewall->chains[i],
 				       context->config->queue.mark };
 
-		if (place.chain->forward)
+		if (place.chain->hook == FIREWALL_FORWARD)
 			examine_chain(context, &place, report);
 	}
 	if (report->count == before && !unknown)

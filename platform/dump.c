@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later
  *
- * A table of the engine, or of the configuration, as one line of JSON, produced in slices.
+ * A table of the engine, or of the configuration, as one line of JSON, produced
+ * in slices.
  *
  * Mappings have no peer of their own. To show those that talk to a peer, the
  * sessions are walked first and the outside ports of those with that peer are

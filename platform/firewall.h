@@ -69,7 +69,6 @@ struct firewall_chain {
 	char *table;
 	char *name;
 	enum firewall_hook hook;
-	bool forward; /* that is FIREWALL_FORWARD */
 	/* Of ingress and egress, whose packets it sees; none: not known. */
 	struct firewall_device devices;
 	bool policy_drop;

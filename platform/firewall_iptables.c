@@ -220,7 +220,6 @@ static int chain_line(struct reader *reader, const char *line)
 	/* Only a builtin chain has a policy; a user's is "-". */
 	if (policy[0] != '-' && strcmp(reader->table, "nat") != 0)
 		chain->hook = hook_of(name);
-	chain->forward = chain->hook == FIREWALL_FORWARD;
 	chain->policy_drop = !strcmp(policy, "DROP");
 	return 0;
 }

@@ -284,7 +284,6 @@ static int take_chain(struct firewall *firewall, struct json_object *object)
 	if (!chain)
 		return -ENOMEM;
 	chain->hook = hook_of(object);
-	chain->forward = chain->hook == FIREWALL_FORWARD;
 	firewall_take_devices(&chain->devices, firewall_member(object, "dev"),
 			      false);
 	chain->policy_drop = !strcmp(firewall_string(object, "policy"), "drop");

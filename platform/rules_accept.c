@@ -47,7 +47,8 @@ static int insert_nft(const struct firewall *firewall, uint32_t mark, FILE *out)
 	for (size_t i = 0; i < firewall->chain_count; i++) {
 		const struct firewall_chain *chain = &firewall->chains[i];
 
-		if (chain->backend != RULES_NFTABLES || !chain->forward ||
+		if (chain->backend != RULES_NFTABLES ||
+		    chain->hook != FIREWALL_FORWARD ||
 		    !plain_name(chain->table) || !plain_name(chain->name) ||
 		    !refuses(firewall, chain, mark))
 			continue;
@@ -68,7 +69,8 @@ static int insert_iptables(const struct firewall *firewall,
 	for (size_t i = 0; i < firewall->chain_count; i++) {
 		const struct firewall_chain *chain = &firewall->chains[i];
 
-		if (chain->backend != backend || !chain->forward ||
+		if (chain->backend != backend ||
+		    chain->hook != FIREWALL_FORWARD ||
 		    !refuses(firewall, chain, mark))
 			continue;
 		fprintf(out,

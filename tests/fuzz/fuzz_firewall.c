@@ -32,7 +32,8 @@ static void judge(const struct firewall *firewall,
 
 		if (judgement > FIREWALL_CLOSED)
 			fuzz_expect("there is no such judgement");
-		if (judgement == FIREWALL_CLOSED && chain->forward && !met)
+		if (judgement == FIREWALL_CLOSED &&
+		    chain->hook == FIREWALL_FORWARD && !met)
 			fuzz_expect("what refuses it is not met");
 		fuzz_judged();
 	}

@@ -48,7 +48,7 @@ static enum firewall_judgement judge(const struct firewall *firewall,
 	struct firewall_packet packet = { in, out, mark };
 
 	for (size_t i = 0; i < firewall->chain_count; i++)
-		if (firewall->chains[i].forward)
+		if (firewall->chains[i].hook == FIREWALL_FORWARD)
 			return firewall_judge(firewall, &firewall->chains[i],
 					      &packet);
 	CU_FAIL("no forward chain");
@@ -60,7 +60,7 @@ static size_t forward_count(const struct firewall *firewall)
 	size_t count = 0;
 
 	for (size_t i = 0; i < firewall->chain_count; i++)
-		count += firewall->chains[i].forward;
+		count += firewall->chains[i].hook == FIREWALL_FORWARD;
 	return count;
 }
 

@@ -347,7 +347,7 @@ static void test_netdev_judged(void)
 	struct firewall *f = one_rule("netdev", FILTER("ingress"), DROP);
 
 	CU_ASSERT_EQUAL(f->chain_count, 2);
-	CU_ASSERT(!f->chains[0].forward);
+	CU_ASSERT(f->chains[0].hook != FIREWALL_FORWARD);
 	firewall_free(f);
 }
 
