@@ -7,7 +7,7 @@ import time
 from daemon import PORTICOD
 from fastlab import Stream, by_kernel, carry, fast, filters, has_clsact, \
     has_ours, is_carried, session, start, tc
-from lab import E, L1, L2, R1
+from lab import E, L1, L2, R1, R2
 from netns import SLOW, wait_for
 from test_fast import Pair
 from test_fast_packets import sum_of
@@ -18,11 +18,11 @@ ALIVE = 3.0  # seconds that a dead daemon's sessions are carried on
 DEVICES = ("wan0", "lan0")
 
 
-def running(lab, port, own_port):
+def running(lab, port, own_port, peer=R1):
     """A Stream of L1 that is carried; the Who has to be there already."""
     sock = lab.lan1.udp(L1, own_port)
-    carry(lab, sock, (R1, port))
-    stream = Stream(sock, (R1, port))
+    carry(lab, sock, (peer, port))
+    stream = Stream(sock, (peer, port))
     stream.wait_more()
     return stream
 
@@ -161,17 +161,19 @@ def test_a_connection_survives_orderly_restarts(lab):
 
 def test_a_daemon_without_it_takes_over(lab):
     """The dead one's program carries nothing beside the new one, which may know
-    better: here that the peer is exempt."""
+    better: here that the peer is exempt. It is one of its own: what hosts still
+    send for connections of other tests would not be translated either, for as
+    long as this one's guard stays."""
     start(lab)
     lab.wan.ip(f"route add 192.168.1.0/24 via {E}")
-    lab.allow(f"{R1}/32")
+    lab.allow(f"{R2}/32")
     try:
-        with Who(lab.wan, udp=[(R1, 7603)]), \
-                running(lab, 7603, 5603) as stream:
+        with Who(lab.wan, udp=[(R2, 7603)]), \
+                running(lab, 7603, 5603, R2) as stream:
             config = lab.daemon.config
             lab.daemon.kill()
             lab.daemon.configure({**config, "fast_path": {"enabled": False},
-                                  "exempt": [f"{R1}/32"]})
+                                  "exempt": [f"{R2}/32"]})
             lab.daemon.start()
             assert not any(filters(lab, device) for device in DEVICES)
             stream.wait_more()  # some are from before
