@@ -20,6 +20,9 @@
 /* The two bits of nat_mark still fit above it. */
 #define MARK_SHIFT_MAX 30
 
+/* Of the loader's descriptors the first. */
+#define MAPS FAST_FD_INSIDE_ETHER
+
 struct fast {
 	struct fast_memory memory;
 	struct fast_table *table;
@@ -53,16 +56,20 @@ static uint64_t clock_ns(void)
 
 /* --- life ----------------------------------------------------------------- */
 
-/* The three maps: where their memory is found, and how much of it. */
+/* The maps: where their memory is found, and how much of it. */
 struct part {
 	void *at;
 	size_t bytes;
 };
 
-static void parts_of(const struct fast_memory *memory, struct part parts[3])
+static void parts_of(const struct fast_memory *memory, struct part parts[MAPS])
 {
 	parts[FAST_FD_HEAD] =
 		(struct part){ memory->head, sizeof(*memory->head) };
+	parts[FAST_FD_FILLED] =
+		(struct part){ memory->filled,
+			       fast_filled_count(memory->bucket_count) *
+				       sizeof(*memory->filled) };
 	parts[FAST_FD_BUCKETS] = (struct part){
 		memory->buckets, memory->bucket_count * sizeof(*memory->buckets)
 	};
@@ -73,7 +80,7 @@ static void parts_of(const struct fast_memory *memory, struct part parts[3])
 
 static int map_memory(struct fast_memory *memory, const int fds[FAST_FDS])
 {
-	struct part parts[3];
+	struct part parts[MAPS];
 
 	parts_of(memory, parts);
 	for (size_t i = 0; i < COUNT(parts); i++) {
@@ -88,6 +95,7 @@ static int map_memory(struct fast_memory *memory, const int fds[FAST_FDS])
 		}
 	}
 	memory->head = parts[FAST_FD_HEAD].at;
+	memory->filled = parts[FAST_FD_FILLED].at;
 	memory->buckets = parts[FAST_FD_BUCKETS].at;
 	memory->slots = parts[FAST_FD_SLOTS].at;
 	return 0;
@@ -95,7 +103,7 @@ static int map_memory(struct fast_memory *memory, const int fds[FAST_FDS])
 
 static void unmap_memory(const struct fast_memory *memory)
 {
-	struct part parts[3];
+	struct part parts[MAPS];
 
 	if (!memory->head)
 		return;
@@ -110,7 +118,7 @@ static int take_over(struct fast *fast, int fds[FAST_FDS], char *error,
 {
 	int err = map_memory(&fast->memory, fds);
 
-	for (int i = 0; i < FAST_FD_INSIDE_ETHER; i++)
+	for (int i = 0; i < MAPS; i++)
 		close(fds[i]);
 	memcpy(fast->programs, &fds[FAST_FD_INSIDE_ETHER],
 	       sizeof(fast->programs));

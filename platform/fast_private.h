@@ -20,6 +20,7 @@
 /* The maps, as memory; zeroed. */
 struct fast_memory {
 	struct fast_head *head;
+	struct fast_filled *filled;
 	struct fast_bucket *buckets;
 	struct fast_slot *slots;
 	uint32_t bucket_count; /* a power of two */

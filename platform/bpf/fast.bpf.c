@@ -47,7 +47,7 @@
 /* To the queue, untouched. */
 #define UP TC_ACT_UNSPEC
 
-/* Sizes of the last two are the loader's business. */
+/* Sizes of all but the first are the loader's business. */
 struct {
 	__uint(type, BPF_MAP_TYPE_ARRAY);
 	__uint(map_flags, BPF_F_MMAPABLE);
@@ -55,6 +55,14 @@ struct {
 	__type(key, __u32);
 	__type(value, struct fast_head);
 } head SEC(".maps");
+
+struct {
+	__uint(type, BPF_MAP_TYPE_ARRAY);
+	__uint(map_flags, BPF_F_MMAPABLE);
+	__uint(max_entries, 1);
+	__type(key, __u32);
+	__type(value, struct fast_filled);
+} filled SEC(".maps");
 
 struct {
 	__uint(type, BPF_MAP_TYPE_ARRAY);
@@ -85,11 +93,20 @@ static __always_inline bool same_key(const struct fast_key *one,
 	return a[0] == b[0] && a[1] == b[1];
 }
 
+/* False: no session has this hash. */
+static __always_inline bool may_be(const struct fast_head *config, __u32 hash)
+{
+	__u32 place = hash & config->mask;
+	__u32 word = fast_filled_word(place);
+	const struct fast_filled *found = bpf_map_lookup_elem(&filled, &word);
+
+	return found && found->bits & fast_filled_bit(place);
+}
+
 static __always_inline struct fast_slot *find(const struct fast_head *config,
 					      const struct fast_key *key,
-					      enum fast_way way)
+					      __u32 hash, enum fast_way way)
 {
-	__u32 hash = fast_hash(key, config->seed);
 	__u32 place = hash & config->mask;
 	const struct fast_bucket *bucket;
 
@@ -314,45 +331,58 @@ static __always_inline int make_shape(struct __sk_buff *skb, __u32 link,
 	return TC_ACT_OK;
 }
 
-static __always_inline int carry(struct __sk_buff *skb, __u32 link,
-				 enum fast_way way)
+/* A packet that may be of a session. */
+static __always_inline int carry_of(struct __sk_buff *skb, __u32 link,
+				    enum fast_way way,
+				    const struct fast_head *config,
+				    struct packet *packet, __u32 hash)
 {
-	struct packet packet = { 0 };
 	struct bpf_fib_lookup fib = { 0 };
 	struct bpf_redir_neigh next = { 0 };
-	struct fast_head *config;
+	__u64 now_ns = bpf_ktime_get_coarse_ns();
 	struct fast_slot *slot;
-	__u64 now_ns;
-	__u32 zero = 0;
 
-	config = bpf_map_lookup_elem(&head, &zero);
-	if (!config || !config->sessions || !config->uplink)
-		return UP;
-	now_ns = bpf_ktime_get_coarse_ns();
-	if (config->until_ns <= now_ns)
-		return UP;
-	if (!read_packet(skb, link, way, &packet))
+	if (config->until_ns <= now_ns || !read_packet(skb, link, packet))
 		return UP;
 	/* Its segments would share what tells datagrams apart. */
-	if (way == FAST_OUT && skb->gso_size && !packet.dont_fragment)
+	if (way == FAST_OUT && skb->gso_size && !packet->dont_fragment)
 		return UP;
-	slot = find(config, &packet.key, way);
+	slot = find(config, &packet->key, hash, way);
 	if (!slot ||
-	    !route(skb, config, &packet, slot, way, now_ns >> SECOND, &fib))
+	    !route(skb, config, packet, slot, way, now_ns >> SECOND, &fib))
 		return UP;
-	if (make_shape(skb, link, &packet) == UP)
+	if (make_shape(skb, link, packet) == UP)
 		return UP;
 
-	if (!rewrite(skb, &packet, slot, &fib, way))
+	if (!rewrite(skb, packet, slot, &fib, way))
 		return TC_ACT_SHOT;
 	skb->mark |= config->mark[way];
 	__sync_fetch_and_add(&slot->use[way].packets, 1);
-	__sync_fetch_and_add(&slot->use[way].bytes, packet.total);
-	if (packet.end.known)
-		slot->end[way] = packet.end;
+	__sync_fetch_and_add(&slot->use[way].bytes, packet->total);
+	if (packet->end.known)
+		slot->end[way] = packet->end;
 	next.nh_family = AF_INET;
 	next.ipv4_nh = fib.ipv4_dst;
 	return bpf_redirect_neigh(fib.ifindex, &next, sizeof(next), 0);
+}
+
+/* Most packets of the queue are no session's: what it takes to know that comes
+ * first. */
+static __always_inline int carry(struct __sk_buff *skb, __u32 link,
+				 enum fast_way way)
+{
+	const struct fast_head *config;
+	struct packet packet;
+	__u32 zero = 0, hash;
+
+	config = bpf_map_lookup_elem(&head, &zero);
+	if (!config || !config->sessions || !config->uplink ||
+	    !read_key(skb, link, way, &packet.key))
+		return UP;
+	hash = fast_hash(&packet.key, config->seed);
+	if (!may_be(config, hash))
+		return UP;
+	return carry_of(skb, link, way, config, &packet, hash);
 }
 
 /* --- one program for each kind of device ------------------------------------ */

@@ -2,14 +2,15 @@
  *
  * What the fast path's two halves share: the tc program, which carries packets
  * in the kernel (fast.bpf.c), and the daemon, which says of which sessions
- * (platform/fast.c). Three maps of the kernel that the daemon has in its own
+ * (platform/fast.c). Four maps of the kernel that the daemon has in its own
  * memory as well: it writes a session there by mere stores, and no system call
  * is made for one.
  *
  * One writer, the daemon; readers on every processor. A slot is filled in while
- * nothing names it, then `live` becomes 1, then buckets name it; it is taken
- * back in the opposite order, and rests for FAST_REST_MS before it is another's,
- * so that no packet under way meets half a session.
+ * nothing names it, then `live` becomes 1, then buckets name it, then they are
+ * marked as filled; it is taken back in the opposite order, and rests for
+ * FAST_REST_MS before it is another's, so that no packet under way meets half a
+ * session.
  *
  * Addresses and ports are as they are in packets, in network byte order.
  */
@@ -81,6 +82,14 @@ struct fast_bucket {
 	__u32 entry[FAST_BUCKET_ENTRIES];
 };
 
+/* A bit for each bucket, in its order: 1, there is something in it. Most packets
+ * that take the queue are looked for in vain, and of all the buckets of a large
+ * table few lines are at hand. */
+#define FAST_FILLED_BITS 64
+struct fast_filled {
+	__u64 bits;
+};
+
 /* How long a slot rests: no program runs so long. */
 #define FAST_REST_MS 1000
 /* A daemon that has shown no life for so long carries nothing any more. */
@@ -118,6 +127,22 @@ static inline __u32 fast_hash(const struct fast_key *key, __u32 seed)
 	hash = fast_mix(hash ^ key->dst);
 	hash = fast_mix(hash ^ ((__u32)key->sport << 16 | key->dport));
 	return fast_mix(hash ^ ((__u32)key->proto << 8 | key->way));
+}
+
+static inline __u32 fast_filled_word(__u32 place)
+{
+	return place / FAST_FILLED_BITS;
+}
+
+/* Words for so many buckets. */
+static inline __u32 fast_filled_count(__u32 buckets)
+{
+	return fast_filled_word(buckets - 1) + 1;
+}
+
+static inline __u64 fast_filled_bit(__u32 place)
+{
+	return (__u64)1 << place % FAST_FILLED_BITS;
 }
 
 static inline __u32 fast_entry(__u32 hash, __u32 slot)

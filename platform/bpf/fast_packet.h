@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later
  *
- * What the fast path's program reads of a packet: whether it is one to carry, and
- * the key of its session. Looks only; the packet stays as it is.
+ * What the fast path's program reads of a packet: the key of its session, then
+ * whether it is one to carry. Looks only; the packet stays as it is.
  */
 #ifndef PORTICO_PLATFORM_BPF_FAST_PACKET_H
 #define PORTICO_PLATFORM_BPF_FAST_PACKET_H
@@ -25,7 +25,7 @@
 #define DONT_FRAGMENT 0x4000
 #define FRAGMENT 0x3fff /* more fragments, or an offset */
 
-/* What a packet says of itself; 0 in total: it is not for us. */
+/* What a packet says of itself. */
 struct packet {
 	struct fast_key key __attribute__((aligned(8)));
 	__u32 total; /* bytes, from the IP header on */
@@ -69,6 +69,34 @@ static __always_inline __be32 word_at(const void *place)
 	return ((const struct unaligned *)place)->word;
 }
 
+/* A packet's addresses, ports and protocol, and whose they may be. False: not
+ * one to carry, at first sight. */
+static __always_inline bool read_key(struct __sk_buff *skb, __u32 link,
+				     enum fast_way way, struct fast_key *key)
+{
+	const struct iphdr *ip;
+	const struct udphdr *ports; /* of TCP, too */
+
+	if (skb->pkt_type != PACKET_HOST || skb->vlan_present ||
+	    skb->protocol != bpf_htons(ETH_P_IP) ||
+	    !headers_readable(skb, link))
+		return false;
+	ip = data_of(skb) + link;
+	ports = (const void *)(ip + 1);
+	if ((const void *)(ports + 1) > end_of(skb) || ip->version != 4 ||
+	    ip->ihl != 5 || ip->frag_off & bpf_htons(FRAGMENT) ||
+	    (ip->protocol != IPPROTO_TCP && ip->protocol != IPPROTO_UDP))
+		return false;
+	key->src = word_at(&ip->saddr);
+	key->dst = word_at(&ip->daddr);
+	key->sport = ports->source;
+	key->dport = ports->dest;
+	key->proto = ip->protocol;
+	key->way = way;
+	key->zero = 0;
+	return true;
+}
+
 /* The length of the TCP header; 0: not a segment to carry. What opens or ends a
  * connection is the queue's. */
 static __always_inline __u32 read_tcp(const struct tcphdr *tcp, const void *end,
@@ -81,8 +109,6 @@ static __always_inline __u32 read_tcp(const struct tcphdr *tcp, const void *end,
 	length = tcp->doff * 4;
 	if (length < sizeof(*tcp) || tcp->syn || tcp->fin || tcp->rst)
 		return 0;
-	packet->key.sport = tcp->source;
-	packet->key.dport = tcp->dest;
 	packet->end.ack = word_at(&tcp->ack_seq);
 	packet->end.window = tcp->window;
 	packet->end.known = tcp->ack;
@@ -90,7 +116,7 @@ static __always_inline __u32 read_tcp(const struct tcphdr *tcp, const void *end,
 }
 
 static __always_inline __u32 read_udp(const struct udphdr *udp, const void *end,
-				      struct packet *packet, __u32 room)
+				      __u32 room)
 {
 	__u32 length;
 
@@ -99,8 +125,6 @@ static __always_inline __u32 read_udp(const struct udphdr *udp, const void *end,
 	length = bpf_ntohs(udp->len);
 	if (length < sizeof(*udp) || length > room)
 		return 0;
-	packet->key.sport = udp->source;
-	packet->key.dport = udp->dest;
 	return sizeof(*udp);
 }
 
@@ -123,47 +147,35 @@ static __always_inline bool ip_sum_good(const struct iphdr *ip)
 	return sum_fold(sum) == 0xffff;
 }
 
-/* False: not an IPv4 packet without options, whole and with hops left. */
+/* False: not whole, or without hops left. */
 static __always_inline bool read_ip(struct __sk_buff *skb, __u32 link,
 				    const struct iphdr *ip,
 				    struct packet *packet)
 {
-	if (ip->version != 4 || ip->ihl != 5 || ip->ttl <= 1 ||
-	    ip->frag_off & bpf_htons(FRAGMENT) || !ip_sum_good(ip))
+	if (ip->ttl <= 1 || !ip_sum_good(ip))
 		return false;
-	packet->key.src = word_at(&ip->saddr);
-	packet->key.dst = word_at(&ip->daddr);
-	packet->key.proto = ip->protocol;
 	packet->tos = ip->tos;
 	packet->dont_fragment = (ip->frag_off & bpf_htons(DONT_FRAGMENT)) != 0;
 	packet->total = bpf_ntohs(ip->tot_len);
 	return packet->total <= skb->len - link;
 }
 
+/* The rest of one whose key was read. False: not one to carry. */
 static __always_inline bool read_packet(struct __sk_buff *skb, __u32 link,
-					enum fast_way way,
 					struct packet *packet)
 {
-	const void *end;
-	const struct iphdr *ip;
+	const void *end = end_of(skb);
+	const struct iphdr *ip = data_of(skb) + link;
 	__u32 transport;
 
-	if (skb->pkt_type != PACKET_HOST || skb->vlan_present ||
-	    skb->protocol != bpf_htons(ETH_P_IP) ||
-	    !headers_readable(skb, link))
-		return false;
-	end = end_of(skb);
-	ip = data_of(skb) + link;
 	if ((const void *)(ip + 1) > end || !read_ip(skb, link, ip, packet))
 		return false;
-	packet->key.way = way;
-	if (ip->protocol == IPPROTO_TCP)
+	packet->end.known = 0;
+	if (packet->key.proto == IPPROTO_TCP)
 		transport = read_tcp((const void *)(ip + 1), end, packet);
-	else if (ip->protocol == IPPROTO_UDP)
-		transport = read_udp((const void *)(ip + 1), end, packet,
-				     packet->total - sizeof(*ip));
 	else
-		return false;
+		transport = read_udp((const void *)(ip + 1), end,
+				     packet->total - sizeof(*ip));
 	transport += sizeof(*ip);
 	if (transport == sizeof(*ip) || packet->total < transport)
 		return false;

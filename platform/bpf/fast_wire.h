@@ -15,6 +15,7 @@
 /* The descriptors that come with it, when result is 0. */
 enum fast_fd {
 	FAST_FD_HEAD, /* maps: arrays that can be mapped into memory */
+	FAST_FD_FILLED,
 	FAST_FD_BUCKETS,
 	FAST_FD_SLOTS,
 	/* Programs for tc: at devices whose packets begin with an Ethernet

@@ -48,6 +48,7 @@ extern const char fast_object_end[];
 /* In the order of enum fast_fd. */
 static const char *const names[FAST_FDS] = {
 	[FAST_FD_HEAD] = "head",
+	[FAST_FD_FILLED] = "filled",
 	[FAST_FD_BUCKETS] = "buckets",
 	[FAST_FD_SLOTS] = "slots",
 	[FAST_FD_INSIDE_ETHER] = "inside_ether",
@@ -169,17 +170,24 @@ static bool kernel_is_old(void)
 
 static int load(struct bpf_object *object, uint32_t slots, uint32_t buckets)
 {
-	struct bpf_map *map;
-	int result;
+	const struct {
+		enum fast_fd map;
+		uint32_t entries;
+	} sizes[] = {
+		{ FAST_FD_FILLED, fast_filled_count(buckets) },
+		{ FAST_FD_BUCKETS, buckets },
+		{ FAST_FD_SLOTS, slots },
+	};
 
-	map = bpf_object__find_map_by_name(object, names[FAST_FD_SLOTS]);
-	result = bpf_map__set_max_entries(map, slots);
-	if (result)
-		return result;
-	map = bpf_object__find_map_by_name(object, names[FAST_FD_BUCKETS]);
-	result = bpf_map__set_max_entries(map, buckets);
-	if (result)
-		return result;
+	for (size_t i = 0; i < sizeof(sizes) / sizeof(sizes[0]); i++) {
+		int result = bpf_map__set_max_entries(
+			bpf_object__find_map_by_name(object,
+						     names[sizes[i].map]),
+			sizes[i].entries);
+
+		if (result)
+			return result;
+	}
 	return bpf_object__load(object);
 }
 

@@ -61,7 +61,7 @@ def load(*arguments, wrap=()):
                               stdin=its, capture_output=True, text=True,
                               timeout=60)
         ours.settimeout(1)
-        data, fds, _, _ = socket.recv_fds(ours, LOADED.size + 1, 8)
+        data, fds, _, _ = socket.recv_fds(ours, LOADED.size + 1, 9)
     assert len(data) == LOADED.size, f"{data!r} {done}"
     version, result, text = LOADED.unpack(data)
     assert version.rstrip(b"\0"), data
@@ -77,9 +77,10 @@ class FastPath:
             raise AssertionError(f"{text} ({result})")
         self.fds, self.seed, self.buckets = fds, seed, buckets
         self.head_map = self._map(fds[0], HEAD.size)
-        self.bucket_map = self._map(fds[1], buckets * BUCKET_SIZE)
-        self.slot_map = self._map(fds[2], slots * SLOT_SIZE)
-        self.programs = dict(zip(PROGRAMS, fds[3:]))
+        self.filled_map = self._map(fds[1], (buckets + 63) // 64 * 8)
+        self.bucket_map = self._map(fds[2], buckets * BUCKET_SIZE)
+        self.slot_map = self._map(fds[3], slots * SLOT_SIZE)
+        self.programs = dict(zip(PROGRAMS, fds[4:]))
         self.places = {}
 
     @staticmethod
@@ -114,8 +115,21 @@ class FastPath:
                 self.entry(value, other, entry | slot + 1)
 
     def entry(self, value, place, entry):
-        at = (value & self.buckets - 1) * BUCKET_SIZE + place * 4
+        bucket = value & self.buckets - 1
+        at = bucket * BUCKET_SIZE + place * 4
         self.bucket_map[at:at + 4] = struct.pack("=I", entry)
+        at = bucket // 64 * 8
+        word, = struct.unpack_from("=Q", self.filled_map, at)
+        self.filled_map[at:at + 8] = struct.pack("=Q",
+                                                 word | 1 << bucket % 64)
+
+    def unmark(self):
+        self.filled_map[:] = bytes(len(self.filled_map))
+
+    def forget(self):
+        """All sessions."""
+        self.unmark()
+        self.bucket_map[:] = bytes(len(self.bucket_map))
 
     def _put(self, slot, offset, value):
         at = slot * SLOT_SIZE + offset
@@ -151,7 +165,8 @@ class FastPath:
         return index
 
     def close(self):
-        for mapped in (self.head_map, self.bucket_map, self.slot_map):
+        for mapped in (self.head_map, self.filled_map, self.bucket_map,
+                       self.slot_map):
             mapped.close()
         for fd in self.fds:
             os.close(fd)
@@ -248,7 +263,7 @@ class Bed:
         self.up0 = lab.wan.link_socket("up0")
 
     def ready(self, **head):
-        self.fast.bucket_map[:] = bytes(len(self.fast.bucket_map))
+        self.fast.forget()
         self.fast.head(self.wan0, [self.lan0, self.lan1], **head)
         return self
 

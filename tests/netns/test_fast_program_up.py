@@ -192,6 +192,7 @@ def test_a_session_that_is_not_there(lab):
     for what, change in (
             ("a slot that is not live", lambda: own.fast.live(1, 0)),
             ("an empty bucket", lambda: bed(lab)),
+            ("a bucket that is not marked", own.fast.unmark),
             ("another's slot", lambda: own.fast.carry(
                 1, UDP, (L3, 40000), (E, 50001), PEER))):
         own.fast.carry(1, UDP, INSIDE, OUTSIDE, PEER)

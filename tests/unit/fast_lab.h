@@ -25,6 +25,8 @@ static inline void begin(uint32_t sessions, uint32_t buckets)
 {
 	memory = (struct fast_memory){
 		.head = calloc(1, sizeof(*memory.head)),
+		.filled = calloc(fast_filled_count(buckets),
+				 sizeof(*memory.filled)),
 		.buckets = calloc(buckets, sizeof(*memory.buckets)),
 		.slots = calloc(sessions + 1, sizeof(*memory.slots)),
 		.bucket_count = buckets,
@@ -41,6 +43,7 @@ static inline void end(void)
 	CU_ASSERT_EQUAL(memory.head->until_ns, 0);
 	CU_ASSERT_EQUAL(memory.head->uplink, 0);
 	free(memory.head);
+	free(memory.filled);
 	free(memory.buckets);
 	free(memory.slots);
 }
@@ -75,14 +78,21 @@ static inline struct fast_key packet_of(uint32_t number, enum fast_way way)
 	return key;
 }
 
+/* Whether the program would look there. */
+static inline bool is_marked(uint32_t place)
+{
+	return memory.filled[fast_filled_word(place)].bits &
+	       fast_filled_bit(place);
+}
+
 /* What the program does: the slot of a packet, or NULL. */
 static inline struct fast_slot *look_up(const struct fast_key *key)
 {
 	uint32_t hash = fast_hash(key, memory.head->seed);
-	const struct fast_bucket *bucket =
-		&memory.buckets[hash & memory.head->mask];
+	uint32_t place = hash & memory.head->mask;
+	const struct fast_bucket *bucket = &memory.buckets[place];
 
-	if (!memory.head->sessions)
+	if (!memory.head->sessions || !is_marked(place))
 		return NULL;
 	for (int i = 0; i < FAST_BUCKET_ENTRIES; i++) {
 		uint32_t entry = bucket->entry[i];
@@ -139,6 +149,21 @@ static inline size_t entries(void)
 	for (uint32_t i = 0; i < memory.bucket_count; i++)
 		for (int j = 0; j < FAST_BUCKET_ENTRIES; j++)
 			count += memory.buckets[i].entry[j] != 0;
+	return count;
+}
+
+/* Buckets that the program would look at, and nothing is there. */
+static inline size_t marked_in_vain(void)
+{
+	size_t count = 0;
+
+	for (uint32_t i = 0; i < memory.bucket_count; i++) {
+		bool filled = false;
+
+		for (int j = 0; j < FAST_BUCKET_ENTRIES; j++)
+			filled |= memory.buckets[i].entry[j] != 0;
+		count += is_marked(i) && !filled;
+	}
 	return count;
 }
 

@@ -77,6 +77,46 @@ static void test_both_ways_are_found(void)
 	end();
 }
 
+/* Two of its sessions go; what is left is found until the last has gone. */
+static void test_a_bucket_is_marked_while_it_is_filled(void)
+{
+	begin(SESSIONS, 1);
+	CU_ASSERT_FALSE(is_marked(0));
+	for (uint32_t i = 1; i <= 3; i++)
+		carry(i);
+	CU_ASSERT_TRUE(is_marked(0));
+	give_back(1);
+	give_back(3);
+	CU_ASSERT_TRUE(is_marked(0));
+	CU_ASSERT_PTR_NOT_NULL(slot_of(2, FAST_OUT));
+	give_back(2);
+	CU_ASSERT_FALSE(is_marked(0));
+	end();
+}
+
+/* Numbers of bits whose words are at the edges. */
+static void test_marks_are_of_their_buckets(void)
+{
+	const uint32_t counts[] = { 1, 2, 32, 64, 128, 4096 };
+
+	CU_ASSERT_EQUAL(fast_filled_count(1), 1);
+	CU_ASSERT_EQUAL(fast_filled_count(64), 1);
+	CU_ASSERT_EQUAL(fast_filled_count(128), 2);
+	for (size_t i = 0; i < COUNT(counts); i++) {
+		size_t marked = 0;
+
+		begin(SESSIONS, counts[i]);
+		carry(9);
+		for (uint32_t place = 0; place < counts[i]; place++)
+			marked += is_marked(place);
+		CU_ASSERT(marked == 1 || (marked == 2 && counts[i] > 1));
+		CU_ASSERT_EQUAL(marked_in_vain(), 0);
+		CU_ASSERT_PTR_NOT_NULL(slot_of(9, FAST_OUT));
+		CU_ASSERT_PTR_NOT_NULL(slot_of(9, FAST_IN));
+		end();
+	}
+}
+
 static void test_ids_differ(void)
 {
 	begin(SESSIONS, 64);
@@ -175,6 +215,7 @@ static void test_half_a_room(void)
 	for (int i = 1; i < FAST_BUCKET_ENTRIES; i++)
 		memory.buckets[0].entry[i] = 0xfff00000 | (uint32_t)(100 + i);
 	CU_ASSERT_FALSE(carry(1));
+	CU_ASSERT_FALSE(is_marked(0));
 	CU_ASSERT_EQUAL(memory.buckets[0].entry[0], 0);
 	CU_ASSERT_EQUAL(stats().no_room, 1);
 	memory.buckets[0].entry[5] = 0;
@@ -259,6 +300,7 @@ static void test_many_steps(void)
 		CU_ASSERT_EQUAL(found.sessions, carried);
 		CU_ASSERT(found.sessions + found.resting <= SESSIONS);
 		CU_ASSERT_EQUAL(entries(), 2 * (size_t)carried);
+		CU_ASSERT_EQUAL(marked_in_vain(), 0);
 		refused = (uint32_t)found.no_room;
 	}
 	CU_ASSERT_EQUAL(wrong, 0);
@@ -272,6 +314,9 @@ static const struct test tests[] = {
 	{ "the head says what is fixed", test_head },
 	{ "a session is found both ways until it is given back",
 	  test_both_ways_are_found },
+	{ "a bucket is marked while it is filled",
+	  test_a_bucket_is_marked_while_it_is_filled },
+	{ "marks are of their own buckets", test_marks_are_of_their_buckets },
 	{ "IP ids of sessions differ", test_ids_differ },
 	{ "the largest session number", test_the_largest_session_number },
 	{ "a slot rests before it is another's", test_a_slot_rests },

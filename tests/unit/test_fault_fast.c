@@ -164,9 +164,12 @@ static void test_links(void)
 static void test_memory(void)
 {
 	struct fast_head head = { .until_ns = 1, .uplink = 1 };
+	struct fast_filled filled;
 	struct fast_bucket bucket;
 	struct fast_slot slots[2];
-	const struct fast_memory memory = { &head, &bucket, slots, 1, 2 };
+	const struct fast_memory memory = {
+		&head, &filled, &bucket, slots, 1, 2
+	};
 
 	for (int skip = 0; skip < 2; skip++) {
 		fault_arm("mmap", ENOMEM, skip, 1);
