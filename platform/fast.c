@@ -149,7 +149,8 @@ static int make(struct fast *fast, const struct fast_config *config,
 		return err;
 	fast->table = fast_table_new(&fast->memory, config->mark_shift,
 				     random[0], random[1]);
-	fast->tc = fast_tc_new(fast->programs);
+	fast->tc =
+		fast_tc_new(fast->programs, fast_tcx_works(fast->programs[0]));
 	fast->xfrm = fast_xfrm_open();
 	if (fast->xfrm < 0 && fast->xfrm != FAST_XFRM_NONE)
 		return fast_say(error, size, fast->xfrm,

@@ -2,7 +2,8 @@
  *
  * What the files of the fast path share: fast.c (life, clocks, randomness),
  * fast_table.c (sessions in the maps), fast_load.c (the loader), fast_tc.c (the
- * program at the devices), fast_rtnl.c (what is said to the kernel for that).
+ * program at the devices), fast_tcx.c, fast_rtnl.c (what is said to the kernel for
+ * that).
  */
 #ifndef PORTICO_PLATFORM_FAST_PRIVATE_H
 #define PORTICO_PLATFORM_FAST_PRIVATE_H
@@ -117,8 +118,9 @@ enum fast_program {
 
 struct fast_tc;
 
-/* The programs' descriptors stay the caller's. NULL: no memory. */
-struct fast_tc *fast_tc_new(const int programs[FAST_PROGRAMS]);
+/* The programs' descriptors stay the caller's. tcx: it may be used, where no
+ * qdisc is at a device. NULL: no memory. */
+struct fast_tc *fast_tc_new(const int programs[FAST_PROGRAMS], bool tcx);
 /* As fast_set_devices(). */
 int fast_tc_set(struct fast_tc *tc, unsigned uplink, const unsigned *inside,
 		size_t inside_count, char *error, size_t error_size);
@@ -126,6 +128,25 @@ bool fast_tc_has(const struct fast_tc *tc, unsigned index);
 unsigned fast_tc_devices(const struct fast_tc *tc);
 /* Takes the program from all of them. */
 void fast_tc_free(struct fast_tc *tc);
+
+/* --- fast_tcx.c ----------------------------------------------------------- */
+
+/* How the programs' names begin (bpf/fast.bpf.c). */
+#define FAST_PROGRAM_NAME "portico_"
+
+/* Whether the kernel has it, and we may find our own again by their names. As
+ * root. */
+bool fast_tcx_works(int program);
+/* Its number in the kernel; 0: not known. */
+uint32_t fast_tcx_id(int program);
+/* Behind all others that are there, or in the place of one that is (a descriptor;
+ * -1: of none). 0 or -errno. */
+int fast_tcx_put(unsigned device, int program, int replaced);
+bool fast_tcx_has(unsigned device, uint32_t id);
+int fast_tcx_remove(unsigned device, int program); /* 0 or -errno */
+/* Takes away every program of ours, also an earlier daemon's. As root. 0 or
+ * -errno. */
+int fast_tcx_remove_ours(unsigned device);
 
 /* --- fast_rtnl.c ---------------------------------------------------------- */
 
@@ -153,6 +174,8 @@ int fast_rtnl_link(struct fast_rtnl *rtnl, unsigned index,
 		   struct fast_link *link);
 /* Indices of all devices, to be freed. */
 int fast_rtnl_links(struct fast_rtnl *rtnl, unsigned **indices, size_t *count);
+/* 0: there is a clsact or ingress qdisc; -ENOENT: there is none. */
+int fast_rtnl_find_qdisc(struct fast_rtnl *rtnl, unsigned index);
 /* -EEXIST: there is one, or an ingress qdisc, which is as good. */
 int fast_rtnl_make_qdisc(struct fast_rtnl *rtnl, unsigned index);
 int fast_rtnl_remove_qdisc(struct fast_rtnl *rtnl, unsigned index);

@@ -270,6 +270,17 @@ static int ask_qdisc(struct fast_rtnl *rtnl, uint16_t type, uint16_t flags,
 	return ask(rtnl, message, NULL, NULL);
 }
 
+int fast_rtnl_find_qdisc(struct fast_rtnl *rtnl, unsigned index)
+{
+	int err = ask(rtnl,
+		      begin_tc(rtnl, RTM_GETQDISC, 0, index, TC_H_CLSACT,
+			       TC_H_MAKE(TC_H_CLSACT, 0), 0),
+		      NULL, NULL);
+
+	/* Where one was once, none has another handle. */
+	return err == -EINVAL ? -ENOENT : err;
+}
+
 int fast_rtnl_make_qdisc(struct fast_rtnl *rtnl, unsigned index)
 {
 	return ask_qdisc(rtnl, RTM_NEWQDISC, NLM_F_CREATE | NLM_F_EXCL, index);

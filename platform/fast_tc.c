@@ -1,9 +1,10 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later
  *
  * At which devices the fast path's program is, and whether it still is there.
- * The place is a clsact qdisc, or an ingress one; whose it is decides what
- * becomes of it: one that was there stays, with all filters in it, one that we
- * made goes with our filter unless somebody has put filters there meanwhile.
+ * Where the kernel has tcx, and the device no clsact or ingress qdisc, it is put
+ * there; else it is a filter of such a qdisc. Whose that is decides what becomes
+ * of it: one that was there stays, with all filters in it, one that we made goes
+ * with our filter unless somebody has put filters there meanwhile.
  *
  * A daemon that was killed leaves its program behind, which carries nothing
  * after FAST_ALIVE_MS. The next one removes it (gateway_fast.c); the clsact that
@@ -22,10 +23,12 @@ struct device {
 	unsigned index;
 	enum fast_program put; /* what is there */
 	uint32_t program; /* its number in the kernel */
+	bool tcx; /* else it is a filter */
 	bool qdisc; /* made by us */
 };
 
 struct fast_tc {
+	bool tcx;
 	int programs[FAST_PROGRAMS];
 	struct device devices[DEVICES_MAX];
 	size_t count;
@@ -38,12 +41,14 @@ struct complaint {
 	int err;
 };
 
-struct fast_tc *fast_tc_new(const int programs[FAST_PROGRAMS])
+struct fast_tc *fast_tc_new(const int programs[FAST_PROGRAMS], bool tcx)
 {
 	struct fast_tc *tc = calloc(1, sizeof(*tc));
 
-	if (tc)
-		memcpy(tc->programs, programs, sizeof(tc->programs));
+	if (!tc)
+		return NULL;
+	tc->tcx = tcx;
+	memcpy(tc->programs, programs, sizeof(tc->programs));
 	return tc;
 }
 
@@ -115,35 +120,64 @@ static void leave(struct fast_rtnl *rtnl, unsigned index, bool qdisc)
 static void detach(struct fast_rtnl *rtnl, struct fast_tc *tc,
 		   struct device *device)
 {
-	leave(rtnl, device->index, device->qdisc);
+	if (device->tcx)
+		fast_tcx_remove(device->index, tc->programs[device->put]);
+	else
+		leave(rtnl, device->index, device->qdisc);
 	forget(tc, device);
 }
 
 /* There may be a filter of somebody else's kind or name in our place, which is
- * not ours to replace. qdisc: whether it is of our making then. */
-static int put(struct fast_rtnl *rtnl, unsigned index, int program, bool *qdisc,
-	       struct fast_filter *filter)
+ * not ours to replace. */
+static int put_filter(struct fast_rtnl *rtnl, const struct fast_tc *tc,
+		      struct device *made)
 {
-	int err = fast_rtnl_make_qdisc(rtnl, index);
+	struct fast_filter filter;
+	int err = fast_rtnl_make_qdisc(rtnl, made->index);
 
-	*qdisc = !err;
+	made->qdisc = !err;
 	if (err && err != -EEXIST)
 		return err;
-	err = fast_rtnl_get(rtnl, index, filter);
+	err = fast_rtnl_get(rtnl, made->index, &filter);
 	if (err && err != -ENOENT)
 		return err;
-	if (!err && !filter->ours)
+	if (!err && !filter.ours)
 		return -EEXIST;
-	err = fast_rtnl_put(rtnl, index, program);
+	err = fast_rtnl_put(rtnl, made->index, tc->programs[made->put]);
 	if (!err)
-		err = fast_rtnl_get(rtnl, index, filter);
+		err = fast_rtnl_get(rtnl, made->index, &filter);
+	made->program = filter.program;
 	return err;
+}
+
+/* before: what we have there; NULL: nothing. */
+static int put_tcx(const struct fast_tc *tc, const struct device *before,
+		   struct device *made)
+{
+	made->program = fast_tcx_id(tc->programs[made->put]);
+	return fast_tcx_put(made->index, tc->programs[made->put],
+			    before && before->tcx ? tc->programs[before->put] :
+						    -1);
+}
+
+/* Where somebody has a qdisc, what its filters do to packets (redirect them to be
+ * shaped, say) comes before us, as it would with a filter that we had put there
+ * first. */
+static int choose_way(struct fast_rtnl *rtnl, const struct fast_tc *tc,
+		      struct device *made)
+{
+	int err = tc->tcx ? fast_rtnl_find_qdisc(rtnl, made->index) : 0;
+
+	made->tcx = err == -ENOENT;
+	return err == -ENOENT ? 0 : err;
 }
 
 static bool is_there(struct fast_rtnl *rtnl, const struct device *device)
 {
 	struct fast_filter filter;
 
+	if (device->tcx)
+		return fast_tcx_has(device->index, device->program);
 	return !fast_rtnl_get(rtnl, device->index, &filter) && filter.ours &&
 	       filter.program == device->program;
 }
@@ -171,44 +205,48 @@ static void complain(struct complaint *complaint, unsigned index,
 
 /* After a failure. When the kernel did not answer nothing is known but what was
  * before. */
-static void give_up(struct fast_rtnl *rtnl, struct fast_tc *tc, unsigned index,
-		    bool made, int err)
+static void give_up(struct fast_rtnl *rtnl, struct fast_tc *tc,
+		    const struct device *made, int err)
 {
-	struct device *device = find(tc, index);
+	struct device *device = find(tc, made->index);
 
 	if (err == -ETIMEDOUT)
 		return;
-	leave(rtnl, index, made || (device && device->qdisc));
+	if (made->qdisc)
+		leave(rtnl, made->index, true);
 	if (device)
-		forget(tc, device);
+		detach(rtnl, tc, device);
 }
 
 static void attach(struct fast_rtnl *rtnl, struct fast_tc *tc, unsigned index,
 		   bool uplink, struct complaint *complaint)
 {
-	struct device *device = find(tc, index);
-	bool kept = device && is_there(rtnl, device), made = false;
-	struct fast_filter filter = { false, 0 };
-	enum fast_program program = 0;
+	struct device *device = find(tc, index), made = { .index = index };
+	bool kept = device && is_there(rtnl, device);
 	struct fast_link link;
 	int err = fast_rtnl_link(rtnl, index, &link);
 
 	if (!err)
-		err = choose(&link, uplink, &program);
-	if (!err && kept && device->put == program)
+		err = choose(&link, uplink, &made.put);
+	if (!err)
+		err = choose_way(rtnl, tc, &made);
+	if (!err && kept && device->put == made.put && device->tcx == made.tcx)
 		return;
 	if (!err)
-		err = put(rtnl, index, tc->programs[program], &made, &filter);
+		err = made.tcx ? put_tcx(tc, kept ? device : NULL, &made) :
+				 put_filter(rtnl, tc, &made);
 	if (err) {
-		give_up(rtnl, tc, index, made, err);
+		give_up(rtnl, tc, &made, err);
 		complain(complaint, index, &link, err);
 		return;
 	}
+	if (kept && device->tcx && !made.tcx)
+		fast_tcx_remove(index, tc->programs[device->put]);
 	/* A qdisc without our filter may be another one than we made. */
-	made = made || (kept && device->qdisc);
+	made.qdisc = made.qdisc || (kept && device->qdisc);
 	if (!device)
 		device = &tc->devices[tc->count++];
-	*device = (struct device){ index, program, filter.program, made };
+	*device = made;
 }
 
 /* --- all ------------------------------------------------------------------ */
@@ -299,7 +337,9 @@ int fast_remove_all(void)
 		if (!err && filter.ours)
 			err = fast_rtnl_remove(rtnl, list[i]);
 		/* It may have gone meanwhile. */
-		if (err && err != -ENOENT && err != -ENODEV && !result)
+		if (!err || err == -ENOENT || err == -ENODEV)
+			err = fast_tcx_remove_ours(list[i]);
+		if (err && !result)
 			result = err;
 	}
 	free(list);

@@ -20,6 +20,7 @@
 #include "sandbox_numbers.h"
 
 #include <errno.h>
+#include <linux/bpf.h>
 #include <linux/netlink.h>
 #include <linux/sched.h>
 #include <seccomp.h>
@@ -90,6 +91,11 @@ static const struct checked packet_checked[] = {
 	{ "getsockopt", 2, { IS(1, SOL_SOCKET), IS(2, SO_PEERCRED) } },
 	{ "getsockopt", 2, { IS(1, 0), IS(2, OPTION_IPT_INFO) } },
 	{ "getsockopt", 2, { IS(1, 0), IS(2, OPTION_IPT_ENTRIES) } },
+	/* The fast path at a device (fast_tcx.c). */
+	{ "bpf", 1, { IS(0, BPF_PROG_ATTACH) } },
+	{ "bpf", 1, { IS(0, BPF_PROG_DETACH) } },
+	{ "bpf", 1, { IS(0, BPF_PROG_QUERY) } },
+	{ "bpf", 1, { IS(0, BPF_OBJ_GET_INFO_BY_FD) } },
 	/* No memory that can be run. */
 	{ "mmap", 1, { WITHOUT(2, PROT_EXEC) } },
 	{ "mmap2", 1, { WITHOUT(2, PROT_EXEC) } },

@@ -387,26 +387,29 @@ static __always_inline int carry(struct __sk_buff *skb, __u32 link,
 
 /* --- one program for each kind of device ------------------------------------ */
 
+/* Names as the kernel keeps them, 15 characters; by how they begin an earlier
+ * daemon's are known (FAST_PROGRAM_NAME). */
+
 SEC("tc")
-int inside_ether(struct __sk_buff *skb)
+int portico_in(struct __sk_buff *skb)
 {
 	return carry(skb, ETH_HLEN, FAST_OUT);
 }
 
 SEC("tc")
-int inside_bare(struct __sk_buff *skb)
+int portico_in_bare(struct __sk_buff *skb)
 {
 	return carry(skb, 0, FAST_OUT);
 }
 
 SEC("tc")
-int uplink_ether(struct __sk_buff *skb)
+int portico_up(struct __sk_buff *skb)
 {
 	return carry(skb, ETH_HLEN, FAST_IN);
 }
 
 SEC("tc")
-int uplink_bare(struct __sk_buff *skb)
+int portico_up_bare(struct __sk_buff *skb)
 {
 	return carry(skb, 0, FAST_IN);
 }

@@ -51,10 +51,10 @@ static const char *const names[FAST_FDS] = {
 	[FAST_FD_FILLED] = "filled",
 	[FAST_FD_BUCKETS] = "buckets",
 	[FAST_FD_SLOTS] = "slots",
-	[FAST_FD_INSIDE_ETHER] = "inside_ether",
-	[FAST_FD_INSIDE_BARE] = "inside_bare",
-	[FAST_FD_UPLINK_ETHER] = "uplink_ether",
-	[FAST_FD_UPLINK_BARE] = "uplink_bare",
+	[FAST_FD_INSIDE_ETHER] = "portico_in",
+	[FAST_FD_INSIDE_BARE] = "portico_in_bare",
+	[FAST_FD_UPLINK_ETHER] = "portico_up",
+	[FAST_FD_UPLINK_BARE] = "portico_up_bare",
 };
 
 /* --- what went wrong -------------------------------------------------------- */

@@ -19,11 +19,13 @@ ARRAY, SCHED_CLS = 2, 3
 _libc = ctypes.CDLL(None, use_errno=True)
 
 
-def bpf(command, attributes):
+def bpf(command, attributes, buffer=None):
+    """buffer: 128 bytes, for what the kernel writes into the attributes."""
     machine = platform.machine()
     if machine not in NUMBERS:
         raise Skip(f"bpf()'s number on {machine} is not known here")
-    buffer = ctypes.create_string_buffer(attributes, 128)
+    buffer = buffer or ctypes.create_string_buffer(128)
+    ctypes.memmove(buffer, bytes(attributes), len(attributes))
     result = _libc.syscall(NUMBERS[machine], command, buffer, 128)
     if result < 0:
         raise OSError(ctypes.get_errno(), "bpf()")

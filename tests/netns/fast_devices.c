@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later
  *
  * The fast path's program at devices, as the daemon puts it there, with programs
- * that let everything pass. Reads a command a line, answers each with a line:
+ * that let everything pass; with the argument `tcx` by that, where no qdisc is.
+ * Reads a command a line, answers each with a line:
  *
  *   set UPLINK INSIDE...   indices; how many devices have it, and the error
  *   ids                    the programs' numbers in the kernel: inside, uplink,
@@ -12,7 +13,8 @@
  *   leave                  the daemon ends without a word, another one starts
  *   remove                 taken from all devices, whoever put it there
  *
- * Ends at the end of its input; 77: programs cannot be loaded here.
+ * Ends at the end of its input; 77: programs cannot be loaded here, or there is
+ * no tcx.
  */
 #include <errno.h>
 #include <linux/bpf.h>
@@ -28,6 +30,7 @@
 
 #define CANNOT 77
 #define INSIDE_MOST 64
+#define NAME FAST_PROGRAM_NAME "test"
 
 static int bpf(enum bpf_cmd command, union bpf_attr *attr)
 {
@@ -50,6 +53,7 @@ static int load(void)
 	attr.insns = (uintptr_t)code;
 	attr.insn_cnt = sizeof(code) / sizeof(code[0]);
 	attr.license = (uintptr_t) "GPL";
+	memcpy(attr.prog_name, NAME, sizeof(NAME));
 	return bpf(BPF_PROG_LOAD, &attr);
 }
 
@@ -68,6 +72,7 @@ static uint32_t id_of(int program)
 
 static int programs[FAST_PROGRAMS];
 static struct fast_tc *tc;
+static bool tcx;
 
 static void set(void)
 {
@@ -104,13 +109,13 @@ static void obey(const char *command)
 		puts("closed");
 	} else if (!strcmp(command, "open") || !strcmp(command, "leave")) {
 		free(tc); /* what it is at the devices stays */
-		tc = fast_tc_new(programs);
+		tc = fast_tc_new(programs, tcx);
 		puts(tc ? "open" : "no memory");
 	} else
 		puts("what?");
 }
 
-int main(void)
+int main(int argc, char **argv)
 {
 	char line[512];
 
@@ -119,7 +124,10 @@ int main(void)
 		if (programs[i] < 0)
 			return CANNOT;
 	}
-	tc = fast_tc_new(programs);
+	tcx = argc > 1 && !strcmp(argv[1], "tcx");
+	if (tcx && !fast_tcx_works(programs[0]))
+		return CANNOT;
+	tc = fast_tc_new(programs, tcx);
 	if (!tc)
 		return 1;
 	setvbuf(stdout, NULL, _IOLBF, 0);

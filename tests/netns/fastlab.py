@@ -5,11 +5,15 @@ import json
 import threading
 import time
 
+import tcx
 from lab import L1, R1, Skip
 from netns import wait_for
 from tools import Who, name
 
 PREFERENCE = 0xbf00
+# Who may not look at other programs puts none there by tcx.
+WITHOUT_TCX = ["setpriv", "--bounding-set", "-sys_admin", "--inh-caps",
+               "-sys_admin"]
 
 
 def start(lab, fresh=True, fast_path=None, **config):
@@ -100,8 +104,17 @@ def filters(lab, device):
             for f in json.loads(text or "[]") if "options" in f]
 
 
-def has_ours(lab, device):
+def has_filter(lab, device):
     return (PREFERENCE, "portico") in filters(lab, device)
+
+
+def has_tcx(lab, device):
+    return any(name.startswith("portico_")
+               for name in tcx.names(lab.gw, device))
+
+
+def has_ours(lab, device):
+    return has_filter(lab, device) or has_tcx(lab, device)
 
 
 def has_clsact(lab, device):

@@ -19,7 +19,7 @@ from tools import frame
 LOADER = os.path.join(os.environ.get("PORTICO_BUILD", "build"), "portico-bpf")
 LOADED = struct.Struct("=32si256s")
 OUT, IN = 0, 1
-PROGRAMS = ("inside_ether", "inside_bare", "uplink_ether", "uplink_bare")
+PROGRAMS = ("portico_in", "portico_in_bare", "portico_up", "portico_up_bare")
 HEAD = struct.Struct("=Q7I32I")
 KEY = struct.Struct("=4s4sHHBBH")
 SLOT_SIZE, BUCKET_SIZE = 128, 32
@@ -255,9 +255,9 @@ class Bed:
         # Peers are behind the next hop, and no neighbours.
         lab.wan.sysctl("net.ipv4.conf.all.arp_ignore", 1)
         lab.wan.sysctl("net.ipv4.conf.all.arp_announce", 2)
-        self.lan0 = self.fast.attach(gw, "lan0", "inside_ether")
-        self.lan1 = self.fast.attach(gw, "lan1", "inside_ether")
-        self.wan0 = self.fast.attach(gw, "wan0", "uplink_ether")
+        self.lan0 = self.fast.attach(gw, "lan0", "portico_in")
+        self.lan1 = self.fast.attach(gw, "lan1", "portico_in")
+        self.wan0 = self.fast.attach(gw, "wan0", "portico_up")
         self.hosts = {L1: lab.lan1.link_socket("eth0"),
                       L3: lab.lan3.link_socket("eth0")}
         self.up0 = lab.wan.link_socket("up0")

@@ -21,13 +21,13 @@ ETHER, BARE = 0, 1
 class Tool:
     """The tool, in the gateway's namespace."""
 
-    def __init__(self, lab):
-        self.space = lab.gw
+    def __init__(self, lab, *words):
+        self.space, self.words = lab.gw, words
         self.process = None
 
     def __enter__(self):
         self.process = subprocess.Popen(
-            self.space._argv([TOOL]), stdin=subprocess.PIPE,
+            self.space._argv([TOOL, *self.words]), stdin=subprocess.PIPE,
             stdout=subprocess.PIPE, text=True, bufsize=1)
         try:
             self.ids = [int(word) for word in self.ask("ids").split()]

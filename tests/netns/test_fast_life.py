@@ -4,9 +4,10 @@ nobody answers for it, and what can go on does."""
 import os
 import time
 
+import tcx
 from daemon import PORTICOD
-from fastlab import Stream, by_kernel, carry, fast, filters, has_clsact, \
-    has_ours, is_carried, session, start, tc
+from fastlab import Stream, by_kernel, carry, fast, has_clsact, has_ours, \
+    is_carried, session, start, tc
 from lab import E, L1, L2, R1, R2
 from netns import SLOW, wait_for
 from test_fast import Pair
@@ -44,11 +45,12 @@ def test_an_orderly_stop_ends_it_all_at_once(lab):
     lab.gw.sysctl("net.ipv4.ip_forward", 1)
     with Who(lab.wan, udp=[(R1, 7601)]), running(lab, 7601, 5601) as stream:
         for device in DEVICES:
-            assert has_ours(lab, device) and has_clsact(lab, device)
+            assert has_ours(lab, device)
+            assert has_clsact(lab, device) != tcx.works()
         lab.daemon.stop()
         began = time.monotonic()
         for device in DEVICES:
-            assert not filters(lab, device) and not has_clsact(lab, device)
+            assert not has_ours(lab, device) and not has_clsact(lab, device)
         lab.gw.sysctl("net.ipv4.ip_forward", 1)
         nothing_passes(lab, stream)
         assert stream.last() < began, "answers came after the end"
@@ -67,7 +69,7 @@ def test_qdiscs_of_others_stay_at_a_stop(lab):
         assert has_ours(lab, "wan0") and has_ours(lab, "lan0")
         lab.stop()
         assert has_clsact(lab, "wan0") and not has_clsact(lab, "lan0")
-        assert not filters(lab, "wan0")
+        assert not has_ours(lab, "wan0")
     finally:
         tc(lab, "qdisc del dev wan0 clsact")
 
@@ -88,7 +90,7 @@ def test_what_a_dead_daemon_carried_ends_soon(lab):
         lab.check(alive=False)
     assert all(has_ours(lab, device) for device in DEVICES)
     lab.remove_guard()
-    assert not any(filters(lab, device) for device in DEVICES)
+    assert not any(has_ours(lab, device) for device in DEVICES)
     lab.daemon = None
     return f"went on for {took:.2f} s after the kill"
 
@@ -175,7 +177,7 @@ def test_a_daemon_without_it_takes_over(lab):
             lab.daemon.configure({**config, "fast_path": {"enabled": False},
                                   "exempt": [f"{R2}/32"]})
             lab.daemon.start()
-            assert not any(filters(lab, device) for device in DEVICES)
+            assert not any(has_ours(lab, device) for device in DEVICES)
             stream.wait_more()  # some are from before
             assert stream.wait_more() == f"{L1}:5603", "still translated"
             assert fast(lab)["devices"] == 0, fast(lab)
@@ -195,7 +197,7 @@ def test_a_new_daemon_s_devices_alone_have_it(lab):
         lab.daemon.kill()
         lab.daemon.configure({"fast_path": {"enabled": True}})
         lab.daemon.start()
-        assert not filters(lab, "dmz0") and fast(lab)["devices"] == 2
+        assert not has_ours(lab, "dmz0") and fast(lab)["devices"] == 2
     finally:
         lab.stop()
         lab.gw.ip("link del dmz0")

@@ -6,10 +6,11 @@ import shutil
 import socket
 import time
 
+import tcx
 from counter import Counter
 from daemon import PORTICOD
-from fastlab import by_kernel, carry, conversation, fast, filters, \
-    has_clsact, has_ours, is_carried, speak, start, tc
+from fastlab import WITHOUT_TCX, by_kernel, carry, conversation, fast, \
+    filters, has_clsact, has_filter, has_ours, is_carried, speak, start, tc
 from lab import E, L1, R1, Skip
 from netns import ip_batch, wait_for
 from test_sandbox import NET_ADMIN, check_capabilities, check_common, \
@@ -76,7 +77,7 @@ def test_what_is_redirected_before_is_not_carried(lab):
 @limit(60)
 def test_a_qdisc_that_is_removed_comes_again(lab):
     """Until then the queue does it all."""
-    start(lab)
+    start(lab, wrap=WITHOUT_TCX)
     with conversation(lab, 5802) as (sock, peer):
         for device in ("wan0", "lan0"):
             tc(lab, f"qdisc del dev {device} clsact")
@@ -280,6 +281,9 @@ def test_the_sandbox_is_as_strict_as_without(lab):
     with conversation(lab, 5807) as (sock, peer):
         carried, _ = by_kernel(lab, lambda: speak(sock, peer, times=10))
         assert carried == 20
+        # It is moved, with tcx, or else made again.
+        tc(lab, "qdisc add dev wan0 clsact", check=tcx.works())
+        wait_for("the filter", lambda: has_filter(lab, "wan0"), AGAIN_S)
         tc(lab, "qdisc del dev wan0 clsact")
         wait_for("the program", lambda: has_ours(lab, "wan0"), AGAIN_S)
     lab.daemon.run("reload")

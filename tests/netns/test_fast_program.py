@@ -259,7 +259,7 @@ def bare(lab, program, *routes):
 
 
 def test_a_bare_uplink(lab):
-    with bare(lab, "uplink_bare", R2) as (own, fd, device):
+    with bare(lab, "portico_up_bare", R2) as (own, fd, device):
         own.fast.head(device, [own.lan0])
         for proto in (TCP, UDP):
             own.fast.carry(1, proto, INSIDE, OUTSIDE, (R2, 7000))
@@ -275,7 +275,7 @@ def test_a_bare_uplink(lab):
 
 def test_a_bare_inside_device(lab):
     far = "192.168.9.9"
-    with bare(lab, "inside_bare", far) as (own, fd, device):
+    with bare(lab, "portico_in_bare", far) as (own, fd, device):
         own.fast.head(own.wan0, [own.lan0, device])
         own.fast.carry(1, UDP, (far, 40000), OUTSIDE, PEER)
         sent = packet(UDP, (far, 40000), PEER, flags="DF")
@@ -425,7 +425,7 @@ def test_checksums_that_the_device_summed_up(lab):
             space.ip("link set vx0 up")
         lab.lan1.ip(f"route add {R1}/32 via 192.168.8.1")
         lab.gw.run("ping", "-c1", "-W2", far)
-        device = own.fast.attach(lab.gw, "vx0", "inside_ether")
+        device = own.fast.attach(lab.gw, "vx0", "portico_in")
         own.fast.head(own.wan0, [device])
         own.fast.carry(1, UDP, (far, 40000), OUTSIDE, PEER)
         with Who(lab.wan, udp=[PEER]), \
