@@ -101,7 +101,7 @@ static void test_devices(void)
 		{ "recvmsg", EAGAIN, -ETIMEDOUT },
 	};
 	static const int programs[FAST_PROGRAMS] = { -1, -1, -1, -1 };
-	struct fast_tc *tc = fast_tc_new(programs);
+	struct fast_tc *tc = fast_tc_new(programs, false);
 	size_t before = open_fds();
 
 	CU_ASSERT_PTR_NOT_NULL_FATAL(tc);
