@@ -3,13 +3,15 @@
  * The report and the order of the examination.
  */
 #include "doctor.h"
-#include "rules_text.h"
 
 #include <errno.h>
 #include <stdarg.h>
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
+
+#include "rules_text.h"
+#include "text_table.h"
 
 #define TEXT_MAX_BYTES 1024
 
@@ -85,9 +87,11 @@ void doctor_print(const struct doctor_report *report, FILE *out)
 	for (size_t i = 0; i < report->count; i++) {
 		const struct doctor_finding *finding = &report->findings[i];
 
-		fprintf(out, "%s: %s%s%s\n", doctor_level_name(finding->level),
-			finding->text, finding->remedy ? "; " : "",
-			finding->remedy ? finding->remedy : "");
+		fprintf(out, "%s: ", doctor_level_name(finding->level));
+		text_put(finding->text, out);
+		fputs(finding->remedy ? "; " : "", out);
+		text_put(finding->remedy ? finding->remedy : "", out);
+		fputc('\n', out);
 	}
 }
 

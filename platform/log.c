@@ -13,6 +13,8 @@
 #include <syslog.h>
 #include <unistd.h>
 
+#include "letters.h"
+
 #define LINE_MAX_BYTES 1024
 
 /* The syslog priorities of sd-daemon(3). */
@@ -60,13 +62,6 @@ static size_t kept(int printed, size_t size)
 	return (size_t)printed < size ? (size_t)printed : size - 1;
 }
 
-static void clean(char *text, size_t length)
-{
-	for (size_t i = 0; i < length; i++)
-		if ((unsigned char)text[i] < ' ' || text[i] == 0x7f)
-			text[i] = ' ';
-}
-
 static void put(const char *line, size_t length)
 {
 	while (length) {
@@ -103,7 +98,8 @@ void log_message(enum log_level level, const char *subsystem,
 	length += kept(vsnprintf(line + length, room - length, format, args),
 		       room - length);
 	va_end(args);
-	clean(line, length);
+	line[length] = '\0';
+	length = letters_clean(line, ' ');
 	line[length++] = '\n';
 	if (to_sink.put)
 		to_sink.put(to_sink.context, priority[level], line, length - 1);

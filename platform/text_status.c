@@ -57,12 +57,17 @@ static void print_head(struct json_object *reply, FILE *out)
 	const char *backend = text_member(reply, "backend");
 	char cell[TEXT_CELL];
 
-	fprintf(out, "Portico %s, up %s", text_member(reply, "version"),
+	fputs("Portico ", out);
+	text_put(text_member(reply, "version"), out);
+	fprintf(out, ", up %s",
 		text_duration(text_count(reply, "uptime_s"), cell));
-	if (*backend)
-		fprintf(out, ", rules by %s", backend);
-	fprintf(out, "\nUplink %s, %s%s\n", text_member(uplink, "device"),
-		*address ? "address " : "no address yet", address);
+	fputs(*backend ? ", rules by " : "", out);
+	text_put(backend, out);
+	fputs("\nUplink ", out);
+	text_put(text_member(uplink, "device"), out);
+	fputs(*address ? ", address " : ", no address yet", out);
+	text_put(address, out);
+	fputc('\n', out);
 }
 
 static void print_use(struct json_object *reply, FILE *out)
@@ -177,16 +182,20 @@ static void print_fast_path(struct json_object *fast, FILE *out)
 	if (!text_count(sessions, "limit") && !reason[0])
 		return;
 	if (reason[0] && !text_count(fast, "devices")) {
-		fprintf(out, "Fast path: none: %s\n", reason);
+		fputs("Fast path: none: ", out);
+		text_put(reason, out);
+		fputc('\n', out);
 		return;
 	}
 	fprintf(out,
 		"Fast path: %" PRIu64 " of %" PRIu64 " sessions, %" PRIu64
 		" packets carried by the kernel, %" PRIu64
-		" times no room, at %" PRIu64 " devices%s%s\n",
+		" times no room, at %" PRIu64 " devices%s",
 		text_count(sessions, "used"), text_count(sessions, "limit"),
 		text_count(fast, "packets"), text_count(fast, "no_room"),
-		text_count(fast, "devices"), reason[0] ? "; " : "", reason);
+		text_count(fast, "devices"), reason[0] ? "; " : "");
+	text_put(reason, out);
+	fputc('\n', out);
 }
 
 static void print_queue(struct json_object *reply, FILE *out)
@@ -221,10 +230,12 @@ static void print_warnings(struct json_object *reply, FILE *out)
 	if (count)
 		fprintf(out, "\nWarnings:\n");
 	for (size_t i = 0; i < count; i++) {
-		struct json_object *text =
-			json_object_array_get_idx(warnings, i);
+		const char *text = json_object_get_string(
+			json_object_array_get_idx(warnings, i));
 
-		fprintf(out, "  %s\n", json_object_get_string(text));
+		fputs("  ", out);
+		text_put(text ? text : "", out);
+		fputc('\n', out);
 	}
 }
 

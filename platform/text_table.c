@@ -9,6 +9,8 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "letters.h"
+
 #define COLUMNS_MAX 16
 #define GAP 2
 
@@ -61,6 +63,18 @@ bool text_parse_socket(const char *text, uint32_t *addr, uint16_t *port)
 	return true;
 }
 
+void text_put(const char *text, FILE *out)
+{
+	bool harmless;
+
+	while (*text) {
+		size_t length = letters_take(text, &harmless);
+
+		fwrite(harmless ? text : "?", 1, harmless ? length : 1, out);
+		text += length;
+	}
+}
+
 /* --- cells --------------------------------------------------------------- */
 
 void text_plain(struct text_context *context, struct json_object *row,
@@ -108,8 +122,7 @@ static void clean(char *cell)
 			length--;
 		cell[length] = '\0';
 	}
-	for (; *cell; cell++)
-		*cell = text_harmless(*cell);
+	letters_clean(cell, '?');
 }
 
 static int width(const char *cell)

@@ -66,10 +66,8 @@ uint64_t text_count(struct json_object *row, const char *key);
 struct json_object *text_part(struct json_object *row, const char *key,
 			      enum json_type type);
 
-/* Texts come from files and from hosts: none may steer the terminal. */
-static inline char text_harmless(char byte)
-{
-	return (unsigned char)byte < ' ' || byte == 0x7f ? '?' : byte;
-}
+/* Texts come from files and from hosts: of what may steer the terminal each
+ * character is shown as "?". */
+void text_put(const char *text, FILE *out);
 
 #endif

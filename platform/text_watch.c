@@ -10,12 +10,6 @@
 
 #define COUNT(array) (sizeof(array) / sizeof((array)[0]))
 
-static void put(const char *text, FILE *out)
-{
-	for (; *text; text++)
-		fputc(text_harmless(*text), out);
-}
-
 static void put_member(const char *before, struct json_object *event,
 		       const char *key, const char *after, FILE *out)
 {
@@ -24,7 +18,7 @@ static void put_member(const char *before, struct json_object *event,
 	if (!*text)
 		return;
 	fputs(before, out);
-	put(text, out);
+	text_put(text, out);
 	fputs(after, out);
 }
 
@@ -75,9 +69,10 @@ static void print_warning(struct json_object *event, FILE *out)
 static void print_address(struct json_object *event, FILE *out)
 {
 	put_member("", event, "device", ": ", out);
-	put(*text_member(event, "address") ? text_member(event, "address") :
-					     "none",
-	    out);
+	text_put(*text_member(event, "address") ?
+			 text_member(event, "address") :
+			 "none",
+		 out);
 	put_member(", was ", event, "was", "", out);
 }
 

@@ -11,14 +11,6 @@
 
 #define LABEL 9
 
-/* Texts come from the daemon, names from hosts: none steers the terminal. */
-static void put(FILE *out, const char *text)
-{
-	for (; *text; text++)
-		fputc((unsigned char)*text < ' ' || *text == 0x7f ? '?' : *text,
-		      out);
-}
-
 static void label(const char *name, FILE *out)
 {
 	fprintf(out, "%-*s", LABEL, name);
@@ -33,11 +25,11 @@ static void put_socket(const char *socket, const struct names *names, FILE *out)
 
 	if (text_parse_socket(socket, &addr, &port))
 		name = names_find(names, addr);
-	put(out, socket);
+	text_put(socket, out);
 	if (!name)
 		return;
 	fputs(" (", out);
-	put(out, name);
+	text_put(name, out);
 	fputc(')', out);
 }
 
@@ -59,12 +51,12 @@ static void put_mapping(struct json_object *row, const struct names *names,
 	label("Mapping", out);
 	put_socket(text_member(row, "inside"), names, out);
 	fputs(" <-> ", out);
-	put(out, text_member(row, "outside"));
+	text_put(text_member(row, "outside"), out);
 	fputs(", ", out);
-	put(out, text_member(row, "kind"));
+	text_put(text_member(row, "kind"), out);
 	if (*text_member(row, "name")) {
 		fputc(' ', out);
-		put(out, text_member(row, "name"));
+		text_put(text_member(row, "name"), out);
 	}
 	fprintf(out, ", %llu sessions",
 		(unsigned long long)text_count(row, "sessions"));
@@ -76,9 +68,9 @@ static void put_session(struct json_object *row, FILE *out)
 	char cell[TEXT_CELL];
 
 	label("Session", out);
-	put(out, text_member(row, "state"));
+	text_put(text_member(row, "state"), out);
 	fputs(" with ", out);
-	put(out, text_member(row, "peer"));
+	text_put(text_member(row, "peer"), out);
 	fprintf(out, ", idle %s",
 		text_duration(text_count(row, "idle_s"), cell));
 	put_expiry(row, out);
@@ -95,7 +87,7 @@ static void put_sentences(struct json_object *sentences, FILE *out)
 			json_object_array_get_idx(sentences, i));
 
 		label(i ? "" : "Because", out);
-		put(out, text ? text : "");
+		text_put(text ? text : "", out);
 		fputc('\n', out);
 	}
 }
@@ -107,20 +99,20 @@ void text_why(struct json_object *reply, const struct names *names, FILE *out)
 	if (!json_object_object_get_ex(reply, "why", &why))
 		return;
 	label("Packet", out);
-	put(out, text_member(why, "proto"));
+	text_put(text_member(why, "proto"), out);
 	fputc(' ', out);
 	put_socket(text_member(why, "source"), names, out);
 	fputs(" -> ", out);
 	put_socket(text_member(why, "destination"), names, out);
 	fputc('\n', out);
 	label("Way", out);
-	put(out, text_member(why, "way"));
+	text_put(text_member(why, "way"), out);
 	fputc('\n', out);
 	label("Verdict", out);
-	put(out, text_member(why, "verdict"));
+	text_put(text_member(why, "verdict"), out);
 	if (*text_member(why, "drop")) {
 		fputs(": ", out);
-		put(out, text_member(why, "drop"));
+		text_put(text_member(why, "drop"), out);
 	}
 	fputc('\n', out);
 	if (json_object_object_get_ex(why, "mapping", &part) && part)
@@ -131,7 +123,7 @@ void text_why(struct json_object *reply, const struct names *names, FILE *out)
 		put_sentences(part, out);
 	if (*text_member(why, "remedy")) {
 		label("Remedy", out);
-		put(out, text_member(why, "remedy"));
+		text_put(text_member(why, "remedy"), out);
 		fputc('\n', out);
 	}
 }

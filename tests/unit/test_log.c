@@ -76,10 +76,10 @@ static void test_journal(void)
 static void test_one_line(void)
 {
 	catch_begin();
-	log_info("control", "said \"%s\"", "a\nb\r\x1b[1m\x7f\xc3\xa9");
+	log_info("control", "said \"%s\"", "a\nb\r\x1b[1m\x7f\xc3\xa9\xc2\x9b");
 	catch_end();
 	CU_ASSERT_STRING_EQUAL(
-		caught, "portico: control: said \"a b  [1m \xc3\xa9\"\n");
+		caught, "portico: control: said \"a b  [1m \xc3\xa9 \"\n");
 }
 
 static void test_long(void)

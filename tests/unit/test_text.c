@@ -213,7 +213,7 @@ static void test_hosts(void)
 {
 	check_text(print_hosts,
 		   "{\"hosts\":["
-		   "{\"address\":\"10.0.0.10\",\"name\":\"a\\u001bb\","
+		   "{\"address\":\"10.0.0.10\",\"name\":\"\\u001b\\u009bb\","
 		   "\"mappings\":1,\"sessions\":1,\"out_packets\":1,"
 		   "\"out_bytes\":1,\"in_packets\":1,\"in_bytes\":1,"
 		   "\"refused\":0},"
@@ -225,7 +225,7 @@ static void test_hosts(void)
 		   "10.0.0.9   \xc3\xbc"
 		   "ber         1         1   1B  1B"
 		   "        7\n"
-		   "10.0.0.10  a?b          1         1   1B  1B"
+		   "10.0.0.10  ??b          1         1   1B  1B"
 		   "        0\n");
 }
 
@@ -256,7 +256,7 @@ static void test_status(void)
 		   "\"drops\":{\"no_port\":22},"
 		   "\"queue\":{\"length\":1024,\"dropped\":6,"
 		   "\"user_dropped\":7,\"gso\":true,\"waiting\":1500},"
-		   "\"warnings\":[\"one\"],\"backend\":\"nftables\","
+		   "\"warnings\":[\"o\\u009bne\"],\"backend\":\"nftables\","
 		   "\"tagged_sessions\":{\"used\":1,\"limit\":1024}}",
 		   "Portico 9.9, up 2m05s, rules by nftables\n"
 		   "Uplink wan0, no address yet\n"
@@ -286,7 +286,7 @@ static void test_status(void)
 		   "7 at the socket, GSO on\n"
 		   "\n"
 		   "Warnings:\n"
-		   "  one\n");
+		   "  o?ne\n");
 }
 
 static void print_why(struct json_object *reply, FILE *out)
@@ -310,7 +310,7 @@ static void test_why(void)
 		   "\"sessions\":2,\"expires_s\":null,\"name\":\"web\"},"
 		   "\"session\":{\"state\":\"INIT\",\"idle_s\":3,"
 		   "\"peer\":\"198.51.100.1:53\",\"expires_s\":300},"
-		   "\"explanation\":[\"one\",\"t\\u001bwo\"],"
+		   "\"explanation\":[\"one\",\"t\\u009bwo\"],"
 		   "\"remedy\":\"three\"}}",
 		   "Packet   udp 192.168.1.9:5000 (tv) -> 198.51.100.1:53\n"
 		   "Way      outbound\n"

@@ -328,8 +328,8 @@ static void test_drops(void)
 static void test_warnings(void)
 {
 	check_status(STATUS(9, "null", "", "\"one\",\"two\""),
-		     STATUS(10, "null", "", "\"two\",\"three\\u001b[2J\""),
-		     "12:00:03 over    one\n12:00:03 warning three?[2J\n");
+		     STATUS(10, "null", "", "\"two\",\"three\\u009b2J\""),
+		     "12:00:03 over    one\n12:00:03 warning three?2J\n");
 	/* Those that count are told once. */
 	check_status(STATUS(9, "null", "", "\"lost 9 of 20\",\"port 80\""),
 		     STATUS(10, "null", "", "\"lost 17 of 2000\""),
@@ -406,7 +406,7 @@ static void test_odd_rows(void)
 	}
 	/* Enough to tell it by. */
 	check_table(MAPPINGS(""),
-		    MAPPINGS("{\"proto\":\"tcp\",\"inside\":\"\\u001bx\","
+		    MAPPINGS("{\"proto\":\"tcp\",\"inside\":\"\\u009bx\","
 			     "\"outside\":\"y\",\"kind\":\"z\","
 			     "\"age_s\":\"old\",\"name\":{}}"),
 		    "12:00:03 began   tcp ?x by y\n");
