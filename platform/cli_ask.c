@@ -96,6 +96,8 @@ static enum cli_exit connect_failed(int err, const char *path, bool quiet)
 				     CLI_NO_PERMISSION :
 				     CLI_NO_DAEMON;
 
+	if (err == -ENOMEM)
+		return cli_fail(CLI_FAILED, "no memory");
 	if (quiet)
 		return code;
 	if (code == CLI_NO_PERMISSION)
@@ -178,6 +180,10 @@ static enum cli_exit talk(const struct cli *cli, bool quiet,
 	close(fd);
 	if (!err)
 		return CLI_OK;
+	if (err == -ENOMEM)
+		return cli_fail(CLI_FAILED, "no memory");
+	if (quiet)
+		return CLI_NO_DAEMON;
 	return cli_fail(CLI_NO_DAEMON, "%s: the daemon gave no answer: %s",
 			path, strerror(-err));
 }
