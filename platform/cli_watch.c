@@ -26,6 +26,7 @@ struct watcher {
 	struct cli_pace pace;
 	struct watch *watch;
 	bool gone; /* no daemon answered the last look */
+	bool odd; /* what answered it gave no mappings */
 };
 
 /* --- the end ------------------------------------------------------------- */
@@ -92,6 +93,20 @@ static enum cli_exit take(const struct cli *cli, bool quiet,
 	return code;
 }
 
+/* Where a better answer is waited for, a wrong one is said once. */
+static enum cli_exit fail(struct watcher *watcher, int err)
+{
+	bool said = watcher->odd;
+
+	watcher->odd = err == -EBADMSG;
+	if (!watcher->odd)
+		return cli_fail(CLI_FAILED, "no memory");
+	if (!said)
+		cli_fail(CLI_FAILED,
+			 "the daemon's answer is no list of mappings");
+	return CLI_FAILED;
+}
+
 static enum cli_exit look_once(struct watcher *watcher)
 {
 	const struct cli *cli = &watcher->request;
@@ -115,7 +130,10 @@ static enum cli_exit look_once(struct watcher *watcher)
 	names_free(names);
 	json_object_put(look.status);
 	buffer_free(&line);
-	return err ? cli_fail(CLI_FAILED, "no memory") : code;
+	if (err)
+		return fail(watcher, err);
+	watcher->odd = false;
+	return code;
 }
 
 static enum cli_exit watch(struct watcher *watcher)
@@ -145,6 +163,7 @@ enum cli_exit cli_watch(const struct cli *cli)
 	setvbuf(stdout, lines, _IOLBF, sizeof(lines));
 	leave_by(SIGINT, false);
 	leave_by(SIGTERM, false);
+	leave_by(SIGHUP, false);
 	leave_by(SIGPIPE, true);
 	watcher.watch = watch_new(!filtered, tell, &watcher);
 	if (!watcher.watch)

@@ -31,7 +31,8 @@ struct watch *watch_new(bool drops, watch_tell *tell, void *context);
 void watch_free(struct watch *watch);
 
 /* Tells what came since the look before, of the first one nothing. What is not
- * as a daemon says it is passed over. 0, or -ENOMEM: some of it is not told. */
+ * as a daemon says it is passed over. 0, or why some of it is not told: -ENOMEM;
+ * -EBADMSG, the mappings are no list of them, and those before it stay known. */
 int watch_look(struct watch *watch, const struct watch_look *look);
 
 /* No daemon answers: told once, if there was one before, and so is when there is

@@ -178,7 +178,7 @@ static int add(struct watch_mapping **table, struct json_object *object)
 }
 
 /* The rows between text and end, read one by one: as objects, all at once would
- * take several times the memory. 0, -EINVAL or -ENOMEM. */
+ * take several times the memory. 0, -EBADMSG or -ENOMEM. */
 static int read_rows(struct watch_mapping **table, struct json_tokener *reader,
 		     const char *text, const char *end)
 {
@@ -189,7 +189,7 @@ static int read_rows(struct watch_mapping **table, struct json_tokener *reader,
 			json_tokener_parse_ex(reader, text, (int)(end - text));
 
 		if (json_tokener_get_error(reader) != json_tokener_success)
-			return -EINVAL;
+			return -EBADMSG;
 		text += json_tokener_get_parse_end(reader);
 		text += *text == ',';
 		err = add(table, row);
@@ -207,7 +207,7 @@ static int read_table(struct watch_mapping **table, const char *text)
 
 	if (length > INT_MAX || length < sizeof(head) - 1 ||
 	    memcmp(text, head, sizeof(head) - 1) != 0)
-		return -EINVAL;
+		return -EBADMSG;
 	reader = json_tokener_new();
 	if (!reader)
 		return -ENOMEM;
@@ -242,8 +242,7 @@ void watch_table_look(struct watch *watch, const struct watch_look *look,
 
 	if (err) {
 		clear(&table);
-		if (err == -ENOMEM)
-			watch->err = err;
+		watch->err = watch->err ? watch->err : err;
 		return;
 	}
 	if (watch->known)

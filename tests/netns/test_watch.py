@@ -5,7 +5,10 @@ import json
 import os
 import re
 import signal
+import socket
+import threading
 import time
+import types
 
 from lab import E, L1, L2, Lab, R1
 from netns import wait_for
@@ -182,10 +185,64 @@ def test_at_a_terminal_it_outlives_the_daemon(lab):
                      re.MULTILINE), lines
 
 
+@contextlib.contextmanager
+def answering(path, answers):
+    """No daemon, but its socket: each request gets the answer to its command;
+    how many came is in the list."""
+    came = []
+
+    def serve():
+        with contextlib.suppress(OSError):  # closed at the end
+            while True:
+                with ear.accept()[0] as sock:
+                    command = json.loads(sock.recv(4096))["command"]
+                    came.append(command)
+                    sock.sendall(answers[command].encode() + b"\n")
+
+    with socket.socket(socket.AF_UNIX) as ear:
+        ear.bind(path)
+        ear.listen()
+        thread = threading.Thread(target=serve, daemon=True)
+        thread.start()
+        try:
+            yield came
+        finally:
+            ear.shutdown(socket.SHUT_RDWR)
+            thread.join(10)
+
+
+def test_an_answer_that_is_none_is_said_once(lab):
+    lab.need_portico()
+    path = os.path.join(lab.directory, "odd.sock")
+    good, bad = '{"mappings":[]}', '{"mapping":[]}'
+    answers = {"status": "{}", "mappings": bad}
+    line = "portico: the daemon's answer is no list of mappings"
+    with answering(path, answers) as came:
+        stub, screen = types.SimpleNamespace(control=path), Screen(24, 200)
+        with running(stub, "--json", "watch") as process:
+            assert process.wait(10) == 1
+            assert process.stderr.read() == line + "\n"
+            assert process.stdout.read() == ""
+        answers["mappings"] = good
+        with running(stub, "watch", stdout=screen.its) as process:
+            # Said again when it went well meanwhile.
+            for text, count in ((bad, 1), (good, 1), (bad, 2)):
+                began = len(came)
+                wait_for("a look", lambda: len(came) >= began + 2, 15)
+                answers["mappings"] = text
+                began = len(came)
+                wait_for("two looks", lambda: len(came) >= began + 5, 15)
+                screen.shows(line, count)
+            process.send_signal(signal.SIGHUP)
+            assert process.wait(10) == 0
+        screen.close()
+    assert screen.text == 2 * (line + "\r\n"), screen.text
+
+
 def test_it_ends_well_by_signals_and_without_a_reader(lab):
     lab.need_portico()
     daemon = lab.start()
-    for number in (signal.SIGINT, signal.SIGTERM, None):
+    for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP, None):
         with watching(lab, daemon) as events:
             process = events.process
             if number:
