@@ -46,10 +46,15 @@ enum cli_exit cli_check(const struct cli *cli)
 	struct config *config = config_load(
 		cli->argument, config_memory_total(), error, sizeof(error));
 	enum cli_exit code;
+	int err;
 
 	if (!config)
 		return cli_refuse(cli, error);
-	code = cli->json ? check_json(config) : check_text(cli, config);
+	err = spec_check(config);
+	if (err)
+		code = cli_refuse(cli, spec_error(err));
+	else
+		code = cli->json ? check_json(config) : check_text(cli, config);
 	config_free(config);
 	return code;
 }

@@ -30,6 +30,7 @@
 #include "priority.h"
 #include "sandbox.h"
 #include "selftest.h"
+#include "spec.h"
 #include "views.h"
 
 enum { EXIT_OK = 0, EXIT_BAD = 1, EXIT_USAGE = 2 };
@@ -127,6 +128,19 @@ static const char *config_path(const struct options *options)
 	return access(CONFIG_DEFAULT_FILE, F_OK) ? NULL : CONFIG_DEFAULT_FILE;
 }
 
+/* What reads well may still be nothing to start from, here. */
+static struct config *check_here(struct config *config, char *error,
+				 size_t error_size)
+{
+	int err = config ? spec_check(config) : 0;
+
+	if (!err)
+		return config;
+	snprintf(error, error_size, "%s", spec_error(err));
+	config_free(config);
+	return NULL;
+}
+
 /* By its absolute path: a reload comes from another directory. */
 static struct config *load_config(const struct options *options)
 {
@@ -138,6 +152,7 @@ static struct config *load_config(const struct options *options)
 					    sizeof(error));
 
 	free(absolute);
+	config = check_here(config, error, sizeof(error));
 	if (!config)
 		fprintf(stderr, "porticod: %s\n", error);
 	for (size_t i = 0; config && i < config->warnings_count; i++)

@@ -227,6 +227,14 @@ int spec_build(const struct config *config, const struct network_state *network,
 	return err;
 }
 
+int spec_check(const struct config *config)
+{
+	struct spec_storage storage = { 0 };
+
+	storage.rules.router_ports = router_ports(config);
+	return fill_pools(config, &storage);
+}
+
 /* --- automatic mode ------------------------------------------------------ */
 
 static void add_inside(struct spec_devices *devices, const char *name)

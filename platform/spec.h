@@ -45,6 +45,10 @@ int spec_build(const struct config *config, const struct network_state *network,
 	       struct spec_storage *storage);
 void spec_free(struct spec_storage *storage);
 
+/* What a configuration that reads well comes to on this machine, whose own ports
+ * may be the whole pool: 0 or -ERANGE. */
+int spec_check(const struct config *config);
+
 /* Most inside devices chosen in automatic mode. */
 #define SPEC_INSIDE_MAX 32
 

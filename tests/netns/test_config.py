@@ -4,7 +4,7 @@ to the machine."""
 import json
 import os
 
-from daemon import PORTICOD, merge
+from daemon import PORTICO, PORTICOD, merge
 from lab import E, L1, R1
 from tools import Who, ask
 
@@ -142,6 +142,26 @@ def test_a_file_that_cannot_be_read_is_refused(lab):
     lab.need_portico()
     refused(lab, lab.directory + "/nosuch.conf", "nosuch.conf")
     refused(lab, lab.directory, lab.directory)
+    untouched(lab)
+
+
+def test_a_pool_that_is_all_the_routers_is_refused(lab):
+    """By what this machine keeps for itself; also where it is only asked."""
+    lab.need_portico()
+    first = int(lab.gw.sysctl("net.ipv4.ip_local_port_range").split()[0])
+    sentence = "uplink.router_ports leave no port for the pool"
+    for last, bad in ((first + 2047, True), (first + 2048, False)):
+        path = write(lab, json.dumps(merge(GOOD, {"uplink": {
+            "ports": f"{first}-{last}", "low_ports": ""}})).encode())
+        if bad:
+            refused(lab, path, f"porticod: {sentence}")
+        else:
+            lab.gw.run(PORTICOD, "--check-config", "--config", path)
+        done = lab.gw.run(PORTICO, "--json", "check", path, check=False)
+        said = json.loads(done.stdout)
+        assert done.returncode == bad, done
+        assert said == ({"error": sentence} if bad else
+                        {"ok": True, "warnings": []}), said
     untouched(lab)
 
 

@@ -111,6 +111,7 @@ static void test_empty_pool(void)
 	config.ports = few;
 	config.low_ports_count = 0;
 	CU_ASSERT_EQUAL(spec_build(&config, NULL, &spec), -ERANGE);
+	CU_ASSERT_EQUAL(spec_check(&config), -ERANGE);
 	CU_ASSERT_PTR_NOT_NULL(strstr(spec_error(-ERANGE), "router_ports"));
 }
 
