@@ -105,13 +105,18 @@ void doctor_fast(const struct doctor_context *context,
 void doctor_queue(const struct doctor_context *context, const char *listing,
 		  struct doctor_report *report);
 
-/* Whether /proc/net/route's text has a default route by a device; NULL: by
- * any. */
+/* Whether /proc/net/route's text has a default route by a device. */
 bool doctor_has_default_route(const char *routes, const char *device);
+/* Whether hosts do not reach the Internet by an uplink that is ready, for want of
+ * a default route; then text says so. Not with policy routing, which may have it
+ * in another table. */
+#define DOCTOR_LACKS_MAX 128
+bool doctor_lacks_default(const struct network_state *network,
+			  char text[static DOCTOR_LACKS_MAX]);
 bool doctor_is_inside(const struct nat_prefix *nets, size_t count,
 		      uint32_t addr);
-/* Devices, the default route, where forwards lead; routes is that text. */
-void doctor_devices(const struct doctor_context *context, const char *routes,
+/* Devices, the default route, where forwards lead. */
+void doctor_devices(const struct doctor_context *context,
 		    struct doctor_report *report);
 
 /* Tunnels that the router ends: whether it has IPsec states; the name of a GRE

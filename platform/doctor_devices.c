@@ -125,8 +125,8 @@ bool doctor_has_default_route(const char *routes, const char *device)
 
 		if (sscanf(routes, "%16s %15s %*s %*s %*s %*s %*s %15s", name,
 			   to, mask) == 3 &&
-		    (!device || !strcmp(name, device)) &&
-		    !strcmp(to, "00000000") && !strcmp(mask, "00000000"))
+		    !strcmp(name, device) && !strcmp(to, "00000000") &&
+		    !strcmp(mask, "00000000"))
 			return true;
 		routes += strcspn(routes, "\n");
 		routes += *routes == '\n';
@@ -134,30 +134,44 @@ bool doctor_has_default_route(const char *routes, const char *device)
 	return false;
 }
 
-/* Policy routing may have it in another table. */
-static void examine_default(const struct network_state *network,
-			    const char *routes, struct doctor_report *report)
+bool doctor_lacks_default(const struct network_state *network,
+			  char text[static DOCTOR_LACKS_MAX])
 {
-	const char *uplink = network->uplink.name;
-	char remedy[96];
-
-	if (!*routes || !network->uplink_addr || !network->uplink.up ||
-	    network->policy_routing || doctor_has_default_route(routes, uplink))
-		return;
-	if (doctor_has_default_route(routes, NULL)) {
-		doctor_add(report, DOCTOR_WARN,
-			   "ip route; correct it, or uplink.device in the "
-			   "configuration",
-			   "the default route leaves not by the uplink %s: "
-			   "what takes it is not translated",
-			   uplink);
-		return;
+	if (!network->uplink_addr || !network->uplink.up ||
+	    network->policy_routing)
+		return false;
+	switch (network->default_route) {
+	case NETWORK_DEFAULT_NONE:
+		snprintf(text, DOCTOR_LACKS_MAX,
+			 "there is no default route: hosts reach what has a "
+			 "route of its own, not the Internet");
+		return true;
+	case NETWORK_DEFAULT_ELSEWHERE:
+		snprintf(text, DOCTOR_LACKS_MAX,
+			 "the default route leaves not by the uplink %s: what "
+			 "takes it is not translated",
+			 network->uplink.name);
+		return true;
+	case NETWORK_DEFAULT_UPLINK:
+		break;
 	}
-	snprintf(remedy, sizeof(remedy),
-		 "ip route add default via GATEWAY dev %s", uplink);
-	doctor_add(report, DOCTOR_WARN, remedy,
-		   "there is no default route: hosts reach what has a route "
-		   "of its own, not the Internet");
+	return false;
+}
+
+static void examine_default(const struct network_state *network,
+			    struct doctor_report *report)
+{
+	bool none = network->default_route == NETWORK_DEFAULT_NONE;
+	char text[DOCTOR_LACKS_MAX], add[96];
+
+	snprintf(add, sizeof(add), "ip route add default via GATEWAY dev %s",
+		 network->uplink.name);
+	if (doctor_lacks_default(network, text))
+		doctor_add(report, DOCTOR_WARN,
+			   none ? add :
+				  "ip route; correct it, or uplink.device in "
+				  "the configuration",
+			   "%s", text);
 }
 
 /* --- forwards ------------------------------------------------------------- */
@@ -197,7 +211,7 @@ static void examine_forwards(const struct network_state *network,
 }
 
 /* The daemon watches its devices and forwards itself. */
-void doctor_devices(const struct doctor_context *context, const char *routes,
+void doctor_devices(const struct doctor_context *context,
 		    struct doctor_report *report)
 {
 	const struct network_state *network = context->network;
@@ -209,7 +223,7 @@ void doctor_devices(const struct doctor_context *context, const char *routes,
 	examine_mtu(context, report);
 	if (!network || context->for_status)
 		return;
-	examine_default(network, routes, report);
+	examine_default(network, report);
 	if (!network->inside_unknown)
 		examine_forwards(network, &context->config->nat, report);
 }

@@ -119,7 +119,7 @@ static void examine_devices(const struct doctor_context *context,
 {
 	char *routes = read_file(ROUTE_FILE);
 
-	doctor_devices(context, routes ? routes : "", report);
+	doctor_devices(context, report);
 	doctor_overlap(context, routes ? routes : "", report);
 	free(routes);
 }

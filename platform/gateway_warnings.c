@@ -61,7 +61,7 @@ static void warn_uplink(struct gateway *g, const struct network_state *network)
 {
 	const char *name = network->uplink.name;
 	uint32_t wanted = g->config->uplink_address;
-	char addr[VIEWS_ADDR_SIZE];
+	char addr[VIEWS_ADDR_SIZE], lacks[DOCTOR_LACKS_MAX];
 
 	if (!network->uplink.index)
 		warn(g, "uplink %s does not exist", name);
@@ -75,6 +75,8 @@ static void warn_uplink(struct gateway *g, const struct network_state *network)
 		     name);
 	else if (!network->uplink.up)
 		warn(g, "uplink %s is down: nothing passes", name);
+	else if (doctor_lacks_default(network, lacks))
+		warn(g, "%s", lacks);
 }
 
 static void warn_network(struct gateway *g)

@@ -30,6 +30,13 @@ struct network_nets {
 	size_t count;
 };
 
+/* What the main table has of default routes, or of two halves of one. */
+enum network_default {
+	NETWORK_DEFAULT_NONE,
+	NETWORK_DEFAULT_ELSEWHERE, /* by other devices than the uplink alone */
+	NETWORK_DEFAULT_UPLINK, /* or it cannot be seen */
+};
+
 /* What is known now. Arrays are owned by the monitor and live until the next
  * change. */
 struct network_state {
@@ -61,6 +68,7 @@ struct network_state {
 	struct nat_prefix *elsewhere;
 	size_t elsewhere_count;
 	bool policy_routing; /* ip rules beyond the three standard ones */
+	enum network_default default_route; /* changed() is not called for it */
 };
 
 struct network;

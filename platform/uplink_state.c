@@ -279,6 +279,30 @@ static int build_elsewhere(const struct uplink_table *table,
 	return 0;
 }
 
+/* Of any metric: another device's may be better, and go. */
+static enum network_default find_default(const struct uplink_table *table,
+					 unsigned uplink)
+{
+	enum network_default found = table->default_hidden ?
+					     NETWORK_DEFAULT_UPLINK :
+					     NETWORK_DEFAULT_NONE;
+	bool halves[2] = { false };
+
+	for (size_t i = 0; i < table->route_count; i++) {
+		const struct uplink_route *route = &table->routes[i];
+
+		if (route->to.length > 1 || !route->index)
+			continue;
+		if (route->to.length && route->index == uplink)
+			halves[route->to.addr >> 31] = true;
+		else if (route->index == uplink)
+			found = NETWORK_DEFAULT_UPLINK;
+		else if (!route->to.length && found == NETWORK_DEFAULT_NONE)
+			found = NETWORK_DEFAULT_ELSEWHERE;
+	}
+	return halves[0] && halves[1] ? NETWORK_DEFAULT_UPLINK : found;
+}
+
 int uplink_state_build(const struct uplink_table *table, uint32_t fixed_addr,
 		       uint32_t known_addr, struct network_state *state)
 {
@@ -292,6 +316,7 @@ int uplink_state_build(const struct uplink_table *table, uint32_t fixed_addr,
 	state->uplink_addr =
 		choose_addr(table, state->uplink.index, fixed_addr, known_addr);
 	state->policy_routing = table->policy_routing;
+	state->default_route = find_default(table, state->uplink.index);
 	rc = build_inside_nets(table, state);
 	if (!rc)
 		rc = build_elsewhere(table, state);

@@ -237,8 +237,11 @@ static int on_route(const struct nlmsghdr *message, void *data)
 		return add_hops(table, to, metric, attr[RTA_MULTIPATH]);
 	if (info->rtm_type != RTN_UNICAST)
 		return add_hop(table, to, metric, 0);
-	if (!attr[RTA_OIF])
-		return MNL_CB_OK; /* a next hop object we cannot see into */
+	if (!attr[RTA_OIF]) {
+		/* A next hop object we cannot see into. */
+		table->default_hidden |= !to.length;
+		return MNL_CB_OK;
+	}
 	return add_hop(table, to, metric, number(attr[RTA_OIF], 0));
 }
 

@@ -36,6 +36,7 @@ struct uplink_table {
 	size_t addr_count;
 	struct uplink_route *routes; /* by prefix, then metric */
 	size_t route_count;
+	bool default_hidden; /* a default route's next hop is not shown */
 	/* The router's own addresses (RTN_LOCAL of the local table). */
 	struct nat_prefix *locals;
 	size_t local_count;

@@ -38,11 +38,17 @@ def found(lines, level, *words):
             all(word in line for word in words)]
 
 
+def warnings(lab, *words):
+    return [text for text in lab.portico("status")["warnings"]
+            if all(word in text for word in words)]
+
+
 def warns(lab, *words):
-    def there():
-        return [text for text in lab.portico("status")["warnings"]
-                if all(word in text for word in words)]
-    wait_for(f"a warning of {words}", there, 5)
+    wait_for(f"a warning of {words}", lambda: warnings(lab, *words), 5)
+
+
+def warns_no_more(lab, *words):
+    wait_for(f"no warning of {words}", lambda: not warnings(lab, *words), 5)
 
 
 def test_an_uplink_that_is_down_is_a_problem(lab):
@@ -95,10 +101,13 @@ def test_a_missing_default_route_is_told(lab):
     lab.start()
     lines, _ = findings(lab)
     assert not [line for line in lines if "default route" in line], lines
+    assert not warnings(lab, "default route")
     with without_default_route(lab):
+        warns(lab, "no default route")
         lines, _ = findings(lab)
         assert found(lines, "warning", "no default route",
                      "dev wan0"), lines
+    warns_no_more(lab, "default route")
 
 
 def test_a_default_route_that_leaves_elsewhere_is_told(lab):
@@ -109,6 +118,19 @@ def test_a_default_route_that_leaves_elsewhere_is_told(lab):
         lines, _ = findings(lab)
         assert found(lines, "warning", "default route",
                      "not by the uplink wan0"), lines
+        warns(lab, "default route", "not by the uplink wan0")
+        # Both halves of the Internet are all of it.
+        for half in ("0.0.0.0/1", "128.0.0.0/1"):
+            assert warnings(lab, "default route"), half
+            lab.gw.ip(f"route add {half} via {NEXT_HOP}")
+        warns_no_more(lab, "default route")
+        for half in ("0.0.0.0/1", "128.0.0.0/1"):
+            lab.gw.ip(f"route del {half}")
+        # Another table may have one; who knows.
+        lab.gw.ip("rule add from 192.168.77.0/24 lookup 77")
+        warns_no_more(lab, "default route")
+        lab.gw.ip("rule del from 192.168.77.0/24 lookup 77")
+        warns(lab, "default route", "not by the uplink wan0")
 
 
 def test_a_forward_to_nobody_is_told(lab):

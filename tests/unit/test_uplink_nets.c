@@ -179,6 +179,29 @@ static void test_elsewhere(void)
 	end();
 }
 
+/* The state tells it at once, and that alone is no change. */
+static void test_default_route(void)
+{
+	three_sides();
+	begin(0);
+	CU_ASSERT_EQUAL(now()->default_route, NETWORK_DEFAULT_NONE);
+	ip("route add unreachable default metric 4000000");
+	ip("route add 0.0.0.0/1 via 198.51.100.254");
+	CU_ASSERT_EQUAL(settle(), 0);
+	CU_ASSERT_EQUAL(now()->default_route, NETWORK_DEFAULT_NONE);
+	ip("route add 128.0.0.0/1 via 198.51.100.254");
+	CU_ASSERT_EQUAL(settle(), 0);
+	CU_ASSERT_EQUAL(now()->default_route, NETWORK_DEFAULT_UPLINK);
+	ip("route del 0.0.0.0/1");
+	ip("route add default via 10.8.0.1 metric 500");
+	CU_ASSERT_EQUAL(settle(), 0);
+	CU_ASSERT_EQUAL(now()->default_route, NETWORK_DEFAULT_ELSEWHERE);
+	ip("route add default via 198.51.100.254 metric 600");
+	CU_ASSERT_EQUAL(settle(), 0);
+	CU_ASSERT_EQUAL(now()->default_route, NETWORK_DEFAULT_UPLINK);
+	end();
+}
+
 static void test_own_addresses(void)
 {
 	three_sides();
@@ -315,6 +338,7 @@ static const struct test tests[] = {
 	{ "networks of an earlier process", test_remembered },
 	{ "networks are kept while their device is away", test_kept_nets },
 	{ "routes through other devices lead elsewhere", test_elsewhere },
+	{ "the default route is told, and no change", test_default_route },
 	{ "the router's own addresses are elsewhere", test_own_addresses },
 	{ "only the best route of a prefix counts", test_best_route },
 	{ "policy routing is noticed", test_policy },

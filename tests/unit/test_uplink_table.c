@@ -5,11 +5,12 @@
 #include <libmnl/libmnl.h>
 #include <linux/rtnetlink.h>
 #include <string.h>
+#include <sys/socket.h>
 
 #include "platform/uplink_table.h"
 #include "suite.h"
 
-enum { LINKS };
+enum { LINKS, ROUTES = 2 };
 
 static struct nlmsghdr *begin_link(void *at)
 {
@@ -68,9 +69,33 @@ static void test_length(void)
 	}
 }
 
+/* Its next hop is an object, not shown: it may be the uplink's. */
+static void test_hidden_default(void)
+{
+	for (uint8_t length = 0; length < 2; length++) {
+		uint32_t room[64] = { 0 };
+		struct nlmsghdr *message = mnl_nlmsg_put_header(room);
+		struct uplink_table table = { 0 };
+		struct rtmsg *route;
+
+		message->nlmsg_type = RTM_NEWROUTE;
+		route = mnl_nlmsg_put_extra_header(message, sizeof(*route));
+		*route = (struct rtmsg){ .rtm_family = AF_INET,
+					 .rtm_dst_len = length,
+					 .rtm_table = RT_TABLE_MAIN,
+					 .rtm_type = RTN_UNICAST };
+		CU_ASSERT_TRUE(uplink_table_take(&table, ROUTES, room,
+						 message->nlmsg_len, 0, 0) > 0);
+		CU_ASSERT_EQUAL(table.route_count, 0);
+		CU_ASSERT_EQUAL(table.default_hidden, !length);
+		uplink_table_free(&table);
+	}
+}
+
 static const struct test tests[] = {
 	{ "a message longer than there can be is refused", test_length },
 	{ "a device's name ends where its attribute does", test_name },
+	{ "a default route by a next hop object is seen", test_hidden_default },
 };
 
 int main(int argc, char **argv)
