@@ -3,6 +3,11 @@
  * Reads the text of iptables-save into the model. Only what the model knows is
  * understood; any other word makes a rule one that asks more, and any other
  * target or match one that acts.
+ *
+ * An argument may look like an option: the name of a set, a string to be found.
+ * So an option is one only in its place: devices, addresses and the protocol are
+ * printed before the first match, what a match asks behind its name, and never
+ * between quotation marks, as strings often are.
  */
 #include "firewall.h"
 
@@ -16,6 +21,11 @@
 #define WORDS_MAX 128
 #define WORD_BYTES 256
 
+struct word {
+	char text[WORD_BYTES];
+	bool quoted; /* or a part of it */
+};
+
 struct reader {
 	struct firewall *firewall;
 	enum rules_backend backend;
@@ -24,11 +34,12 @@ struct reader {
 
 /* Takes the next word of a line; "quoted words" as one, without their marks.
  * False at the end. A longer word is cut. */
-static bool next_word(const char **line, char word[WORD_BYTES])
+static bool next_word(const char **line, struct word *word)
 {
 	size_t length = 0;
 	bool quoted = false;
 
+	word->quoted = false;
 	while (**line == ' ')
 		(*line)++;
 	if (!**line)
@@ -36,14 +47,15 @@ static bool next_word(const char **line, char word[WORD_BYTES])
 	for (; **line && (quoted || **line != ' '); (*line)++) {
 		if (**line == '"') {
 			quoted = !quoted;
+			word->quoted = true;
 			continue;
 		}
 		if (**line == '\\' && (*line)[1])
 			(*line)++;
 		if (length < WORD_BYTES - 1)
-			word[length++] = **line;
+			word->text[length++] = **line;
 	}
-	word[length] = '\0';
+	word->text[length] = '\0';
 	return true;
 }
 
@@ -126,71 +138,127 @@ static void take_flags(struct firewall_rule *rule, const char *flags,
 	rule->acts_early |= rule->acts;
 }
 
-/* One option with its argument. False when it is not one we know. */
-static bool take_option(struct firewall_rule *rule, const char *option,
-			const char *argument, bool negated)
+static bool take_device(struct firewall_device *device, const char *name,
+			bool negated)
 {
-	struct firewall_device *device = !strcmp(option, "-i") ? &rule->in :
-					 !strcmp(option, "-o") ? &rule->out :
-								 NULL;
+	device->negated = negated;
+	return !firewall_add_device(device, name);
+}
 
-	if (device) {
-		device->negated = negated;
-		return !firewall_add_device(device, argument);
-	}
-	if (!strcmp(option, "-m"))
-		return take_module(rule, argument);
-	if (!strcmp(option, "--comment")) {
-		rule->tagged = !strcmp(argument, "portico");
-		return true;
-	}
-	if (!strcmp(option, "--mark")) {
-		rule->acts_early |= rule->acts;
-		if (rule->asks_mark)
-			return false; /* the model keeps the first */
-		take_mark(rule, argument, negated);
-		return true;
-	}
-	if (!strcmp(option, "--ctstate") || !strcmp(option, "--state")) {
-		rule->acts_early |= rule->acts;
-		rule->never |= lists_untracked(argument) == negated;
-		return true;
-	}
+static bool take_first_mark(struct firewall_rule *rule, const char *mark,
+			    bool negated)
+{
+	rule->acts_early |= rule->acts;
+	if (rule->asks_mark)
+		return false; /* the model keeps the first */
+	take_mark(rule, mark, negated);
+	return true;
+}
+
+static bool take_states(struct firewall_rule *rule, const char *states,
+			bool negated)
+{
+	rule->acts_early |= rule->acts;
+	rule->never |= lists_untracked(states) == negated;
+	return true;
+}
+
+static bool take_comment(struct firewall_rule *rule, const char *comment)
+{
+	rule->tagged = !strcmp(comment, "portico");
+	return true;
+}
+
+/* One option of a match ("": before the first) with its argument. False when it
+ * is not one we know. */
+static bool take_option(struct firewall_rule *rule, const char *match,
+			const char *option, const char *argument, bool negated)
+{
+	if (!*match && !strcmp(option, "-i"))
+		return take_device(&rule->in, argument, negated);
+	if (!*match && !strcmp(option, "-o"))
+		return take_device(&rule->out, argument, negated);
+	if (!strcmp(match, "comment") && !strcmp(option, "--comment"))
+		return take_comment(rule, argument);
+	if (!strcmp(match, "mark") && !strcmp(option, "--mark"))
+		return take_first_mark(rule, argument, negated);
+	if ((!strcmp(match, "conntrack") && !strcmp(option, "--ctstate")) ||
+	    (!strcmp(match, "state") && !strcmp(option, "--state")))
+		return take_states(rule, argument, negated);
 	return false;
+}
+
+/* Options of matches that only look, with a name as it was given. */
+static const char *const named[] = { "--match-set", "--helper", NULL };
+
+/* A rule's line while it is read. */
+struct line {
+	const char *rest;
+	char match[WORD_BYTES]; /* whose options come; "": none yet */
+	bool negated; /* by the "!" before */
+};
+
+/* An option that is neither of -m, -j and -g, with what belongs to it. */
+static void take_words(struct firewall_rule *rule, struct line *line,
+		       const char *option, const struct word *argument,
+		       const char *behind)
+{
+	struct word flags;
+
+	if (!take_option(rule, line->match, option, argument->text,
+			 line->negated)) {
+		rule->more = true;
+		if (!argument->quoted && strchr("-!", argument->text[0]) &&
+		    !is_one_of(named, option))
+			line->rest = behind; /* "-f", "--transparent" */
+	}
+	if (!strcmp(line->match, "tcp") && !strcmp(option, "--tcp-flags") &&
+	    next_word(&line->rest, &flags))
+		take_flags(rule, flags.text, line->negated);
+}
+
+/* -j or -g. Behind a chain's name nothing comes: it was not meant so. */
+static void take_end(struct firewall *firewall, struct firewall_rule *rule,
+		     const struct line *line, const char *name, bool go)
+{
+	take_target(rule, name, go);
+	rule->acts |= line->rest[strspn(line->rest, " ")] &&
+		      rule->verdict != FIREWALL_GOES_ON;
+	if (!strcmp(name, "MASQUERADE"))
+		firewall->masquerade = true;
 }
 
 /* What follows the chain's name in an "-A" line, up to the target. */
 static void take_rule(struct firewall *firewall, struct firewall_rule *rule,
-		      const char *line)
+		      const char *text)
 {
-	char word[WORD_BYTES], argument[WORD_BYTES];
-	bool negated = false;
+	struct line line = { .rest = text };
+	struct word word, argument;
 
-	for (int i = 0; i < WORDS_MAX && next_word(&line, word); i++) {
-		const char *behind = line;
+	for (int i = 0; i < WORDS_MAX && next_word(&line.rest, &word); i++) {
+		const char *behind = line.rest;
+		const char *option = word.quoted ? "" : word.text;
 
-		if (!strcmp(word, "!")) {
-			negated = true;
+		if (!strcmp(option, "!")) {
+			line.negated = true;
 			continue;
 		}
-		if (word[0] != '-' || !next_word(&line, argument)) {
+		if (option[0] != '-' || !next_word(&line.rest, &argument)) {
 			rule->more = true;
 			continue;
 		}
-		if (!strcmp(word, "-j") || !strcmp(word, "-g")) {
-			take_target(rule, argument, word[1] == 'g');
-			if (!strcmp(argument, "MASQUERADE"))
-				firewall->masquerade = true;
+		if (!strcmp(option, "-j") || !strcmp(option, "-g")) {
+			take_end(firewall, rule, &line, argument.text,
+				 option[1] == 'g');
 			return;
 		}
-		if (!take_option(rule, word, argument, negated)) {
-			rule->more = true;
-			if (argument[0] == '-' || argument[0] == '!')
-				line = behind; /* "-f", "--transparent" */
+		if (!strcmp(option, "-m")) {
+			strcpy(line.match, argument.text);
+			rule->more |= !take_module(rule, argument.text);
+		} else {
+			take_words(rule, &line, option, &argument, behind);
 		}
-		if (!strcmp(word, "--tcp-flags") && next_word(&line, argument))
-			take_flags(rule, argument, negated);
-		negated = false;
+		line.negated = false;
 	}
 	/* It has no target, or a later word than we read. */
 	rule->acts = true;
@@ -207,34 +275,34 @@ static enum firewall_hook hook_of(const char *chain)
 /* ":FORWARD DROP [0:0]" */
 static int chain_line(struct reader *reader, const char *line)
 {
-	char name[WORD_BYTES], policy[WORD_BYTES] = "";
+	struct word name, policy = { .text = "" };
 	struct firewall_chain *chain;
 
-	if (!next_word(&line, name) || firewall_is_ours(name))
+	if (!next_word(&line, &name) || firewall_is_ours(name.text))
 		return 0;
-	next_word(&line, policy);
+	next_word(&line, &policy);
 	chain = firewall_add_chain(reader->firewall, reader->backend, "ip",
-				   reader->table, name);
+				   reader->table, name.text);
 	if (!chain)
 		return -ENOMEM;
 	/* Only a builtin chain has a policy; a user's is "-". */
-	if (policy[0] != '-' && strcmp(reader->table, "nat") != 0)
-		chain->hook = hook_of(name);
-	chain->policy_drop = !strcmp(policy, "DROP");
+	if (policy.text[0] != '-' && strcmp(reader->table, "nat") != 0)
+		chain->hook = hook_of(name.text);
+	chain->policy_drop = !strcmp(policy.text, "DROP");
 	return 0;
 }
 
 static int rule_line(struct reader *reader, const char *line)
 {
 	const char *text = line;
-	char name[WORD_BYTES];
+	struct word name;
 	struct firewall_chain *chain;
 	struct firewall_rule *rule;
 
-	if (!next_word(&line, name) || firewall_is_ours(name))
+	if (!next_word(&line, &name) || firewall_is_ours(name.text))
 		return 0;
 	chain = firewall_chain_of(reader->firewall, reader->backend, "ip",
-				  reader->table, name);
+				  reader->table, name.text);
 	if (!chain)
 		return 0;
 	rule = firewall_add_rule(chain);
