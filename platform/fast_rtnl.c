@@ -270,15 +270,13 @@ static int ask_qdisc(struct fast_rtnl *rtnl, uint16_t type, uint16_t flags,
 	return ask(rtnl, message, NULL, NULL);
 }
 
+/* As if to make one, without leave to: a question for one (RTM_GETQDISC) is
+ * answered to all who hear of changes. */
 int fast_rtnl_find_qdisc(struct fast_rtnl *rtnl, unsigned index)
 {
-	int err = ask(rtnl,
-		      begin_tc(rtnl, RTM_GETQDISC, 0, index, TC_H_CLSACT,
-			       TC_H_MAKE(TC_H_CLSACT, 0), 0),
-		      NULL, NULL);
+	int err = ask_qdisc(rtnl, RTM_NEWQDISC, NLM_F_EXCL, index);
 
-	/* Where one was once, none has another handle. */
-	return err == -EINVAL ? -ENOENT : err;
+	return err == -EEXIST ? 0 : err;
 }
 
 int fast_rtnl_make_qdisc(struct fast_rtnl *rtnl, unsigned index)

@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
 """The fast path's program by tcx, where no qdisc is at a device; where somebody
 makes one it is a filter of that, and their filters come first."""
+import socket
 import time
 
 import tcx
@@ -14,6 +15,7 @@ from tools import limit
 
 SOON_S = 3  # changes of qdiscs are looked at once a second
 DEVICES = ("wan0", "lan0")
+RTMGRP_TC = 8
 
 
 def need_tcx():
@@ -156,6 +158,23 @@ def test_a_device_that_is_gone(lab):
         assert (count, err) == (2, -19) and str(index) in text, text
         assert devices.set("fast0", "fast2") == (2, 0, "")
         assert devices.there("fast2") == [devices.ids[0]]
+
+
+def test_looking_tells_nobody(lab):
+    """Else a daemon would hear of its own look, and look again, once a second;
+    so would everybody who listens."""
+    with Tcx(lab) as devices:
+        devices.tc("qdisc add dev fast0 clsact")
+        assert devices.set("fast0", "fast1") == (2, 0, "")
+        with lab.gw.entered(), socket.socket(socket.AF_NETLINK,
+                                             socket.SOCK_RAW, 0) as ear:
+            ear.bind((0, RTMGRP_TC))
+            ear.settimeout(0.3)
+            assert devices.set("fast0", "fast1") == (2, 0, "")
+            try:
+                raise AssertionError(ear.recv(4096).hex())
+            except TimeoutError:
+                pass
 
 
 # --- a daemon -----------------------------------------------------------------
