@@ -150,6 +150,13 @@ static int put_filter(struct fast_rtnl *rtnl, const struct fast_tc *tc,
 	return err;
 }
 
+/* A device that was in another network namespace brings back what it had. */
+static void remove_strays(const struct fast_tc *tc, unsigned index)
+{
+	for (int i = 0; tc->tcx && i < FAST_PROGRAMS; i++)
+		fast_tcx_remove(index, tc->programs[i]);
+}
+
 /* before: what we have there; NULL: nothing. */
 static int put_tcx(const struct fast_tc *tc, const struct device *before,
 		   struct device *made)
@@ -232,6 +239,8 @@ static void attach(struct fast_rtnl *rtnl, struct fast_tc *tc, unsigned index,
 		err = choose_way(rtnl, tc, &made);
 	if (!err && kept && device->put == made.put && device->tcx == made.tcx)
 		return;
+	if (!kept)
+		remove_strays(tc, index);
 	if (!err)
 		err = made.tcx ? put_tcx(tc, kept ? device : NULL, &made) :
 				 put_filter(rtnl, tc, &made);

@@ -177,6 +177,28 @@ def test_looking_tells_nobody(lab):
                 pass
 
 
+def test_a_device_that_was_elsewhere(lab):
+    """It comes back from another network namespace with what it had."""
+    with Tcx(lab) as devices:
+        inside, _, uplink, _ = devices.ids
+        for back in (("fast0", "fast1"), ("fast1", "fast0")):
+            assert devices.set("fast0", "fast1") == (2, 0, "")
+            lab.gw.ip(f"link set fast1 netns {lab.wan.name}")
+            assert devices.set("fast0") == (1, 0, "")
+            lab.wan.ip(f"link set fast1 netns {lab.gw.name}")
+            assert devices.set(*back) == (2, 0, "")
+            assert devices.there(back[0]) == [uplink], back
+            assert devices.there(back[1]) == [inside], back
+        # Somebody has a qdisc there now.
+        lab.gw.ip(f"link set fast0 netns {lab.wan.name}")
+        assert devices.set("fast1") == (1, 0, "")
+        lab.wan.ip(f"link set fast0 netns {lab.gw.name}")
+        devices.tc("qdisc add dev fast0 clsact")
+        assert devices.set("fast1", "fast0") == (2, 0, "")
+        assert devices.filters("fast0") == [devices.ours(False)]
+        assert tcx.ids(lab.gw, "fast0") == []
+
+
 # --- a daemon -----------------------------------------------------------------
 
 @limit(60)
