@@ -119,7 +119,7 @@ enum fast_program {
 struct fast_tc;
 
 /* The programs' descriptors stay the caller's. tcx: it may be used, where no
- * qdisc is at a device. NULL: no memory. */
+ * qdisc is at a device. Before the process is locked in. NULL: no memory. */
 struct fast_tc *fast_tc_new(const int programs[FAST_PROGRAMS], bool tcx);
 /* As fast_set_devices(). */
 int fast_tc_set(struct fast_tc *tc, unsigned uplink, const unsigned *inside,
@@ -137,7 +137,7 @@ void fast_tc_free(struct fast_tc *tc);
 /* Whether the kernel has it, and we may find our own again by their names. As
  * root. */
 bool fast_tcx_works(int program);
-/* Its number in the kernel; 0: not known. */
+/* Its number in the kernel; 0: not known. Before the process is locked in. */
 uint32_t fast_tcx_id(int program);
 /* Behind all others that are there, or in the place of one that is (a descriptor;
  * -1: of none). 0 or -errno. */

@@ -22,7 +22,7 @@
 struct device {
 	unsigned index;
 	enum fast_program put; /* what is there */
-	uint32_t program; /* its number in the kernel */
+	uint32_t program; /* a filter's: its number in the kernel */
 	bool tcx; /* else it is a filter */
 	bool qdisc; /* made by us */
 };
@@ -30,6 +30,7 @@ struct device {
 struct fast_tc {
 	bool tcx;
 	int programs[FAST_PROGRAMS];
+	uint32_t ids[FAST_PROGRAMS]; /* numbers in the kernel, for tcx */
 	struct device devices[DEVICES_MAX];
 	size_t count;
 };
@@ -49,6 +50,8 @@ struct fast_tc *fast_tc_new(const int programs[FAST_PROGRAMS], bool tcx)
 		return NULL;
 	tc->tcx = tcx;
 	memcpy(tc->programs, programs, sizeof(tc->programs));
+	for (int i = 0; tcx && i < FAST_PROGRAMS; i++)
+		tc->ids[i] = fast_tcx_id(programs[i]);
 	return tc;
 }
 
@@ -159,9 +162,8 @@ static void remove_strays(const struct fast_tc *tc, unsigned index)
 
 /* before: what we have there; NULL: nothing. */
 static int put_tcx(const struct fast_tc *tc, const struct device *before,
-		   struct device *made)
+		   const struct device *made)
 {
-	made->program = fast_tcx_id(tc->programs[made->put]);
 	return fast_tcx_put(made->index, tc->programs[made->put],
 			    before && before->tcx ? tc->programs[before->put] :
 						    -1);
@@ -179,12 +181,13 @@ static int choose_way(struct fast_rtnl *rtnl, const struct fast_tc *tc,
 	return err == -ENOENT ? 0 : err;
 }
 
-static bool is_there(struct fast_rtnl *rtnl, const struct device *device)
+static bool is_there(struct fast_rtnl *rtnl, const struct fast_tc *tc,
+		     const struct device *device)
 {
 	struct fast_filter filter;
 
 	if (device->tcx)
-		return fast_tcx_has(device->index, device->program);
+		return fast_tcx_has(device->index, tc->ids[device->put]);
 	return !fast_rtnl_get(rtnl, device->index, &filter) && filter.ours &&
 	       filter.program == device->program;
 }
@@ -229,7 +232,7 @@ static void attach(struct fast_rtnl *rtnl, struct fast_tc *tc, unsigned index,
 		   bool uplink, struct complaint *complaint)
 {
 	struct device *device = find(tc, index), made = { .index = index };
-	bool kept = device && is_there(rtnl, device);
+	bool kept = device && is_there(rtnl, tc, device);
 	struct fast_link link;
 	int err = fast_rtnl_link(rtnl, index, &link);
 

@@ -58,8 +58,9 @@
  *   without control characters).
  * - With a fast path: have the kernel rewrite whatever he likes between inside
  *   devices and uplink, by the table of the program that was loaded before; and
- *   attach that program, no other, elsewhere; by the socket that asks for
- *   IPsec policies, change those and their keys.
+ *   attach that program, no other, elsewhere, and take those of others from
+ *   devices (tcx); by the socket that asks for IPsec policies, change those and
+ *   their keys.
  * - Read the configuration and lease files, the tables in /proc/net.
  *
  * What he could not do: run a program, make a process, open or change any file,

@@ -95,7 +95,6 @@ static const struct checked packet_checked[] = {
 	{ "bpf", 1, { IS(0, BPF_PROG_ATTACH) } },
 	{ "bpf", 1, { IS(0, BPF_PROG_DETACH) } },
 	{ "bpf", 1, { IS(0, BPF_PROG_QUERY) } },
-	{ "bpf", 1, { IS(0, BPF_OBJ_GET_INFO_BY_FD) } },
 	/* No memory that can be run. */
 	{ "mmap", 1, { WITHOUT(2, PROT_EXEC) } },
 	{ "mmap2", 1, { WITHOUT(2, PROT_EXEC) } },

@@ -5,6 +5,7 @@
  * directly, so that no C library stands between.
  */
 #include <errno.h>
+#include <linux/bpf.h>
 #include <linux/netlink.h>
 #include <sched.h>
 #include <signal.h>
@@ -154,7 +155,10 @@ static const struct forbidden packet_calls[] = {
 	{ "an ioctl of devices", { SYS_ioctl, 0, 0x8914, 0 } },
 	{ "a keystroke", { SYS_ioctl, 0, TIOCSTI, PATH } },
 	/* the kernel */
-	{ "bpf", { SYS_bpf, 0, 0, 0 } },
+	{ "a BPF map", { SYS_bpf, BPF_MAP_CREATE, 0, 0 } },
+	{ "a BPF program", { SYS_bpf, BPF_PROG_LOAD, 0, 0 } },
+	{ "another's BPF program", { SYS_bpf, BPF_PROG_GET_FD_BY_ID, 0, 0 } },
+	{ "what a BPF program is", { SYS_bpf, BPF_OBJ_GET_INFO_BY_FD, 0, 0 } },
 	{ "perf_event_open", { SYS_perf_event_open, 0, 0, 0, 0, 0 } },
 	{ "init_module", { SYS_init_module, 0, 0, 0 } },
 	{ "io_uring_setup", { SYS_io_uring_setup, 1, 0 } },
