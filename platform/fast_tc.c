@@ -222,8 +222,8 @@ static void give_up(struct fast_rtnl *rtnl, struct fast_tc *tc,
 
 	if (err == -ETIMEDOUT)
 		return;
-	if (made->qdisc)
-		leave(rtnl, made->index, true);
+	if (!made->tcx)
+		leave(rtnl, made->index, made->qdisc);
 	if (device)
 		detach(rtnl, tc, device);
 }

@@ -2,6 +2,7 @@
 """The fast path's program is put at devices and taken from them by rtnetlink,
 and what others have there stays as it was."""
 import contextlib
+import errno
 import json
 import os
 import select
@@ -9,6 +10,7 @@ import subprocess
 import threading
 
 from daemon import BUILD
+from fault import Fault, unusable
 from lab import Skip
 from netns import SLOW, ip_batch, wait_for
 
@@ -21,13 +23,13 @@ ETHER, BARE = 0, 1
 class Tool:
     """The tool, in the gateway's namespace."""
 
-    def __init__(self, lab, *words):
-        self.space, self.words = lab.gw, words
+    def __init__(self, lab, *words, wrap=()):
+        self.space, self.words = lab.gw, [*wrap, TOOL, *words]
         self.process = None
 
     def __enter__(self):
         self.process = subprocess.Popen(
-            self.space._argv([TOOL, *self.words]), stdin=subprocess.PIPE,
+            self.space._argv(self.words), stdin=subprocess.PIPE,
             stdout=subprocess.PIPE, text=True, bufsize=1)
         try:
             self.ids = [int(word) for word in self.ask("ids").split()]
@@ -331,3 +333,20 @@ def test_there_may_be_too_many_inside(lab):
             assert devices.ask("close") == "closed"
         finally:
             ip_batch([f"link del many{i}a" for i in range(17)], lab.gw.name)
+
+
+def test_where_it_fails_nothing_is_left(lab):
+    """Whichever question cannot be asked."""
+    if unusable():
+        raise Skip(unusable())
+    fault = Fault(lab.directory)
+    with Devices(lab, wrap=fault.wrap) as devices:
+        devices.tc("qdisc add dev fast0 clsact")
+        for skip in range(12):
+            fault.arm("ENOBUFS", "sendto", skip=skip)
+            count, err, text = devices.set("fast0")
+            if not fault.disarm():
+                break
+            assert (count, err) == (0, -errno.ENOBUFS), (skip, text)
+            assert devices.filters("fast0") == [], skip
+        assert (count, err) == (1, 0) and skip > 3, (skip, text)
