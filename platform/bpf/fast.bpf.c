@@ -220,7 +220,8 @@ static __always_inline bool route(struct __sk_buff *skb,
 	if (way == FAST_OUT)
 		return fib->ifindex == config->uplink &&
 		       came_right(skb, config, packet, slot, second);
-	if (!is_inside(config, fib->ifindex))
+	/* The device may have been the uplink once. */
+	if (skb->ifindex != config->uplink || !is_inside(config, fib->ifindex))
 		return false;
 	keep_inside(slot, fib->ifindex, second);
 	return true;

@@ -210,6 +210,7 @@ def test_a_daemon_that_is_dead(lab):
             ("dead for a second", {"uplink": own.wan0, "alive": -1}),
             ("never alive", {"uplink": own.wan0, "alive": -1e9}),
             ("without an uplink", {"uplink": 0}),
+            ("of another uplink", {"uplink": 1}),
             ("without a session", {"uplink": own.wan0, "sessions": 0})):
         own.fast.head(inside=inside, **head)
         forwarded(lab, what, packet(UDP, INSIDE, PEER))
