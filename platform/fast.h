@@ -9,7 +9,7 @@
  * The program and its maps are loaded once, as root, by a program of its own
  * (portico-bpf beside porticod), which hands over descriptors and ends. From
  * then on the maps are plain memory here; only a change of devices needs system
- * calls, by rtnetlink.
+ * calls, by rtnetlink and bpf().
  *
  * Where IPsec policies are in force nothing is carried, within a second. With the
  * daemon dead nothing is carried after FAST_ALIVE_MS.
