@@ -256,28 +256,22 @@ static __u32 *find_entry(const struct fast_table *table, uint32_t hash,
 	return NULL;
 }
 
-/* Of the bucket that entries of this hash are in. Its word is written whole, or
- * on a 32-bit machine in halves: bits of others stay as they are. */
-static void mark_filled(struct fast_table *table, uint32_t hash, bool is)
+/* Whether the bucket that entries of this hash are in is filled. Its word is
+ * written whole, or on a 32-bit machine in halves: bits of others stay as they
+ * are. */
+static void mark_filled(struct fast_table *table, uint32_t hash)
 {
 	uint32_t place = hash & (table->memory.bucket_count - 1);
 	volatile __u64 *bits =
 		&table->memory.filled[fast_filled_word(place)].bits;
+	__u32 any = 0;
 
-	if (is)
+	for (int i = 0; i < FAST_BUCKET_ENTRIES; i++)
+		any |= table->memory.buckets[place].entry[i];
+	if (any)
 		*bits |= fast_filled_bit(place);
 	else
 		*bits &= ~fast_filled_bit(place);
-}
-
-static bool is_empty(const struct fast_table *table, uint32_t hash)
-{
-	uint32_t place = hash & (table->memory.bucket_count - 1);
-
-	for (int i = 0; i < FAST_BUCKET_ENTRIES; i++)
-		if (table->memory.buckets[place].entry[i])
-			return false;
-	return true;
 }
 
 static void make_keys(const struct nat_carried *carried,
@@ -347,7 +341,7 @@ bool fast_table_carry(struct fast_table *table,
 	for (int way = 0; way < FAST_WAYS; way++) {
 		__atomic_store_n(entry[way], fast_entry(hash[way], number),
 				 __ATOMIC_RELEASE);
-		mark_filled(table, hash[way], true);
+		mark_filled(table, hash[way]);
 	}
 	table->owners[number].session = session;
 	memset(table->owners[number].seen, 0,
@@ -388,8 +382,7 @@ void fast_table_give_back(struct fast_table *table, uint32_t session,
 
 		if (entry)
 			__atomic_store_n(entry, 0, __ATOMIC_RELEASE);
-		if (is_empty(table, hash))
-			mark_filled(table, hash, false);
+		mark_filled(table, hash);
 	}
 	__atomic_store_n(&slot->live, 0, __ATOMIC_SEQ_CST);
 	take_use(table, number, use);
