@@ -160,15 +160,6 @@ static void remove_strays(const struct fast_tc *tc, unsigned index)
 		fast_tcx_remove(index, tc->programs[i]);
 }
 
-/* before: what we have there; NULL: nothing. */
-static int put_tcx(const struct fast_tc *tc, const struct device *before,
-		   const struct device *made)
-{
-	return fast_tcx_put(made->index, tc->programs[made->put],
-			    before && before->tcx ? tc->programs[before->put] :
-						    -1);
-}
-
 /* Where somebody has a qdisc, what its filters do to packets (redirect them to be
  * shaped, say) comes before us, as it would with a filter that we had put there
  * first. */
@@ -233,6 +224,7 @@ static void attach(struct fast_rtnl *rtnl, struct fast_tc *tc, unsigned index,
 {
 	struct device *device = find(tc, index), made = { .index = index };
 	bool kept = device && is_there(rtnl, tc, device);
+	int replaced = kept && device->tcx ? tc->programs[device->put] : -1;
 	struct fast_link link;
 	int err = fast_rtnl_link(rtnl, index, &link);
 
@@ -245,15 +237,16 @@ static void attach(struct fast_rtnl *rtnl, struct fast_tc *tc, unsigned index,
 	if (!kept)
 		remove_strays(tc, index);
 	if (!err)
-		err = made.tcx ? put_tcx(tc, kept ? device : NULL, &made) :
+		err = made.tcx ? fast_tcx_put(index, tc->programs[made.put],
+					      replaced) :
 				 put_filter(rtnl, tc, &made);
 	if (err) {
 		give_up(rtnl, tc, &made, err);
 		complain(complaint, index, &link, err);
 		return;
 	}
-	if (kept && device->tcx && !made.tcx)
-		fast_tcx_remove(index, tc->programs[device->put]);
+	if (replaced >= 0 && !made.tcx)
+		fast_tcx_remove(index, replaced);
 	/* A qdisc without our filter may be another one than we made. */
 	made.qdisc = made.qdisc || (kept && device->qdisc);
 	if (!device)

@@ -31,8 +31,6 @@ struct attachment {
 	uint32_t type;
 	uint32_t flags;
 	uint32_t replaced;
-	uint32_t relative;
-	uint64_t revision;
 };
 
 struct question {
