@@ -398,7 +398,8 @@ class Bench:
                 else:
                     missed.append(name)
             except (AssertionError, OSError) as error:
-                bad.append(f"{name}: {error}")
+                bad.append(f"{name}: {error}: {self.status().get('drops')} "
+                           + self.last()[-300:])
                 self.give_up()
             if len(bad) >= FAILURES_MOST:
                 break
