@@ -193,7 +193,7 @@ static int begin(struct gateway *g, char *error, size_t size)
 		return err;
 	}
 	queue_set_repeat(g->queue, g->backend != RULES_NFTABLES);
-	helper_remove_others(g->helper, g->backend);
+	gateway_remove_others(g);
 	gateway_plan_free(g->early);
 	g->early = NULL;
 	gateway_set_accept(g, g->config);

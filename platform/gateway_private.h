@@ -87,6 +87,9 @@ struct gateway {
 	uint64_t asked_tick; /* when */
 	bool asked_stale; /* the plan has changed since it was asked for */
 	bool accept_again; /* accept rules may have to be inserted after it */
+	char others_error
+		[160]; /* why an earlier daemon's rules are there yet */
+	uint64_t others_retry; /* the tick of the next try to remove them */
 	bool withdrawn; /* the rules do without us from now on */
 	uint64_t life_ms; /* when life was last shown to the manager */
 	uint64_t alive_ms; /* and to the rules */
@@ -210,6 +213,9 @@ int gateway_load_rules(struct gateway *gateway, const struct gateway_plan *plan,
 /* The rules in force are not those of the plan: tells it (once) and has them
  * tried again. */
 void gateway_rules_failed(struct gateway *gateway, const char *error);
+/* Takes away what an earlier daemon left in other packet filters; tries again
+ * later where that fails. */
+void gateway_remove_others(struct gateway *gateway);
 /* Has the plan's rules loaded while packets pass by those that are there;
  * gateway_rules_done() takes what comes of it. */
 void gateway_ask_rules(struct gateway *gateway);

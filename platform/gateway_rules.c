@@ -15,7 +15,8 @@
 #include "log.h"
 #include "rules_events.h"
 
-/* Between two tries to load rules that failed: a program may take long. */
+/* Between two tries to load rules that failed, or to remove others: a program may
+ * take long. */
 #define RETRY_EVERY_S 10U
 /* More than all programs of one load may take (rules_text.h). */
 #define ASKED_LOST_S 120U
@@ -113,6 +114,54 @@ void gateway_ask_accept(struct gateway *g)
 			  helper_ask_accept(g->helper) != 0;
 }
 
+/* --- what an earlier daemon left ------------------------------------------ */
+
+/* Its guard would drop what our rules let out. The first time it is tried again
+ * at once: memory may have been short for a moment. */
+static void others_failed(struct gateway *g, const char *error)
+{
+	g->others_retry = g->ticks + (g->others_error[0] ? RETRY_EVERY_S : 1);
+	if (strcmp(g->others_error, error) != 0)
+		log_warning("rules",
+			    "what an earlier daemon left is not removed, tried "
+			    "again every %u s: %s",
+			    RETRY_EVERY_S, error);
+	snprintf(g->others_error, sizeof(g->others_error), "%s", error);
+}
+
+void gateway_remove_others(struct gateway *g)
+{
+	char error[sizeof(g->others_error)];
+
+	if (helper_remove_others(g->helper, g->backend, error, sizeof(error)))
+		others_failed(g, error);
+}
+
+static void ask_others(struct gateway *g)
+{
+	g->others_retry = g->ticks + RETRY_EVERY_S;
+	/* Without a helper nothing is tried any more. */
+	(void)helper_ask_others(g->helper, g->backend);
+}
+
+static void others_done(struct gateway *g, const struct helper_done *what)
+{
+	char error[sizeof(g->others_error)];
+
+	if (what->result == -EBUSY)
+		return;
+	snprintf(error, sizeof(error), "%s", what->result ? what->error : "");
+	if (what->result) {
+		others_failed(g, error);
+		return;
+	}
+	if (g->others_error[0])
+		log_info("rules", "what an earlier daemon left is removed now");
+	g->others_error[0] = '\0';
+}
+
+/* --- looking after ours ---------------------------------------------------- */
+
 static void look_after(struct gateway *g)
 {
 	if (g->asked && g->ticks - g->asked_tick > ASKED_LOST_S) {
@@ -129,6 +178,8 @@ static void look_after(struct gateway *g)
 		gateway_ask_rules(g);
 	} else if (g->accept_again) {
 		gateway_ask_accept(g);
+	} else if (g->others_error[0] && g->ticks >= g->others_retry) {
+		ask_others(g);
 	}
 }
 
@@ -161,25 +212,42 @@ static void asked_done(struct gateway *g, const struct helper_done *what)
 	look_at_once(g);
 }
 
-void gateway_rules_done(void *context, const struct helper_done *what)
+static void accept_done(struct gateway *g, const struct helper_done *what)
 {
-	struct gateway *g = context;
-	bool asked = what->rules && g->asked && what->id == g->asked;
+	if (what->result == -EBUSY)
+		g->accept_again = true;
+	else if (what->result)
+		log_warning("rules", "forward_accept: %s", what->error);
+}
+
+static void rules_done(struct gateway *g, const struct helper_done *what)
+{
+	bool asked = g->asked && what->id == g->asked;
 
 	if (asked)
 		g->asked = 0;
-	/* It is free. */
-	if (!what->rules && g->rules_failed && !g->asked)
-		g->rules_retry = g->ticks;
-	if (!what->rules && what->result == -EBUSY)
-		g->accept_again = true;
-	else if (!what->rules && what->result)
-		log_warning("rules", "forward_accept: %s", what->error);
-	else if (asked && !g->asked_stale)
+	if (asked && !g->asked_stale)
 		asked_done(g, what);
-	else if (what->rules)
+	else
 		/* Other rules than the plan's, maybe; and the helper is free. */
 		g->rules_retry = g->ticks;
+}
+
+void gateway_rules_done(void *context, const struct helper_done *what)
+{
+	struct gateway *g = context;
+
+	if (what->job == HELPER_JOB_RULES) {
+		rules_done(g, what);
+		return;
+	}
+	/* It is free. */
+	if (g->rules_failed && !g->asked)
+		g->rules_retry = g->ticks;
+	if (what->job == HELPER_JOB_ACCEPT)
+		accept_done(g, what);
+	else
+		others_done(g, what);
 }
 
 void gateway_rules_failed(struct gateway *g, const char *error)
@@ -295,7 +363,10 @@ void gateway_withdraw_rules(struct gateway *g, const struct gateway_plan *plan)
 	if (helper_apply_guard(g->helper, spec, g->backend, error,
 			       sizeof(error)))
 		log_error("rules", "the guard: %s", error);
-	helper_remove_others(g->helper, g->backend);
+	if (helper_remove_others(g->helper, g->backend, error, sizeof(error)))
+		log_warning("rules",
+			    "what an earlier daemon left is not removed: %s",
+			    error);
 	if (helper_accept(g->helper, false, error, sizeof(error)))
 		log_warning("rules", "forward_accept: %s", error);
 }

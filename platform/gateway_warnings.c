@@ -95,6 +95,11 @@ static void warn_network(struct gateway *g)
 		     "are not covered");
 	if (g->rules_failed)
 		warn(g, "the rules could not be loaded: see the log");
+	if (g->others_error[0])
+		warn(g,
+		     "what an earlier daemon left of its rules may drop packets "
+		     "and cannot be removed: %s",
+		     g->others_error);
 	if (gateway_fallback_lost(g))
 		warn(g, "%s", GATEWAY_FALLBACK_LOST);
 	if (g->state.warning[0])

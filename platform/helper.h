@@ -24,8 +24,16 @@ struct helper;
 
 #define HELPER_MEANWHILE_MS 10
 
+/* What is done that nobody waits for. */
+enum helper_job {
+	HELPER_JOB_RULES,
+	HELPER_JOB_ACCEPT,
+	HELPER_JOB_OTHERS, /* what an earlier daemon left is removed */
+	HELPER_JOBS
+};
+
 struct helper_done {
-	bool rules; /* else the accept rules */
+	enum helper_job job;
 	uint32_t id;
 	int result;
 	const char *error;
@@ -39,7 +47,7 @@ struct helper_events {
 	/* The helper is gone: nothing can be changed any more. */
 	void (*gone)(void *context);
 	/* A job is done that nobody waits for, or no longer: helper_ask_apply(),
-	 * helper_ask_accept(), a call that timed out. id: the request's; result:
+	 * helper_ask_accept(), helper_ask_others(), a call that timed out. id: the request's; result:
 	 * 0 or -errno, then with a sentence. Maybe during a call: it must not
 	 * make another. */
 	void (*done)(void *context, const struct helper_done *what);
@@ -86,7 +94,8 @@ int helper_apply(struct helper *helper, const struct rules_spec *spec,
 int helper_apply_guard(struct helper *helper, const struct rules_spec *spec,
 		       enum rules_backend backend, char *error,
 		       size_t error_size);
-int helper_remove_others(struct helper *helper, enum rules_backend kept);
+int helper_remove_others(struct helper *helper, enum rules_backend kept,
+			 char *error, size_t error_size);
 int helper_accept(struct helper *helper, bool insert, char *error,
 		  size_t error_size);
 
@@ -109,11 +118,13 @@ int helper_unlink_control(struct helper *helper);
 
 /* --- without waiting ----------------------------------------------------- */
 
-/* Asks for what helper_apply() and helper_accept() with insert do; told by the
- * event `done`, with this id. 0 or -errno: it will not be done. */
+/* Asks for what helper_apply(), helper_accept() with insert and
+ * helper_remove_others() do; told by the event `done`, with this id. 0 or -errno:
+ * it will not be done. */
 int helper_ask_apply(struct helper *helper, const struct rules_spec *spec,
 		     enum rules_backend backend, uint32_t *id);
 int helper_ask_accept(struct helper *helper);
+int helper_ask_others(struct helper *helper, enum rules_backend kept);
 
 /* Asks for a look by the doctor for the status, answered by an event. */
 int helper_ask_doctor(struct helper *helper, const struct rules_spec *spec,

@@ -204,10 +204,19 @@ static void say_result(struct helper_answer *answer)
 				 strerror(-answer->result));
 }
 
+/* HELPER_JOBS: of no job that may be told of. */
+static enum helper_job job_of(const struct helper_answer *answer)
+{
+	return answer->verb == HELPER_APPLY	    ? HELPER_JOB_RULES :
+	       answer->verb == HELPER_ACCEPT	    ? HELPER_JOB_ACCEPT :
+	       answer->verb == HELPER_REMOVE_OTHERS ? HELPER_JOB_OTHERS :
+						      HELPER_JOBS;
+}
+
 static void tell_done(const struct helper *helper, struct helper_answer *answer)
 {
 	const struct helper_done done = {
-		.rules = answer->verb == HELPER_APPLY,
+		.job = job_of(answer),
 		.id = answer->id,
 		.result = answer->result,
 		.error = answer->text,
@@ -229,9 +238,7 @@ static void dispatch(struct helper *helper, struct helper_received *reply)
 					      reply->fds[0]);
 		reply->fds[0] = -1;
 	}
-	if ((reply->answer.verb == HELPER_APPLY ||
-	     reply->answer.verb == HELPER_ACCEPT) &&
-	    helper->events.done)
+	if (job_of(&reply->answer) != HELPER_JOBS && helper->events.done)
 		tell_done(helper, &reply->answer);
 	helper_close_fds(reply);
 }

@@ -110,10 +110,11 @@ int helper_apply_guard(struct helper *helper, const struct rules_spec *spec,
 			HELPER_STOP_RULES_MS, error, error_size);
 }
 
-int helper_remove_others(struct helper *helper, enum rules_backend kept)
+int helper_remove_others(struct helper *helper, enum rules_backend kept,
+			 char *error, size_t error_size)
 {
 	return ask_number(helper, HELPER_REMOVE_OTHERS, kept, HELPER_RULES_MS,
-			  NULL, 0);
+			  error, error_size);
 }
 
 int helper_accept(struct helper *helper, bool insert, char *error,
@@ -200,13 +201,22 @@ int helper_ask_apply(struct helper *helper, const struct rules_spec *spec,
 	return err;
 }
 
+static int send_number(struct helper *helper, enum helper_verb verb,
+		       uint32_t number)
+{
+	return helper->gone ?
+		       -EPIPE :
+		       helper_send(helper, verb, &number, sizeof(number), 0);
+}
+
 int helper_ask_accept(struct helper *helper)
 {
-	const uint32_t insert = 1;
+	return send_number(helper, HELPER_ACCEPT, true);
+}
 
-	return helper->gone ? -EPIPE :
-			      helper_send(helper, HELPER_ACCEPT, &insert,
-					  sizeof(insert), 0);
+int helper_ask_others(struct helper *helper, enum rules_backend kept)
+{
+	return send_number(helper, HELPER_REMOVE_OTHERS, kept);
 }
 
 int helper_ask_doctor(struct helper *helper, const struct rules_spec *spec,

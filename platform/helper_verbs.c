@@ -170,9 +170,8 @@ static int run_remove_others(struct helper_process *helper, const void *data,
 {
 	(void)helper;
 	(void)length;
-	(void)reply;
-	rules_remove_others((enum rules_backend)number_of(data));
-	return 0;
+	return rules_remove_others((enum rules_backend)number_of(data),
+				   error_of(reply), HELPER_TEXT_MAX);
 }
 
 static int check_flag(struct helper_process *helper, const void *data,

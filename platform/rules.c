@@ -320,33 +320,40 @@ static int remove_backend(enum rules_backend backend, char *error,
 	return rules_say(result, error, error_size);
 }
 
-void rules_remove_others(enum rules_backend kept)
+/* Of all backends but this number. */
+static int remove_all_but(int kept, char *error, size_t error_size)
 {
-	char error[SENTENCE_MAX];
+	char why[SENTENCE_MAX];
+	int result = 0;
 
-	for (int i = 0; i < RULES_BACKENDS; i++)
-		if (i != (int)kept &&
-		    remove_backend((enum rules_backend)i, error, sizeof(error)))
-			log_warning("rules", "leftover of %s not removed: %s",
-				    rules_backend_name((enum rules_backend)i),
-				    error);
+	for (int i = 0; i < RULES_BACKENDS; i++) {
+		enum rules_backend backend = (enum rules_backend)i;
+		int one = i == kept ? 0 :
+				      remove_backend(backend, why, sizeof(why));
+
+		if (!one || result)
+			continue;
+		result = one;
+		snprintf(error, error_size, "%s: %s",
+			 rules_backend_name(backend), why);
+	}
+	return result;
+}
+
+int rules_remove_others(enum rules_backend kept, char *error, size_t error_size)
+{
+	return remove_all_but((int)kept, error, error_size);
 }
 
 int rules_remove(char *error, size_t error_size)
 {
+	char why[SENTENCE_MAX];
 	int result = rules_remove_accept(error, error_size);
+	int rest = remove_all_but(RULES_BACKENDS, why, sizeof(why));
 
-	for (int i = 0; i < RULES_BACKENDS; i++) {
-		char why[SENTENCE_MAX];
-		int one =
-			remove_backend((enum rules_backend)i, why, sizeof(why));
-
-		if (one && !result) {
-			result = one;
-			snprintf(error, error_size, "%s", why);
-		}
-	}
-	return result;
+	if (rest && !result)
+		snprintf(error, error_size, "%s", why);
+	return result ? result : rest;
 }
 
 static int refuse(const struct rules_spec *spec, char *error, size_t error_size)

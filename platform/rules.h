@@ -86,9 +86,11 @@ int rules_apply(const struct rules_spec *spec, enum rules_backend backend,
 		char *error, size_t error_size);
 int rules_apply_guard(const struct rules_spec *spec, enum rules_backend backend,
 		      char *error, size_t error_size);
-/* Removes what an earlier daemon left in the other backends; what fails is
- * told in the log. Runs several programs: for start and stop only. */
-void rules_remove_others(enum rules_backend kept);
+/* Removes what an earlier daemon left in the other backends. Runs several
+ * programs. 0 or -errno of the first that failed, with its name and a sentence;
+ * the rest is removed all the same. */
+int rules_remove_others(enum rules_backend kept, char *error,
+			size_t error_size);
 /* Removes everything of ours, of any backend: rules, guard, tagged accept
  * rules. Nothing there is no error. */
 int rules_remove(char *error, size_t error_size);

@@ -8,6 +8,9 @@ from netns import wait_for
 
 # argv[0] is the name that was called. Ten minutes at most.
 SCRIPT = """#!/bin/sh
+case "${{0##*/}}" in
+iptables-nft*) [ ! -e {broken} ] || exit 1 ;;
+esac
 case "${{0##*/}} $*" in
 nft\\ *-c*|nft\\ *list*|*save*|*version*) ;;
 *) turns=0
@@ -39,18 +42,22 @@ class Loader:
     """`wrap`: a command line that starts a daemon which sees the stand-ins.
     Between hold() and release() no rules are loaded; after delay() whatever
     loads some takes so long, also when it is released meanwhile; after linger()
-    it has loaded them, and does not end for two seconds."""
+    it has loaded them, and does not end for two seconds; after break_nft()
+    nothing of iptables-nft does anything."""
 
     def __init__(self, directory):
         self.real = os.path.join(directory, "real")
         self.path, self.hold_path, self.delay_path, self.linger_path, \
-            self.waits = (os.path.join(directory, name) for name in (
-                "slow-loader", "hold", "delay", "linger", "waits"))
+            self.broken_path, self.waits = (
+                os.path.join(directory, name) for name in (
+                    "slow-loader", "hold", "delay", "linger", "broken",
+                    "waits"))
         os.makedirs(self.real, exist_ok=True)
         with open(self.path, "w") as file:
             file.write(SCRIPT.format(
                 hold=self.hold_path, delay=self.delay_path,
-                linger=self.linger_path, waits=self.waits, real=self.real))
+                linger=self.linger_path, broken=self.broken_path,
+                waits=self.waits, real=self.real))
         os.chmod(self.path, 0o755)
         mounts = [f"mount --bind {self.path} {path}"
                   for path in filter(None, map(self._keep, PROGRAMS))]
@@ -79,6 +86,10 @@ class Loader:
             with open(path, "w"):
                 pass
 
+    def break_nft(self):
+        with open(self.broken_path, "w"):
+            pass
+
     def delay(self, seconds):
         with open(self.waits, "w"), open(self.delay_path, "w") as file:
             file.write(f"{seconds}\n")
@@ -102,6 +113,7 @@ class Loader:
         wait_for("rules to be loaded", self.waiting)
 
     def release(self):
-        for path in (self.hold_path, self.delay_path, self.linger_path):
+        for path in (self.hold_path, self.delay_path, self.linger_path,
+                     self.broken_path):
             if os.path.exists(path):
                 os.unlink(path)

@@ -4,8 +4,9 @@ iptables-legacy, as far as this kernel has them."""
 import os
 import time
 
-from lab import E, L1, R1
+from lab import E, L1, R1, Skip
 from netns import wait_for
+from standin import Loader
 from tools import (Who, all_rules, ask, ask_tcp, download, httpd, limit, pattern, quiet,
                    random_file, refuses_tcp, upload)
 
@@ -88,6 +89,50 @@ def test_fallback_kernel_needs_nftables(lab):
 
 
 @limit(60)
+@limit(60)
+def test_what_another_flavour_left_is_taken_away_as_soon_as_it_can_be(lab):
+    """A guard that could not be taken away at the start drops whatever hosts
+    send, beside rules that are in force: of two tables with one priority the
+    one that came last is asked first."""
+    lab.start(fresh=True)
+    legacy = lab.portico("status")["backend"] == "iptables-legacy"
+    lab.stop()
+    loader = Loader(lab.directory)
+    guard = ["PORTICO-POST", "-s", "192.168.1.0/24", "-o", "wan0", "-j", "DROP"]
+    for rule in (["-N", "PORTICO-POST"], ["-A", *guard],
+                 ["-A", "POSTROUTING", "-j", "PORTICO-POST"]):
+        done = lab.gw.run("iptables-nft", "-t", "mangle", *rule, check=False)
+        if done.returncode:
+            raise Skip("no iptables-nft: " + done.stderr.strip())
+    loader.break_nft()
+    try:
+        lab.start(fresh=True, wrap=loader.wrap)
+        wait_for("a warning", lambda: any(
+            "iptables-nft" in line for line in
+            lab.portico("status")["warnings"]), 3)
+        with Who(lab.wan, udp=[(R1, 7203)]):
+            sock = lab.lan1.udp(L1, 5203)
+            if legacy:
+                sock.sendto(b"in vain", (R1, 7203))
+                quiet(sock)
+            loader.release()
+            # The next try; then nothing is left to be tried.
+            wait_for("it is gone", lambda: "PORTICO" not in lab.gw.run(
+                "iptables-nft-save").stdout, 15)
+            assert ask(sock, (R1, 7203)) == f"{E}:5203"
+            sock.close()
+        wait_for("no warning", lambda: not any(
+            "iptables-nft" in line for line in
+            lab.portico("status")["warnings"]), 3)
+        log = lab.daemon.log()
+        assert log.count("iptables-nft: ") == 1, log
+        assert "is removed now" in log, log
+    finally:
+        loader.release()
+        lab.stop()
+        lab.remove_guard()
+
+
 def test_an_emptied_chain_of_iptables_leaks_nothing(lab):
     """Until the rules are there again the guard holds, whichever it is."""
     lab.need_portico()

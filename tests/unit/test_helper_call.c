@@ -96,7 +96,7 @@ static void test_late_answers_are_told(void)
 	answer(HELPER_FORWARD, 2, 0);
 	CU_ASSERT_EQUAL(helper_forward(&helper), 0);
 	CU_ASSERT_EQUAL_FATAL(told_count, 2);
-	CU_ASSERT_TRUE(told.rules);
+	CU_ASSERT_EQUAL(told.job, HELPER_JOB_RULES);
 	CU_ASSERT_EQUAL(told.id, 99);
 	CU_ASSERT_EQUAL(told.result, 0);
 	close_helper();
@@ -109,7 +109,7 @@ static void test_a_failure_has_a_sentence(void)
 	answer(HELPER_FORWARD, 1, 0);
 	CU_ASSERT_EQUAL(helper_forward(&helper), 0);
 	CU_ASSERT_EQUAL_FATAL(told_count, 1);
-	CU_ASSERT_FALSE(told.rules);
+	CU_ASSERT_EQUAL(told.job, HELPER_JOB_ACCEPT);
 	CU_ASSERT_EQUAL(told.result, -EBUSY);
 	CU_ASSERT_PTR_NOT_NULL(strstr(sentence, "still at the last"));
 	close_helper();
