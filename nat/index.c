@@ -65,18 +65,16 @@ size_t nat_index_size(uint32_t capacity)
 void nat_index_init(struct nat_index *index, uint32_t capacity,
 		    uint32_t key_bytes, void *memory)
 {
-	struct nat_index_node *sentinel;
-
 	index->memory = memory;
 	index->memory_left = nat_index_size(capacity);
 	index->buckets_log2 = buckets_log2(capacity);
-	index->key_bytes = key_bytes;
 	index->nodes =
 		take(index, ((size_t)capacity + 1) * sizeof(*index->nodes));
 	index->head = NULL;
-	sentinel = &index->nodes[0];
 	/* A key length of 0 equals no look-up's: the sentinel is never found. */
-	HASH_ADD_KEYPTR_BYHASHVALUE(hh, index->head, sentinel, 0, 0U, sentinel);
+	index->key_bytes = 0;
+	nat_index_add(index, 0, 0, index->nodes);
+	index->key_bytes = key_bytes;
 	index->head->hh.tbl->noexpand = 1;
 }
 
@@ -115,6 +113,7 @@ void nat_index_add(struct nat_index *index, uint32_t slot, uint32_t hash,
 {
 	struct nat_index_node *node = &index->nodes[slot];
 
+	/* Where there is no table yet, uthash makes it. */
 	HASH_ADD_KEYPTR_BYHASHVALUE(hh, index->head, key, index->key_bytes,
 				    hash, node);
 }
