@@ -21,6 +21,8 @@
 #define HASH_INITIAL_NUM_BUCKETS (1U << index->buckets_log2)
 #undef HASH_INITIAL_NUM_BUCKETS_LOG2
 #define HASH_INITIAL_NUM_BUCKETS_LOG2 index->buckets_log2
+#undef HASH_EXPAND_BUCKETS
+#define HASH_EXPAND_BUCKETS(...) ((void)0) /* never */
 
 struct nat_index_node {
 	UT_hash_handle hh;
@@ -75,7 +77,6 @@ void nat_index_init(struct nat_index *index, uint32_t capacity,
 	index->key_bytes = 0;
 	nat_index_add(index, 0, 0, index->nodes);
 	index->key_bytes = key_bytes;
-	index->head->hh.tbl->noexpand = 1;
 }
 
 uint32_t nat_index_find(const struct nat_index *index, uint32_t hash,
