@@ -31,6 +31,14 @@ static bool times_good(uint32_t created_s, uint32_t used_s, uint32_t now_s)
 	return created_s <= used_s && used_s <= now_s;
 }
 
+/* This slot is in use, and the last one so far: others before it are free. */
+static void use_slot(struct nat_slots *slots, struct nat_link *links,
+		     uint32_t slot)
+{
+	while (++slots->top < slot)
+		nat_list_append(&slots->free, links, slots->top);
+}
+
 /* --- hosts ---------------------------------------------------------------- */
 
 static enum nat_loss judge_host(const struct nat *nat, uint32_t slot)
@@ -72,11 +80,8 @@ static void rebuild_hosts(struct nat *nat, uint64_t now_ms,
 		mend_bucket(&host->opens, now_ms);
 		mend_bucket(&host->answers, now_ms);
 		nat_host_link(nat, slot);
-		slots->top = slot;
+		use_slot(slots, nat->host_links, slot);
 	}
-	for (uint32_t slot = 1; slot < slots->top; slot++)
-		if (!nat->hosts[slot].live)
-			nat_list_append(&slots->free, nat->host_links, slot);
 }
 
 /* --- mappings ------------------------------------------------------------- */
@@ -123,11 +128,8 @@ static void rebuild_mappings(struct nat *nat, uint64_t now_ms,
 		}
 		m->sessions = m->first = 0;
 		nat_mapping_link(nat, slot);
-		slots->top = slot;
+		use_slot(slots, nat->mapping_links, slot);
 	}
-	for (uint32_t slot = 1; slot < slots->top; slot++)
-		if (nat->mappings[slot].live != LIVE)
-			nat_list_append(&slots->free, nat->mapping_links, slot);
 }
 
 /* --- sessions ------------------------------------------------------------- */
@@ -236,11 +238,8 @@ static void rebuild_sessions(struct nat *nat, uint64_t now_ms,
 			continue;
 		}
 		link_session(nat, slot);
-		slots->top = slot;
+		use_slot(slots, nat->session_links, slot);
 	}
-	for (uint32_t slot = 1; slot < slots->top; slot++)
-		if (!nat->sessions[slot].live)
-			nat_list_append(&slots->free, nat->session_links, slot);
 	nat_sort_timers(nat);
 }
 
@@ -267,7 +266,7 @@ static void rebuild_tagged(struct nat *nat, struct nat_restored *report)
 		if (!t->live && !t->check)
 			continue;
 		if (t->live && has_session(nat, slot)) {
-			slots->top = slot;
+			use_slot(slots, nat->tagged_links, slot);
 			continue;
 		}
 		report->lost[t->live == LIVE && t->check == nat_seal_tagged(
@@ -276,9 +275,6 @@ static void rebuild_tagged(struct nat *nat, struct nat_restored *report)
 				     NAT_LOSS_DAMAGED]++;
 		nat_unseal(&t->live, &t->check);
 	}
-	for (uint32_t slot = 1; slot < slots->top; slot++)
-		if (!nat->tagged[slot].live)
-			nat_list_append(&slots->free, nat->tagged_links, slot);
 }
 
 /* --- aliases -------------------------------------------------------------- */
