@@ -215,9 +215,10 @@ static uint32_t quoted_hairpin(struct nat_work *work,
 struct nat_result nat_error_loopback(struct nat_work *work)
 {
 	struct nat *nat = work->nat;
-	struct nat_work copy = *work;
-	struct nat_packet answer = *work->packet;
+	const struct nat_packet answer = { .data = nat->answer,
+					   .length = work->p.length };
 	const struct nat_socket *inside;
+	struct nat_parsed copy;
 	struct nat_quote quote;
 	uint32_t mapping, target = 0;
 
@@ -232,17 +233,14 @@ struct nat_result nat_error_loopback(struct nat_work *work)
 		return nat_untouched(nat);
 	inside = &nat->mappings[mapping].inside;
 	memcpy(nat->answer, work->p.ip, work->p.length);
-	answer.data = nat->answer;
-	answer.length = work->p.length;
-	copy.packet = &answer;
-	if (nat_parse(&answer, &copy.p) || nat_parse_quote(&copy.p, &quote))
+	if (nat_parse(&answer, &copy) || nat_parse_quote(&copy, &quote))
 		return nat_untouched(nat);
 	if (target)
-		nat_rewrite_quote_destination(&copy.p, &quote, nat->uplink,
+		nat_rewrite_quote_destination(&copy, &quote, nat->uplink,
 					      nat->mappings[target].port);
-	nat_rewrite_quote_source(&copy.p, &quote, inside->addr, inside->port);
-	nat_rewrite_outer(copy.p.ip, 0, inside->addr);
+	nat_rewrite_quote_source(&copy, &quote, inside->addr, inside->port);
+	nat_rewrite_outer(nat->answer, 0, inside->addr);
 	return (struct nat_result){ .verdict = NAT_CONSUMED,
 				    .answer = nat->answer,
-				    .answer_length = copy.p.length };
+				    .answer_length = copy.length };
 }
