@@ -87,7 +87,7 @@ static bool mtu_is_absurd(const struct nat_parsed *p)
 struct nat_result nat_error_inbound(struct nat_work *work)
 {
 	struct nat *nat = work->nat;
-	struct nat_quote quote = { 0 };
+	struct nat_quote quote;
 	enum nat_drop drop = nat_parse_quote(&work->p, &quote);
 	const struct nat_socket *inside;
 	uint32_t mapping;
@@ -137,7 +137,7 @@ struct nat_result nat_error_outbound(struct nat_work *work)
 {
 	struct nat *nat = work->nat;
 	const struct nat_config *config = nat->config;
-	struct nat_quote quote = { 0 };
+	struct nat_quote quote;
 	enum nat_drop drop = nat_parse_quote(&work->p, &quote);
 	uint32_t mapping;
 
@@ -166,7 +166,7 @@ struct nat_result nat_error_outbound(struct nat_work *work)
 struct nat_result nat_error_hairpin(struct nat_work *work)
 {
 	struct nat *nat = work->nat;
-	struct nat_quote quote = { 0 };
+	struct nat_quote quote;
 	enum nat_drop drop = nat_parse_quote(&work->p, &quote);
 	const struct nat_socket *sender;
 	uint32_t from, to;
