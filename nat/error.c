@@ -54,18 +54,6 @@ static uint32_t quoted_inside(struct nat_work *work,
 	return mapping;
 }
 
-/* Can the quoted port have been one that we hand out? If not, the error is
- * about the router's own traffic. */
-static bool quote_is_pool(const struct nat *nat, const struct nat_quote *quote)
-{
-	int pool = nat_pool_of(quote->proto);
-	const struct nat_ports *ports = &nat->ports[pool < 0 ? 0 : pool];
-
-	return pool >= 0 && pool != NAT_POOL_ICMP &&
-	       nat_ports_allowed(ports, quote->sport) &&
-	       !nat_ports_bound(ports, quote->sport);
-}
-
 static struct nat_result deliver(struct nat_work *work)
 {
 	work->nat->stats.inbound_packets++;
@@ -97,8 +85,9 @@ struct nat_result nat_error_inbound(struct nat_work *work)
 	if (drop || quote.src != nat->uplink)
 		return nat_untouched(nat);
 	mapping = quoted_outside(work, &quote);
+	/* If not about one of ours, then about the router's own traffic. */
 	if (!mapping)
-		return quote_is_pool(nat, &quote) ?
+		return nat_hands_out(nat, quote.proto, quote.sport) ?
 			       nat_drop(nat, NAT_DROP_NO_SESSION) :
 			       nat_untouched(nat);
 	if (mtu_is_absurd(&work->p))
@@ -177,7 +166,7 @@ struct nat_result nat_error_hairpin(struct nat_work *work)
 	to = nat_find_outside(nat,
 			      nat_socket(quote.proto, quote.src, quote.sport));
 	/* About what the router itself has sent: for it to read. */
-	if (drop || (!to && !quote_is_pool(nat, &quote)))
+	if (drop || (!to && !nat_hands_out(nat, quote.proto, quote.sport)))
 		return nat_untouched(nat);
 	if (!to || !from || !nat->config->hairpin)
 		return nat_drop(nat, NAT_DROP_NO_SESSION);

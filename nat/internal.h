@@ -316,6 +316,9 @@ struct nat_result nat_refuse(struct nat_work *work, enum nat_drop drop);
 /* Ends a packet from inside whose TTL is over and tells its sender. */
 struct nat_result nat_hop_ended(struct nat_work *work);
 
+/* Is it an outside port that we hand out? Never an ICMP id: any may be the
+ * router's own. */
+bool nat_hands_out(const struct nat *nat, uint8_t proto, uint16_t port);
 /* Would packets between these two be translated, both ways? */
 bool nat_is_translated(const struct nat *nat, uint32_t inside, uint32_t peer);
 

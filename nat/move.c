@@ -138,8 +138,7 @@ static int32_t next_port(struct nat *nat, const struct nat_mapping *mapping)
 	if (pool < 0 || mapping->kind == NAT_KIND_FORWARD || !nat->config)
 		return mapping->port;
 	ports = &nat->ports[pool];
-	if (nat_ports_allowed(ports, mapping->port) &&
-	    !nat_ports_bound(ports, mapping->port))
+	if (nat_ports_usable(ports, mapping->port))
 		return mapping->port;
 	return nat_ports_choose(ports, &nat->random, mapping->inside.port,
 				nat->config->parity && pool != NAT_POOL_ICMP);

@@ -121,9 +121,9 @@ bool nat_ports_allowed(const struct nat_ports *ports, uint16_t port)
 	return bit(ports->allowed, port);
 }
 
-bool nat_ports_bound(const struct nat_ports *ports, uint16_t port)
+bool nat_ports_usable(const struct nat_ports *ports, uint16_t port)
 {
-	return bit(ports->bound, port);
+	return bit(ports->allowed, port) && !bit(ports->bound, port);
 }
 
 bool nat_ports_taken(const struct nat_ports *ports, uint16_t port)
@@ -131,14 +131,9 @@ bool nat_ports_taken(const struct nat_ports *ports, uint16_t port)
 	return bit(ports->taken, port);
 }
 
-static bool countable(const struct nat_ports *ports, uint16_t port)
-{
-	return bit(ports->allowed, port) && !bit(ports->bound, port);
-}
-
 void nat_ports_take(struct nat_ports *ports, uint16_t port)
 {
-	if (countable(ports, port) && !bit(ports->taken, port)) {
+	if (nat_ports_usable(ports, port) && !bit(ports->taken, port)) {
 		ports->free--;
 		ports->free_low -= bit(ports->low_only, port);
 	}
@@ -147,7 +142,7 @@ void nat_ports_take(struct nat_ports *ports, uint16_t port)
 
 void nat_ports_release(struct nat_ports *ports, uint16_t port)
 {
-	if (countable(ports, port) && bit(ports->taken, port)) {
+	if (nat_ports_usable(ports, port) && bit(ports->taken, port)) {
 		ports->free++;
 		ports->free_low += bit(ports->low_only, port);
 	}

@@ -39,7 +39,8 @@ void nat_ports_allow(struct nat_ports *ports, const struct nat_portset *allowed,
 void nat_ports_bind(struct nat_ports *ports, const struct nat_portset *bound);
 
 bool nat_ports_allowed(const struct nat_ports *ports, uint16_t port);
-bool nat_ports_bound(const struct nat_ports *ports, uint16_t port);
+/* Allowed, and the router itself does not listen on it. */
+bool nat_ports_usable(const struct nat_ports *ports, uint16_t port);
 bool nat_ports_taken(const struct nat_ports *ports, uint16_t port);
 
 /* Marks a port as taken / as available again. */

@@ -12,11 +12,12 @@ static struct nat_socket outside_key(const struct nat_work *work)
 	return nat_socket(work->p.proto, work->p.dst, work->p.dport);
 }
 
-static bool is_bound(const struct nat_work *work)
+bool nat_hands_out(const struct nat *nat, uint8_t proto, uint16_t port)
 {
-	int pool = nat_pool_of(work->p.proto);
+	int pool = nat_pool_of(proto);
 
-	return nat_ports_bound(&work->nat->ports[pool], work->p.dport);
+	return pool >= 0 && pool != NAT_POOL_ICMP &&
+	       nat_ports_usable(&nat->ports[pool], port);
 }
 
 /* The last address of an inside network is nobody's (RFC 1812 5.3.5). */
@@ -127,10 +128,8 @@ struct nat_result nat_outbound(struct nat_work *work)
 static struct nat_result not_mapped(struct nat_work *work)
 {
 	struct nat *nat = work->nat;
-	int pool = nat_pool_of(work->p.proto);
 
-	if (pool == NAT_POOL_ICMP || is_bound(work) ||
-	    !nat_ports_allowed(&nat->ports[pool], work->p.dport))
+	if (!nat_hands_out(nat, work->p.proto, work->p.dport))
 		return nat_untouched(nat);
 	if (work->packet->path == NAT_PATH_INBOUND)
 		nat_late_keep(work);
@@ -172,15 +171,13 @@ static struct nat_result let_in(struct nat_work *work)
 static struct nat_result not_ours_now(struct nat_work *work)
 {
 	struct nat *nat = work->nat;
-	int pool = nat_pool_of(work->p.proto);
 
 	if (work->p.class == NAT_CLASS_TAGGED && nat_tagged_known(work))
 		return nat_drop(nat, NAT_DROP_NO_UPLINK);
 	if ((work->p.class != NAT_CLASS_PORTS &&
 	     work->p.class != NAT_CLASS_REPLY) ||
 	    (!nat_find_outside(nat, outside_key(work)) &&
-	     (pool == NAT_POOL_ICMP || is_bound(work) ||
-	      !nat_ports_allowed(&nat->ports[pool], work->p.dport))))
+	     !nat_hands_out(nat, work->p.proto, work->p.dport)))
 		return nat_untouched(nat);
 	return nat_drop(nat, NAT_DROP_NO_UPLINK);
 }

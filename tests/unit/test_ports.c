@@ -165,7 +165,8 @@ static void test_bound(void)
 	nat_portset_add(&bound, 5002);
 	nat_portset_add(&bound, 80); /* not in the pool */
 	nat_ports_bind(&lab.ports, &bound);
-	CU_ASSERT_TRUE(nat_ports_bound(&lab.ports, 80));
+	CU_ASSERT_FALSE(nat_ports_usable(&lab.ports, 5000));
+	CU_ASSERT_TRUE(nat_ports_usable(&lab.ports, 5001));
 	CU_ASSERT_EQUAL(lab.ports.free, 512 + 2);
 	CU_ASSERT_EQUAL(take(&lab, 5001), 5001);
 	CU_ASSERT_EQUAL(take(&lab, 5000), 5003);
