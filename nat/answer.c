@@ -11,7 +11,7 @@
 #include "checksum.h"
 
 #define ANSWER_HEADERS (IPV4_HEADER + ICMP_QUOTE)
-#define ANSWER_TTL 64
+#define OUR_TTL 64
 
 struct nat_result nat_drop(struct nat *nat, enum nat_drop drop)
 {
@@ -61,6 +61,19 @@ static bool may_be_answered(const struct nat_work *work)
 	       work->p.class == NAT_CLASS_QUERY;
 }
 
+void nat_build_header(uint8_t *ip, uint32_t length, uint8_t proto, uint32_t src,
+		      uint32_t dst)
+{
+	ip[0] = 0x45;
+	nat_store16(ip + IP_LENGTH, (uint16_t)length);
+	ip[IP_TTL] = OUR_TTL;
+	ip[IP_PROTO] = proto;
+	nat_store32(ip + IP_SRC, src);
+	nat_store32(ip + IP_DST, dst);
+	nat_store16(ip + IP_CHECKSUM,
+		    (uint16_t)~nat_checksum_sum(ip, IPV4_HEADER));
+}
+
 uint32_t nat_build_error(struct nat *nat, uint32_t src, uint32_t dst,
 			 uint16_t kind, const uint8_t *packet, uint32_t quote)
 {
@@ -72,19 +85,12 @@ uint32_t nat_build_error(struct nat *nat, uint32_t src, uint32_t dst,
 		quote = NAT_ANSWER_MAX - ANSWER_HEADERS;
 	length = ANSWER_HEADERS + quote;
 	memset(ip, 0, ANSWER_HEADERS);
-	ip[0] = 0x45;
 	ip[IP_TOS] = packet[IP_TOS]; /* RFC 5508 REQ-10d */
-	nat_store16(ip + IP_LENGTH, (uint16_t)length);
-	ip[IP_TTL] = ANSWER_TTL;
-	ip[IP_PROTO] = NAT_PROTO_ICMP;
-	nat_store32(ip + IP_SRC, src);
-	nat_store32(ip + IP_DST, dst);
+	nat_build_header(ip, length, NAT_PROTO_ICMP, src, dst);
 	nat_store16(icmp + ICMP_TYPE, kind);
 	memcpy(icmp + ICMP_QUOTE, packet, quote);
 	nat_store16(icmp + ICMP_CHECKSUM,
 		    (uint16_t)~nat_checksum_sum(icmp, length - IPV4_HEADER));
-	nat_store16(ip + IP_CHECKSUM,
-		    (uint16_t)~nat_checksum_sum(ip, IPV4_HEADER));
 	return length;
 }
 

@@ -304,6 +304,10 @@ struct nat_result nat_untouched(struct nat *nat);
 struct nat_result nat_translated(enum nat_mark mark);
 /* False when the transport checksum is certainly wrong. */
 bool nat_l4_checksum_good(const struct nat_work *work);
+/* Completes a header without options at ip, where all is zero but what else the
+ * caller wants of it. length: of the datagram. */
+void nat_build_header(uint8_t *ip, uint32_t length, uint8_t proto, uint32_t src,
+		      uint32_t dst);
 /* Writes an ICMP error, of an ICMP_KIND(), about `quote` bytes of packet to
  * nat->answer; returns its length. src 0: filled in by the kernel. */
 uint32_t nat_build_error(struct nat *nat, uint32_t src, uint32_t dst,

@@ -256,18 +256,13 @@ static uint32_t tell_query(struct nat *nat, const struct nat_session *session,
 {
 	const struct nat_mapping *mapping =
 		&nat->mappings[session->key.mapping];
-	uint8_t ip[IPV4_HEADER + ICMP_QUOTE] = { 0x45 };
+	uint8_t ip[IPV4_HEADER + ICMP_QUOTE] = { 0 };
 	uint8_t *icmp = ip + IPV4_HEADER;
 
 	if (!nat_may_answer(nat, mapping->host, now_ms))
 		return 0;
-	nat_store16(ip + IP_LENGTH, sizeof(ip));
-	ip[IP_TTL] = 64;
-	ip[IP_PROTO] = NAT_PROTO_ICMP;
-	nat_store32(ip + IP_SRC, mapping->inside.addr);
-	nat_store32(ip + IP_DST, session->key.peer_addr);
-	nat_store16(ip + IP_CHECKSUM,
-		    (uint16_t)~nat_checksum_sum(ip, IPV4_HEADER));
+	nat_build_header(ip, sizeof(ip), NAT_PROTO_ICMP, mapping->inside.addr,
+			 session->key.peer_addr);
 	icmp[ICMP_TYPE] = ICMP_ECHO;
 	nat_store16(icmp + ICMP_ID, mapping->inside.port);
 	nat_store16(icmp + ICMP_CHECKSUM,

@@ -19,7 +19,6 @@
 
 #define TCP_HEADER 20U
 #define SEGMENT_BYTES (IPV4_HEADER + TCP_HEADER)
-#define SEGMENT_TTL 64
 
 void nat_probe_ask(struct nat *nat, uint32_t session)
 {
@@ -44,15 +43,9 @@ uint32_t nat_build_segment(struct nat *nat, uint32_t slot, uint8_t flags,
 	uint32_t sum;
 
 	memset(ip, 0, SEGMENT_BYTES);
-	ip[0] = 0x45;
-	nat_store16(ip + IP_LENGTH, SEGMENT_BYTES);
 	nat_store16(ip + IP_FRAGMENT, IPV4_FLAG_DF);
-	ip[IP_TTL] = SEGMENT_TTL;
-	ip[IP_PROTO] = NAT_PROTO_TCP;
-	nat_store32(ip + IP_SRC, key->peer_addr);
-	nat_store32(ip + IP_DST, inside->addr);
-	nat_store16(ip + IP_CHECKSUM,
-		    (uint16_t)~nat_checksum_sum(ip, IPV4_HEADER));
+	nat_build_header(ip, SEGMENT_BYTES, NAT_PROTO_TCP, key->peer_addr,
+			 inside->addr);
 	nat_store16(tcp + L4_SRC, key->peer_port);
 	nat_store16(tcp + L4_DST, inside->port);
 	nat_store32(tcp + TCP_SEQ, seq);
