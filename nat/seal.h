@@ -15,8 +15,9 @@
 
 struct nat;
 
-/* What is written before stays before what is written after it. */
-static inline void nat_fence(void)
+/* What is written before stays before what is written after it. Not one
+ * instruction, but -Os of gcc would call it. */
+__attribute__((always_inline)) static inline void nat_fence(void)
 {
 	atomic_signal_fence(memory_order_seq_cst);
 }
