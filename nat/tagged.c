@@ -80,27 +80,20 @@ static void consider(struct nat_tags *tags, uint32_t value)
 
 /* --- looking at a peer's sessions --------------------------------------------- */
 
-/* Is this the session of a packet from inside / from outside with this tag? */
-static bool is_out(const struct nat_tagged *t, const struct nat_tag *tag)
+/* Is this the session of a packet from this side with this tag? */
+static bool is_of(const struct nat_tagged *t, const struct nat_tag *tag,
+		  enum nat_side from)
 {
-	if (tag->initiates)
-		return knows(&t->in, tag->declared);
-	if (tag->reflected)
-		return knows(&t->in, tag->value);
-	if (!tag->present)
-		return t->key.kind == NAT_TAG_GRE && !t->out.count;
-	return knows(&t->out, tag->value);
-}
+	const struct nat_tags *same = from == NAT_INSIDE ? &t->out : &t->in;
+	const struct nat_tags *back = from == NAT_INSIDE ? &t->in : &t->out;
 
-static bool is_in(const struct nat_tagged *t, const struct nat_tag *tag)
-{
 	if (tag->initiates)
-		return knows(&t->out, tag->declared);
+		return knows(back, tag->declared);
 	if (tag->reflected)
-		return knows(&t->out, tag->value);
+		return knows(back, tag->value);
 	if (!tag->present)
-		return t->key.kind == NAT_TAG_GRE && !t->in.count;
-	return knows(&t->in, tag->value);
+		return t->key.kind == NAT_TAG_GRE && !same->count;
+	return knows(same, tag->value);
 }
 
 static bool unanswered(const struct nat_tagged *t)
@@ -133,8 +126,6 @@ struct sight {
 	bool others_wait;
 	bool others_bear; /* all of them bear one more */
 };
-
-typedef bool belongs_fn(const struct nat_tagged *t, const struct nat_tag *tag);
 
 static uint32_t newer(const struct nat *nat, uint32_t a, uint32_t b)
 {
@@ -184,11 +175,9 @@ static bool given_up(struct nat_work *work, uint32_t slot)
 /* mapping: the sender's, 0 where it has none or comes from outside. Of a host's
  * own sessions only those are its match. */
 static struct sight look(struct nat_work *work, const struct nat_peer_key *key,
-			 uint32_t mapping, const struct nat_tag *tag,
-			 belongs_fn *belongs)
+			 uint32_t mapping, enum nat_side from)
 {
 	struct nat *nat = work->nat;
-	bool inside = belongs == is_out;
 	struct sight sight = { .others_bear = true };
 	uint32_t slot, next;
 
@@ -199,8 +188,8 @@ static struct sight look(struct nat_work *work, const struct nat_peer_key *key,
 		    given_up(work, slot))
 			continue;
 		see(nat, &sight, slot, mapping, work->now_ms);
-		if (belongs(&nat->tagged[slot], tag) &&
-		    (!inside || mapping_of(nat, slot) == mapping))
+		if (is_of(&nat->tagged[slot], &work->p.tag, from) &&
+		    (from == NAT_OUTSIDE || mapping_of(nat, slot) == mapping))
 			sight.match = slot;
 	}
 	return sight;
@@ -215,7 +204,7 @@ static bool taken(struct nat_work *work, const struct nat_peer_key *key,
 	uint32_t slot = 0;
 
 	while ((slot = nat_next_tagged(nat, key, slot)))
-		if (is_out(&nat->tagged[slot], tag))
+		if (is_of(&nat->tagged[slot], tag, NAT_INSIDE))
 			return true;
 	return false;
 }
@@ -294,7 +283,7 @@ static enum nat_drop session_out(struct nat_work *work,
 	const struct nat_tag *tag = &work->p.tag;
 	uint32_t mapping = nat_find_inside(
 		nat, nat_socket(work->p.proto, work->p.src, work->p.sport));
-	struct sight sight = look(work, key, mapping, tag, is_out);
+	struct sight sight = look(work, key, mapping, NAT_INSIDE);
 	uint32_t session;
 	enum nat_drop drop;
 
@@ -389,7 +378,7 @@ struct nat_result nat_tagged_inbound(struct nat_work *work)
 	struct nat *nat = work->nat;
 	struct nat_parsed *p = &work->p;
 	struct nat_peer_key key = peer_key(&p->tag, p->src, p->sport, p->dport);
-	struct sight sight = look(work, &key, 0, &p->tag, is_in);
+	struct sight sight = look(work, &key, 0, NAT_OUTSIDE);
 	uint32_t slot = sight.match ? sight.match : guess_in(&sight, &p->tag);
 	const struct nat_socket *inside;
 
@@ -435,7 +424,7 @@ uint32_t nat_tagged_quoted_outside(struct nat_work *work,
 				      work->now_ms))
 			continue;
 		if (quote->tag.present &&
-		    is_out(&nat->tagged[slot], &quote->tag))
+		    is_of(&nat->tagged[slot], &quote->tag, NAT_INSIDE))
 			match = older(nat, match, slot);
 		several |= only && only != mapping_of(nat, slot);
 		only = mapping_of(nat, slot);
