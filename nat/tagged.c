@@ -274,6 +274,20 @@ static bool claimed(struct nat_work *work, const struct nat_peer_key *key,
 	return false;
 }
 
+static enum nat_drop make_session(struct nat_work *work,
+				  const struct nat_peer_key *key,
+				  const struct sight *sight, uint32_t *slot)
+{
+	uint32_t mapping, session;
+	enum nat_drop drop = may_open(work, key, sight);
+
+	if (!drop)
+		drop = nat_open_tagged(work, key, &mapping, &session);
+	if (!drop)
+		*slot = work->nat->sessions[session].tagged;
+	return drop;
+}
+
 /* The session of a packet from inside, found or made. A host that changes keys
  * before it was answered, or while another one waits, has no new one. */
 static enum nat_drop session_out(struct nat_work *work,
@@ -284,7 +298,6 @@ static enum nat_drop session_out(struct nat_work *work,
 	uint32_t mapping = nat_find_inside(
 		nat, nat_socket(work->p.proto, work->p.src, work->p.sport));
 	struct sight sight = look(work, key, mapping, NAT_INSIDE);
-	uint32_t session;
 	enum nat_drop drop;
 
 	*slot = sight.match;
@@ -292,21 +305,15 @@ static enum nat_drop session_out(struct nat_work *work,
 		*slot = sight.own_unanswered;
 	if (*slot && tag->declares && claimed(work, key, *slot))
 		return refuse_sender(work, NAT_DROP_NO_PORT);
-	if (*slot) {
-		learn_out(&nat->tagged[*slot], tag);
-		nat->tagged[*slot].check = nat_seal_tagged(nat, *slot);
-		return NAT_DROP_NONE;
-	}
-	if (learnt[key->kind] && sight.others_wait && sight.own) {
+	if (!*slot && learnt[key->kind] && sight.others_wait && sight.own) {
 		*slot = sight.own;
 		return NAT_DROP_NONE;
 	}
-	drop = may_open(work, key, &sight);
-	if (!drop)
-		drop = nat_open_tagged(work, key, &mapping, &session);
-	if (drop)
-		return drop;
-	*slot = nat->sessions[session].tagged;
+	if (!*slot) {
+		drop = make_session(work, key, &sight, slot);
+		if (drop)
+			return drop;
+	}
 	learn_out(&nat->tagged[*slot], tag);
 	nat->tagged[*slot].check = nat_seal_tagged(nat, *slot);
 	return NAT_DROP_NONE;
