@@ -29,17 +29,10 @@ struct copy {
 	uint32_t next; /* offset + 1 of the next of its datagram, 0: none */
 };
 
-static struct copy load(const struct nat_fragments *f, uint32_t at)
+/* Aligned: the ring, and so each copy in it, begins at a multiple of 16 bytes. */
+static struct copy *copy_at(const struct nat_fragments *f, uint32_t at)
 {
-	struct copy copy;
-
-	memcpy(&copy, f->ring + at, sizeof(copy));
-	return copy;
-}
-
-static void store(struct nat_fragments *f, uint32_t at, const struct copy *copy)
-{
-	memcpy(f->ring + at, copy, sizeof(*copy));
+	return (void *)(f->ring + at);
 }
 
 static uint32_t hash_key(const struct nat *nat,
@@ -68,14 +61,14 @@ struct nat_fragment_key nat_fragment_key(const struct nat_work *work)
 static void ring_pop(struct nat *nat)
 {
 	struct nat_fragments *f = &nat->fragments;
-	struct copy copy = load(f, f->first);
+	const struct copy *copy = copy_at(f, f->first);
 
-	if (copy.datagram) {
-		f->datagrams[copy.datagram].chain = copy.next;
+	if (copy->datagram) {
+		f->datagrams[copy->datagram].chain = copy->next;
 		nat->stats.drops[NAT_DROP_FRAGMENT]++;
 	}
-	f->used -= copy.step;
-	f->first = (f->first + copy.step) % f->bytes;
+	f->used -= copy->step;
+	f->first = (f->first + copy->step) % f->bytes;
 }
 
 /* Makes room for step contiguous bytes; returns their offset. step must not be
@@ -93,7 +86,7 @@ static uint32_t ring_room(struct nat *nat, uint32_t step)
 		return f->first = 0;
 	if (to_end >= step)
 		return at;
-	store(f, at, &(struct copy){ .step = to_end });
+	*copy_at(f, at) = (struct copy){ .step = to_end };
 	f->used += to_end;
 	return 0;
 }
@@ -102,24 +95,21 @@ static void ring_push(struct nat *nat, uint32_t slot,
 		      const struct nat_parsed *p)
 {
 	struct nat_fragments *f = &nat->fragments;
-	struct copy copy = { .datagram = slot, .length = p->length };
 	struct nat_datagram *datagram = &f->datagrams[slot];
-	uint32_t at;
-
+	const uint32_t header = sizeof(struct copy);
 	/* Multiples of the header keep room for a filler's header. */
-	copy.step = (uint32_t)(sizeof(copy) + p->length + sizeof(copy) - 1) &
-		    ~(uint32_t)(sizeof(copy) - 1);
-	at = ring_room(nat, copy.step);
-	store(f, at, &copy);
-	memcpy(f->ring + at + sizeof(copy), p->ip, p->length);
-	f->used += copy.step;
-	if (datagram->chain) {
-		copy = load(f, datagram->last - 1);
-		copy.next = at + 1;
-		store(f, datagram->last - 1, &copy);
-	} else {
+	uint32_t step = (header + p->length + header - 1) & ~(header - 1);
+	uint32_t at = ring_room(nat, step);
+
+	*copy_at(f, at) = (struct copy){ .datagram = slot,
+					 .length = p->length,
+					 .step = step };
+	memcpy(f->ring + at + header, p->ip, p->length);
+	f->used += step;
+	if (datagram->chain)
+		copy_at(f, datagram->last - 1)->next = at + 1;
+	else
 		datagram->chain = at + 1;
-	}
 	datagram->last = at + 1;
 }
 
@@ -129,17 +119,15 @@ static uint8_t *chain_take(struct nat_fragments *f, uint32_t slot,
 			   uint32_t *length)
 {
 	struct nat_datagram *datagram = &f->datagrams[slot];
-	uint32_t at = datagram->chain - 1;
-	struct copy copy;
+	struct copy *copy;
 
 	if (!datagram->chain)
 		return NULL;
-	copy = load(f, at);
-	datagram->chain = copy.next;
-	copy.datagram = 0;
-	store(f, at, &copy);
-	*length = copy.length;
-	return f->ring + at + sizeof(copy);
+	copy = copy_at(f, datagram->chain - 1);
+	datagram->chain = copy->next;
+	copy->datagram = 0;
+	*length = copy->length;
+	return (uint8_t *)(copy + 1);
 }
 
 /* --- datagrams ---------------------------------------------------------------- */
