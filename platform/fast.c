@@ -320,7 +320,8 @@ bool fast_disturbed(struct fast *fast)
 {
 	bool heard = fast_events_drain(fast->events);
 
-	return heard || fast->followed != fast->policies;
+	return heard || fast->followed != fast->policies ||
+	       fast_tc_unfinished(fast->tc);
 }
 
 void fast_stats(const struct fast *fast, struct fast_stats *stats)

@@ -62,8 +62,8 @@ int fast_set_devices(struct fast *fast, unsigned uplink, const unsigned *inside,
 /* Nothing is carried until the next fast_set_devices(); no system call. */
 void fast_pause(struct fast *fast);
 
-/* Has somebody changed a qdisc or filter since, or have IPsec policies come or
- * gone? Then fast_set_devices() finds out what of it is ours. Waits for nobody. */
+/* Has somebody changed a qdisc or filter since, have IPsec policies come or
+ * gone, or do devices wait, of which few are served at once? Then fast_set_devices() finds out what of it is ours. Waits for nobody. */
 bool fast_disturbed(struct fast *fast);
 
 /* Once a second: shows life, and tells the engine what sessions were used for

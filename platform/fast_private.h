@@ -124,6 +124,8 @@ struct fast_tc *fast_tc_new(const int programs[FAST_PROGRAMS], bool tcx);
 /* As fast_set_devices(). */
 int fast_tc_set(struct fast_tc *tc, unsigned uplink, const unsigned *inside,
 		size_t inside_count, char *error, size_t error_size);
+/* Some devices wait for another fast_tc_set(), so that none takes long. */
+bool fast_tc_unfinished(const struct fast_tc *tc);
 bool fast_tc_has(const struct fast_tc *tc, unsigned index);
 unsigned fast_tc_devices(const struct fast_tc *tc);
 /* Takes the program from all of them. */

@@ -18,6 +18,9 @@
 #include <string.h>
 
 #define DEVICES_MAX (FAST_INSIDE_MAX + 1)
+/* Of one call: for each one the kernel has the caller wait until no processor runs
+ * what was there before, which took 16 ms where it was measured. */
+#define SLOW_MAX 2
 
 struct device {
 	unsigned index;
@@ -29,6 +32,8 @@ struct device {
 
 struct fast_tc {
 	bool tcx;
+	unsigned slow; /* programs that were put by tcx in this call */
+	bool unfinished;
 	int programs[FAST_PROGRAMS];
 	uint32_t ids[FAST_PROGRAMS]; /* numbers in the kernel, for tcx */
 	struct device devices[DEVICES_MAX];
@@ -69,6 +74,11 @@ bool fast_tc_has(const struct fast_tc *tc, unsigned index)
 		if (tc->devices[i].index == index)
 			return true;
 	return false;
+}
+
+bool fast_tc_unfinished(const struct fast_tc *tc)
+{
+	return tc->unfinished;
 }
 
 unsigned fast_tc_devices(const struct fast_tc *tc)
@@ -234,6 +244,10 @@ static void attach(struct fast_rtnl *rtnl, struct fast_tc *tc, unsigned index,
 		err = choose_way(rtnl, tc, &made);
 	if (!err && kept && device->put == made.put && device->tcx == made.tcx)
 		return;
+	if (!err && made.tcx && tc->slow++ >= SLOW_MAX) {
+		tc->unfinished = true;
+		return;
+	}
 	if (!kept)
 		remove_strays(tc, index);
 	if (!err)
@@ -300,6 +314,8 @@ int fast_tc_set(struct fast_tc *tc, unsigned uplink, const unsigned *inside,
 	if (err)
 		return fast_say(error, error_size, err,
 				"no fast path: rtnetlink: %s", strerror(-err));
+	tc->slow = 0;
+	tc->unfinished = false;
 	wanted = choose_devices(uplink, inside, inside_count, &complaint);
 	for (size_t i = tc->count; i--;)
 		if (!is_wanted(&wanted, tc->devices[i].index))

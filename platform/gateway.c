@@ -209,6 +209,8 @@ static int start(struct gateway *g, char *error, size_t size)
 	gateway_set_redirects(g);
 	gateway_reserve_ports(g);
 	gateway_read_bound(g);
+	if (g->lock_in) /* else it was before */
+		gateway_remove_earlier_fast();
 	err = queue_start(g->queue, g->loop);
 	if (err)
 		return gateway_say(error, size, err, "queue: %s",
@@ -275,6 +277,7 @@ static int judge_waiting(struct gateway *g, char *error, size_t size)
 				    error, size) :
 			 -EINVAL;
 
+	gateway_remove_earlier_fast();
 	if (!err)
 		err = give_up(g, error, size);
 	if (err)

@@ -41,9 +41,10 @@ static void trouble(struct gateway *g, int err, const char *error)
 }
 
 /* A daemon that was killed has left its program at its devices, where it goes on
- * for FAST_ALIVE_MS by that daemon's table. Of that table we may end and change
- * anything from now on. */
-static void remove_earlier(void)
+ * for FAST_ALIVE_MS by that daemon's table. With the first packet that we judge we
+ * may end and change anything of that table. As late as that, since until then
+ * nobody else carries: the kernel takes 8 ms a device by tcx. */
+void gateway_remove_earlier_fast(void)
 {
 	int err = fast_remove_all();
 
@@ -61,7 +62,6 @@ void gateway_open_fast(struct gateway *g)
 	};
 	char error[sizeof(g->fast_error)] = "";
 
-	remove_earlier();
 	if (g->config->fast_path.enabled == CONFIG_OFF)
 		return;
 	g->fast_unsure = is_auto(g);
@@ -83,7 +83,9 @@ void gateway_start_fast(struct gateway *g)
 		g->fast_sum = rules_legacy_sum();
 	/* The first look is under way before. */
 	g->fast_look = g->ticks + RETRY_S;
+	g->fast_started = true;
 	gateway_tick_fast(g);
+	gateway_follow_fast(g);
 }
 
 void gateway_follow_fast(struct gateway *g)
@@ -93,7 +95,7 @@ void gateway_follow_fast(struct gateway *g)
 	unsigned *inside;
 	int err;
 
-	if (!g->fast || g->fast_unsure)
+	if (!g->fast || !g->fast_started || g->fast_unsure)
 		return;
 	if (g->fast_passed_by[0]) {
 		fast_set_devices(g->fast, 0, NULL, 0, error, sizeof(error));

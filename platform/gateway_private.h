@@ -57,6 +57,7 @@ struct gateway {
 	bool fast_warns; /* of it: with "auto" it may be as it should */
 	/* With "auto", because of other packet filters (doctor.h). */
 	char fast_passed_by[DOCTOR_PASSED_MAX];
+	bool fast_started; /* until then no device is looked after */
 	bool fast_unsure; /* they have changed since the doctor looked */
 	bool fast_stale; /* and since it began to look, too */
 	uint64_t fast_look; /* the tick of the next look, then */
@@ -165,6 +166,8 @@ void gateway_meanwhile(void *context);
 
 /* While we are still root. */
 void gateway_open_fast(struct gateway *gateway);
+/* Before the first packet is judged, and as root. */
+void gateway_remove_earlier_fast(void);
 /* From now on the engine hands sessions over. */
 void gateway_start_fast(struct gateway *gateway);
 /* The devices are what the network says, also after somebody else took the

@@ -86,7 +86,10 @@ static void set(void)
 		uplink = (unsigned)atoi(word);
 	while ((word = strtok(NULL, " \n")) && count < INSIDE_MOST)
 		inside[count++] = (unsigned)atoi(word);
-	err = fast_tc_set(tc, uplink, inside, count, error, sizeof(error));
+	do
+		err = fast_tc_set(tc, uplink, inside, count, error,
+				  sizeof(error));
+	while (fast_tc_unfinished(tc));
 	printf("%u %d %s\n", fast_tc_devices(tc), err, error);
 }
 

@@ -193,7 +193,9 @@ def test_a_new_daemon_s_devices_alone_have_it(lab):
     lab.gw.ip("link add dmz0 type veth peer name dmz1")
     try:
         start(lab, inside={"devices": ["lan0", "dmz0"]})
-        assert has_ours(lab, "dmz0") and fast(lab)["devices"] == 3
+        # By tcx two a second.
+        wait_for("three devices", lambda: fast(lab)["devices"] == 3, 3)
+        assert has_ours(lab, "dmz0")
         lab.daemon.kill()
         lab.daemon.configure({"fast_path": {"enabled": True}})
         lab.daemon.start()
