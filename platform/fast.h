@@ -63,7 +63,8 @@ int fast_set_devices(struct fast *fast, unsigned uplink, const unsigned *inside,
 void fast_pause(struct fast *fast);
 
 /* Has somebody changed a qdisc or filter since, have IPsec policies come or
- * gone, or do devices wait, of which few are served at once? Then fast_set_devices() finds out what of it is ours. Waits for nobody. */
+ * gone, or do devices wait, of which few are served at once? Then
+ * fast_set_devices() finds out what of it is ours. Waits for nobody. */
 bool fast_disturbed(struct fast *fast);
 
 /* Once a second: shows life, and tells the engine what sessions were used for

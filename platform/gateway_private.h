@@ -88,8 +88,8 @@ struct gateway {
 	uint64_t asked_tick; /* when */
 	bool asked_stale; /* the plan has changed since it was asked for */
 	bool accept_again; /* accept rules may have to be inserted after it */
-	char others_error
-		[160]; /* why an earlier daemon's rules are there yet */
+	/* Why an earlier daemon's rules are still there. */
+	char others_error[160];
 	uint64_t others_retry; /* the tick of the next try to remove them */
 	bool withdrawn; /* the rules do without us from now on */
 	uint64_t life_ms; /* when life was last shown to the manager */
