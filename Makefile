@@ -33,11 +33,15 @@ WARNINGS := $(call known,-Wall -Wextra -Wshadow -Wcast-align=strict \
 ifdef WERROR
 WARNINGS += -Werror
 endif
-HARDENING := -fPIE $(call known,-fstack-protector-strong \
-	-fstack-clash-protection)
+HARDENING := $(call known,-fstack-protector-strong -fstack-clash-protection)
 # FORTIFY works, and is quiet, only with optimisation.
 ifneq ($(filter -O1 -O2 -O3 -Os -Oz,$(CFLAGS)),)
 HARDENING += -U_FORTIFY_SOURCE -D_FORTIFY_SOURCE=2
+endif
+# PIE=no leaves to CFLAGS and LDFLAGS whether programs may be at any address.
+ifneq ($(PIE),no)
+PIE_COMPILE := -fPIE
+PIE_LINK := -pie
 endif
 
 PKGS := libnetfilter_queue libmnl json-c libcap-ng
@@ -74,12 +78,13 @@ BPF_COMPILE = $(BPF_CLANG) $(BPF_CPPFLAGS) -O2 -g -target $(BPF_TARGET) \
 # 64 bits of time and of file size on 32-bit systems as well.
 WIDE := -D_FILE_OFFSET_BITS=64 -D_TIME_BITS=64
 COMPILE = $(CC) $(CPPFLAGS) $(CFLAGS) -std=c11 -D_GNU_SOURCE $(WIDE) -Iinclude \
-	-DPORTICO_VERSION='"$(VERSION)"' $(WARNINGS) $(HARDENING) -MMD -MP
+	-DPORTICO_VERSION='"$(VERSION)"' $(WARNINGS) $(PIE_COMPILE) $(HARDENING) \
+	-MMD -MP
 # What one of our objects defines is seen by the others alone: no entry in the
 # table of dynamic symbols, of which MIPS makes one for each function.
 HIDDEN := -fvisibility=hidden
-LINK = $(CC) $(CFLAGS) $(LDFLAGS) -pie -Wl,-z,relro,-z,now,-z,noexecstack \
-	-Wl,--as-needed
+LINK = $(CC) $(CFLAGS) $(LDFLAGS) $(PIE_LINK) \
+	-Wl,-z,relro,-z,now,-z,noexecstack -Wl,--as-needed
 
 # One short line per step; V=1 shows the commands.
 ifndef V
@@ -213,8 +218,8 @@ $(BUILD)/tests/%.o: tests/%.c $(BUILD)/flags
 	$(Q)$(COMPILE) $(PKG_CFLAGS) -I. -c -o $@ $<
 
 # Other flags mean another build.
-FLAGS = $(CC) $(CPPFLAGS) $(CFLAGS) $(WIDE) $(WARNINGS) $(HARDENING) $(HIDDEN) \
-	$(VERSION) $(BPF_CLANG) $(BPF_TARGET)
+FLAGS = $(CC) $(CPPFLAGS) $(CFLAGS) $(WIDE) $(WARNINGS) $(PIE) $(HARDENING) \
+	$(HIDDEN) $(VERSION) $(BPF_CLANG) $(BPF_TARGET)
 $(BUILD)/flags: always
 	@mkdir -p $(@D)
 	@echo '$(FLAGS)' | cmp -s - $@ || echo '$(FLAGS)' >$@
@@ -326,7 +331,7 @@ fuzz: deps ## fuzz each target for FUZZ_TIME seconds, or FUZZ_PACKETS packets
 	@tests/deps $(FUZZ_PACKAGES)
 	+@$(MAKE) --no-print-directory BUILD=$(FUZZ_BUILD) \
 		CC=$(FUZZ_CC_$(FUZZ_ENGINE)) CFLAGS='$(FUZZ_FLAGS)' \
-		HARDENING=-fPIE FUZZ_LINK=-fsanitize=fuzzer fuzz-programs
+		HARDENING= FUZZ_LINK=-fsanitize=fuzzer fuzz-programs
 	@tests/fuzz/run --engine $(FUZZ_ENGINE) --build $(FUZZ_BUILD)/tests/fuzz \
 		--out $(BUILD)/fuzz-$(FUZZ_ENGINE) $(FUZZ_TARGETS)
 

@@ -4,6 +4,7 @@ import os
 import re
 import stat
 import subprocess
+import tempfile
 
 from router import (BUILD, FEED, PACKAGES, TREE, Skip, contents, directory,
                     feed_make, fields, read, run)
@@ -79,6 +80,22 @@ def test_mips16_is_refused():
     for package in ("portico", "portico-dev"):
         flags = re.search("^PKG_BUILD_FLAGS:=(.*)", makefile(package), re.M)
         assert "no-mips16" in flags.group(1).split(), (package, flags)
+
+
+def test_openwrt_says_whether_programs_have_a_fixed_address():
+    """PKG_ASLR_PIE_REGULAR is how a package that the network reaches asks for
+    the other kind; where the flash is small, OpenWrt makes none of them."""
+    for package in ("portico", "portico-dev", "portico-bpf"):
+        text = makefile(package)
+        assert re.search(r"^PKG_ASLR_PIE_REGULAR:=1$", text, re.M), package
+        flags = re.search(r"^MAKE_FLAGS \+= (.*)", text, re.M)[1].split()
+        assert {"HARDENING=", "PIE=no"} <= set(flags), (package, flags)
+    with tempfile.TemporaryDirectory() as build:
+        said = subprocess.run(
+            ["make", "-n", "V=1", f"BUILD={build}", "HARDENING=", "PIE=no",
+             "BPF=no", "all"],
+            cwd=TREE, capture_output=True, text=True, check=True).stdout
+    assert "-o" in said and not re.search("-f?pie", said, re.I), said
 
 
 def test_sources_are_pinned_by_their_hash():
