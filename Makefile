@@ -266,7 +266,7 @@ check: deps ## build, run every test
 	+@$(MAKE) --no-print-directory all tests
 	@tests/run $(UNIT) $(FUZZ) tests/systemd tests/openwrt/run
 
-check-openwrt: deps all ## test the OpenWrt package, its scripts and rules
+check-openwrt: deps all $(BUILD)/one ## test the OpenWrt package, its scripts and rules
 	@tests/openwrt/run
 
 check-vm: deps ## run the network tests on Debian's kernel in qemu (as root)
