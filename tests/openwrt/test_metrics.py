@@ -112,6 +112,11 @@ def test_ucode_says_that_there_is_no_daemon():
     assert by_ucode(None) == "# TYPE portico_up gauge\nportico_up 0\n"
 
 
+def test_ucode_starts_no_program():
+    """Its exporter is in a jail, without a shell, the command and its socket."""
+    assert not re.search(r"\b(popen|system)\b", read(contents("portico"), UCODE))
+
+
 def test_both_collectors_know_the_same_metrics():
     lua, ucode = (set(re.findall(r'"(portico_\w+)"', read(
         contents("portico"), path))) for path in (LUA, UCODE))

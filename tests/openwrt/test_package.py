@@ -213,6 +213,8 @@ def test_collectors_are_packages_of_their_own():
         assert found[name]["PKGARCH"] == "all"
         assert {f"prometheus-node-exporter-{kind}", "portico"} <= \
             set(found[name]["DEPENDS"].split())
+    # Has the program run that the collector's jail does not hold.
+    assert "+rpcd-mod-file" in found[name]["DEPENDS"].split()
 
 
 # --- contents ---------------------------------------------------------------

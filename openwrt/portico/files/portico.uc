@@ -1,7 +1,12 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 // Collector of prometheus-node-exporter-ucode: the same metrics as portico.lua.
+// The exporter is in a jail without a shell, the command and its socket, but with
+// ubus: rpcd runs the command.
 
-const COMMAND = "portico --socket /run/portico/monitor.sock --json status 2>/dev/null";
+const COMMAND = {
+	command: "/usr/bin/portico",
+	params: [ "--socket", "/run/portico/monitor.sock", "--json", "status" ],
+};
 
 // metric, counter or gauge, keys that lead to the number
 const SINGLE = [
@@ -34,15 +39,8 @@ const LABELLED = [
 const PORTS = [ "used", "held", "total" ];
 const QUEUE_LOSSES = { queue: "dropped", socket: "user_dropped" };
 
-let status = null;
-const pipe = fs.popen(COMMAND);
-
-if (pipe) {
-	const text = pipe.read("all");
-
-	pipe.close();
-	status = text ? json(text) : null;
-}
+const text = ubus.call("file", "exec", COMMAND)?.stdout;
+const status = text ? json(text) : null;
 
 gauge("portico_up")({}, status ? 1 : 0);
 if (!status)

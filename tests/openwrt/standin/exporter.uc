@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
-// In the place of prometheus-node-exporter-ucode: runs one collector and prints
-// its metrics.
+// In the place of prometheus-node-exporter-ucode, and of rpcd behind ubus: runs
+// one collector and prints its metrics.
 //   ucode exporter.uc COLLECTOR
 
 import * as fs from "fs";
@@ -16,8 +16,15 @@ function metric(name, kind) {
 	};
 }
 
+function exec(object, method, program) {
+	const pipe = fs.popen(join(" ", [ replace(program.command, /^.*\//, ""), ...program.params ]));
+	const stdout = pipe.read("all");
+
+	return { code: pipe.close(), ...(stdout ? { stdout } : {}) };
+}
+
 call(loadfile(ARGV[0], { strict_declarations: true, raw_mode: true }), null, {
-	fs,
+	ubus: { call: exec },
 	gauge: (name) => metric(name, "gauge"),
 	counter: (name) => metric(name, "counter"),
 });
