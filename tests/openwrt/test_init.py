@@ -483,6 +483,11 @@ def test_miniupnpd_is_warned_of():
     write("#!/bin/sh\n[ $1 = enabled ]\n", router.root,
           "etc/init.d/miniupnpd")
     os.chmod(router.path("etc/init.d/miniupnpd"), 0o755)
+    # As it is installed: begun at boot, but off by its own configuration.
+    write("0\n", router.root, "uci/upnpd.config.enabled")
+    router.service("reload")
+    assert "miniupnpd" not in router.log()
+    write("1\n", router.root, "uci/upnpd.config.enabled")
     router.service("reload")
     assert "miniupnpd" in router.log()
 
