@@ -495,5 +495,5 @@ def test_miniupnpd_is_warned_of():
 def test_procd_gets_every_option_for_validation():
     router = Router()
     router.service("start", DESCRIBE="1")
-    assert len(router.rest()["validate"]) == 11
+    assert len(router.rest()["validation"]) == 11
     assert "syntax error" not in router.said, router.said

@@ -35,10 +35,14 @@ procd_close_service() {
 	printf '%s' "$procd_message" | ubus call service set
 }
 
-# Without a section's name validate_data describes the options to procd. Only
-# where it is asked for, as it takes its time.
+# As in the message of the real one, an array that is opened anew takes the place
+# of the one before.
+procd_open_validate() { procd_say validate; }
+procd_close_validate() { :; }
 procd_add_validation() {
-	[ -z "${DESCRIBE:-}" ] || procd_say validate "$("$@")"
+	procd_open_validate
+	"$@"
+	procd_close_validate
 }
 
 uci_load_validate() {
@@ -46,15 +50,20 @@ uci_load_validate() {
 	local _result
 
 	shift 4
+	# Without a section's name validate_data describes the options to procd.
+	# Only where it is asked for, as it takes its time.
 	if [ -z "$_name" ]; then
-		validate_data "$_package" "$_type" "" "$@"
+		[ -z "${DESCRIBE:-}" ] || procd_say validation \
+			"$(validate_data "$_package" "$_type" "" "$@")"
 		return
 	fi
 	for _option in "$@"; do
 		eval "local ${_option%%:*}"
 	done
-	_values=$(validate_data "$_package" "$_type" "$_name" "$@")
+	_values=$(validate_data "$_package" "$_type" "$_name" "$@" 2>/dev/null)
 	_result=$?
 	eval "$_values"
+	[ "$_result" = 0 ] ||
+		validate_data "$_package" "$_type" "$_name" "$@" >/dev/null
 	"$_function" "$_name" "$_result"
 }
