@@ -154,10 +154,12 @@ class Router:
     def run(self, *argv):
         return run(*argv, env=self.environment())
 
-    def service(self, action, code=0, **environment):
-        """`service portico ACTION`; what procd does about it, as words."""
+    def service(self, action, code=0, closed="", **environment):
+        """`service portico ACTION`; what procd does about it, as words. Begun
+        with some files closed, as `0<&-`."""
         need("busybox")
-        done = run("busybox", "ash", self.path("lib/rc.common"),
+        done = run("busybox", "ash", "-c", f'exec busybox ash "$@" {closed}',
+                   "ash", self.path("lib/rc.common"),
                    self.path("etc/init.d/portico"), action,
                    env=self.environment(**environment))
         assert done.returncode == code, (done.returncode, done.stderr)

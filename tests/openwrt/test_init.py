@@ -103,6 +103,25 @@ def test_a_change_is_applied_by_signal():
     assert router.json()["forwards"][0]["outside"] == "8080"
 
 
+def test_a_trigger_runs_it_without_input_output_and_errors():
+    """procd closes all three."""
+    router, closed = Router(), "0<&- 1>&- 2>&-"
+    assert router.service("start", closed=closed) == [FW4, "start"]
+    router.configure(UCI + FORWARD)
+    assert router.service("reload", closed=closed) == ["signal HUP"]
+    for bad, said in ((FORWARD.replace("tcp", "icmp"), "config"),
+                      (FORWARD.replace("10:80'", "10'"), "forwards[0].to")):
+        router.configure(UCI + bad)
+        assert router.service("reload", closed=closed) == []
+        assert said in router.log(), router.log()
+    router.configure(UCI + LIMITS)
+    assert router.service("reload", closed=closed) == ["signal USR1", "start"]
+    router.configure(DISABLED)
+    write("2", router.root, "alive")
+    assert router.service("reload", closed=closed) == ["stop", FW4,
+                                                       "remove-guard"]
+
+
 def test_what_a_running_daemon_cannot_take_is_handed_over():
     router = Router()
     router.service("start")
