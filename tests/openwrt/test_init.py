@@ -276,6 +276,19 @@ def test_it_waits_for_the_uplink_at_boot():
     assert router.json()["uplink"]["device"] == "pppoe-wan"
 
 
+def test_an_interface_that_comes_up_before_procd_has_the_triggers():
+    router = Router(devices=[("lan", "br-lan")])
+    write("pppoe-wan", router.root, "soon/wan")
+    assert router.service("boot") == [FW4, "start"]
+    write("wwan0", router.root, "soon/wan")
+    assert router.service("reload") == ["signal USR1", "start"]
+    assert router.json()["uplink"]["device"] == "wwan0"
+    # Also where it had just been handed over.
+    write("eth1", router.root, "soon/wan")
+    assert router.service("restart") == ["signal USR1", "start"] * 2
+    assert router.json()["uplink"]["device"] == "eth1"
+
+
 def test_an_interface_that_goes_down_changes_nothing():
     router = Router(config=GUEST,
                     devices=[("wan", "pppoe-wan"), ("lan", "br-lan"),

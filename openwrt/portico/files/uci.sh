@@ -438,6 +438,17 @@ portico_interfaces_of() {
 	echo "$list"
 }
 
+# portico_devices: which device each of them has now.
+portico_devices() {
+	local interface device
+
+	network_flush_cache
+	for interface in $(portico_interfaces); do
+		network_get_device device "$interface" || device=''
+		echo "$interface $device"
+	done
+}
+
 # portico_restart_part FILE: the lines that a running daemon cannot take over,
 # whatever follows them.
 portico_restart_part() {
