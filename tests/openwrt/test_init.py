@@ -109,7 +109,7 @@ def test_a_trigger_runs_it_without_input_output_and_errors():
     assert router.service("start", closed=closed) == [FW4, "start"]
     router.configure(UCI + FORWARD)
     assert router.service("reload", closed=closed) == ["signal HUP"]
-    for bad, said in ((FORWARD.replace("tcp", "icmp"), "config"),
+    for bad, said in ((FORWARD.replace("tcp", "icmp"), "option proto"),
                       (FORWARD.replace("10:80'", "10'"), "forwards[0].to")):
         router.configure(UCI + bad)
         assert router.service("reload", closed=closed) == []
@@ -165,14 +165,41 @@ def test_a_bad_configuration_changes_nothing():
              "timeouts.udp"),
             ("\nconfig behaviour\n\tlist parity '1'\n\tlist parity '0'\n",
              "behaviour.parity"),
-            (FAST_PATH.format("2"), "section fast_path"),
-            (FAST_PATH.format("Auto"), "section fast_path"),
+            (FAST_PATH.format("2"), "config fast_path"),
+            (FAST_PATH.format("Auto"), "config fast_path"),
             (FAST_PATH.format("on").replace("option", "list") +
              "\tlist enabled 'off'\n", "fast_path.enabled")):
         router.configure(UCI + bad)
         assert router.service("reload") == [], bad
         assert router.rendered() == before
         assert said in router.said, (said, router.said)
+
+
+def test_a_mistake_is_told_by_option_and_value():
+    """Where it is looked for: of a trigger's run only the log is left. What an
+    anonymous section is called `uci show` does not say."""
+    proto = 'option proto: found "icmp", expected list(or("tcp","udp"))'
+    for bad, said in (
+            (FORWARD.replace("tcp", "icmp"), f"forward '{{}}': {proto}"),
+            (FORWARD.replace("list proto 'tcp'", "option proto 'icmp'"),
+             f"forward '{{}}': {proto}"),
+            (FORWARD.replace("config forward", "config forward 'w'").replace(
+                "tcp", "icmp"), f"forward 'w': {proto}"),
+            ("\nconfig timeouts 't'\n\toption udp '1=0'\n",
+             "timeouts 't': option udp: found \"1=0\", expected "
+             "range(1,604800)"),
+            (FORWARD.replace("10:80'", "10'"), 'forwards[0].to: found '
+             '"192.168.1.10", expected an inside host\'s address and port')):
+        router = Router(config=UCI + bad)
+        said = "^/etc/config/portico: (config )?" + re.escape(said).replace(
+            r"\{\}", r"\w+")
+        router.service("start")
+        assert re.search(said, router.log(), re.M), router.log()
+        router.service("check", code=1)
+        assert re.search(said, router.said, re.M), router.said
+    router = Router()
+    router.service("check")
+    assert router.said == "/etc/config/portico: good\n"
 
 
 def test_a_bad_item_of_a_list_changes_nothing_wherever_it_stands():

@@ -197,6 +197,20 @@ portico_validate() {
 		$portico_specs"
 }
 
+# portico_complaint NAME: what libvalidate has against a section.
+portico_complaint() {
+	eval "validate_data portico $(portico_type "$portico_section") \"\$1\" \
+		$portico_specs" 2>&1 >/dev/null |
+		sed -n '/ with false$/ {
+			s/ with false$//
+			s/^[^=]*\.//
+			s/^\([a-z0-9_]*\)[^=]*=/option \1: found "/
+			s/ validates as /", expected /
+			p
+			q
+		}'
+}
+
 # --- JSON --------------------------------------------------------------------
 
 # Text as it stands between the quotes of a JSON string.
@@ -360,7 +374,8 @@ portico_take() {
 	local members='' enabled portico_name="$1"
 
 	if [ "$2" != 0 ]; then
-		portico_wrong="section $1 holds what is not allowed there"
+		portico_wrong="config $(portico_type "$portico_section") '$1': $(
+			portico_complaint "$1")"
 		return
 	fi
 	case "$portico_section" in
@@ -436,17 +451,6 @@ portico_interfaces_of() {
 
 	config_get list "$1" interface
 	echo "$list"
-}
-
-# portico_devices: which device each of them has now.
-portico_devices() {
-	local interface device
-
-	network_flush_cache
-	for interface in $(portico_interfaces); do
-		network_get_device device "$interface" || device=''
-		echo "$interface $device"
-	done
 }
 
 # portico_restart_part FILE: the lines that a running daemon cannot take over,
