@@ -365,6 +365,15 @@ def test_a_second_inside_interface_joins_when_it_comes_up():
     assert router.json()["inside"]["devices"] == ["br-lan", "br-guest"]
 
 
+def test_a_device_or_a_typo_in_the_place_of_an_interface_is_told():
+    """Not refused: protocols add interfaces that are in no file."""
+    router = Router(config=GUEST.replace("'lan'", "'br-lan'"))
+    write("interface\n", router.root, "uci/network.guest")
+    assert router.service("start") == []
+    assert "not up yet: br-lan (not in /etc/config/network) guest\n" in \
+        router.log(), router.log()
+
+
 def test_a_daemon_that_begins_again_waits_for_a_device_that_is_down():
     """It does so as one that runs: nothing is handed over when it is back."""
     devices = [("wan", "eth1"), ("lan", "br-lan"), ("guest", "br-guest")]

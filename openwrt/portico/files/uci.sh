@@ -298,13 +298,13 @@ portico_add_device() {
 	local device=''
 
 	network_get_device device "$1" || device=''
-	if [ -z "$device" ]; then
-		device=$(sed -n \
-			"s|^/\* restart, interface $1 \*/.*\"\([^\"]*\)\",\{0,1\}\$|\1|p" \
-			"$portico_in_force" 2>/dev/null)
-	fi
+	[ -n "$device" ] || device=$(sed -n \
+		"s|^/\* restart, interface $1 \*/.*\"\([^\"]*\)\",\{0,1\}\$|\1|p" \
+		"$portico_in_force" 2>/dev/null)
 	if [ -z "$device" ]; then
 		portico_missing="$portico_missing $1"
+		uci -q get "network.$1" >/dev/null ||
+			portico_missing="$portico_missing (not in /etc/config/network)"
 	else
 		case "$members" in
 		*"\"$device\""*) ;;
