@@ -113,14 +113,18 @@ bool nat_tcp_is_reset(const struct nat_parsed *segment)
 	return tcp_flags(segment) & TCP_RST;
 }
 
+static uint32_t header_bytes(const struct nat_parsed *segment)
+{
+	return (segment->l4[TCP_DATA_OFFSET] >> 4) * 4U;
+}
+
 /* The window scale option of a SYN; -1: none. */
 static int scale_option(const struct nat_parsed *segment)
 {
-	uint32_t header = (segment->l4[TCP_DATA_OFFSET] >> 4) * 4U;
 	struct nat_cursor cursor = nat_cursor(segment->l4, segment->l4_length);
 	const uint8_t *option;
 
-	nat_cursor_limit(&cursor, header);
+	nat_cursor_limit(&cursor, header_bytes(segment));
 	nat_cursor_take(&cursor, TCP_HEADER);
 	while ((option = nat_cursor_peek(&cursor, 1)) &&
 	       *option != TCP_OPTION_END) {
@@ -176,20 +180,20 @@ static void learn(struct nat_session *session, const struct nat_parsed *segment,
 		end->shift = 0;
 }
 
-/* An RST or FIN belongs to the connection when it lies in the window that its
- * receiver last offered (RFC 7857 2.2, RFC 5961 3, RFC 5382 9); a FIN may come
- * just behind the last byte of it. It is forwarded anyway. */
+/* An RST or FIN belongs to the connection when its segment begins or ends in the
+ * window that its receiver last offered (RFC 7857 2.2, RFC 5961 3, RFC 5382 9):
+ * data before it may have come already. It may stand just behind the window,
+ * which its sender has filled. It is forwarded anyway. */
 static bool in_window(const struct nat_session *session,
 		      const struct nat_parsed *segment, enum nat_side from)
 {
 	enum nat_side to = from == NAT_INSIDE ? NAT_OUTSIDE : NAT_INSIDE;
 	const struct nat_tcp_end *receiver = &session->end[to];
 	uint32_t ahead = nat_load32(segment->l4 + TCP_SEQ) - receiver->ack;
-
+	uint32_t bytes = segment->l4_length - header_bytes(segment);
 	uint32_t window = (uint32_t)receiver->window << receiver->shift;
 
-	return !receiver->known || ahead == 0 ||
-	       ahead < window + (tcp_flags(segment) & TCP_FIN);
+	return !receiver->known || ahead <= window || ahead + bytes <= window;
 }
 
 static bool is_client(const struct nat_session *session, enum nat_side side)

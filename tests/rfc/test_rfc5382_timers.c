@@ -203,7 +203,7 @@ static void test_sec_9_rst(void)
 	for (enum end end = CLIENT; end <= SERVER; end++) {
 		CU_ASSERT_EQUAL(after(RST, end, 1000), NAT_STATE_TRANS);
 		CU_ASSERT_EQUAL(after(RST, end, 1499), NAT_STATE_TRANS);
-		CU_ASSERT_EQUAL(after(RST, end, 1500), NAT_STATE_ESTABLISHED);
+		CU_ASSERT_EQUAL(after(RST, end, 1501), NAT_STATE_ESTABLISHED);
 		CU_ASSERT_EQUAL(after(RST, end, 999), NAT_STATE_ESTABLISHED);
 		CU_ASSERT_EQUAL(after(RST, end, 0x80001000U),
 				NAT_STATE_ESTABLISHED);
@@ -219,6 +219,50 @@ static void test_sec_9_fin(void)
 		CU_ASSERT_EQUAL(after(FIN | ACK, end, 1501),
 				NAT_STATE_ESTABLISHED);
 		CU_ASSERT_EQUAL(after(FIN | ACK, end, 0x80001000U),
+				NAT_STATE_ESTABLISHED);
+	}
+}
+
+/* What its sender had in flight filled the window: the receiver takes it as
+ * soon as that has come. */
+static void test_sec_9_rst_full(void)
+{
+	for (enum end end = CLIENT; end <= SERVER; end++) {
+		CU_ASSERT_EQUAL(after(RST, end, 1500), NAT_STATE_TRANS);
+		CU_ASSERT_EQUAL(after(RST, end, 1501), NAT_STATE_ESTABLISHED);
+	}
+}
+
+/* A FIN with data before it that had come already: its receiver's ACK was lost,
+ * and the data is sent once more. */
+static enum nat_state after_again(enum end from, uint32_t seq, uint16_t bytes)
+{
+	enum nat_state state;
+	struct lab lab;
+
+	lab_make(&lab, true);
+	reach(&lab, NAT_STATE_ESTABLISHED);
+	send(&lab, from,
+	     (struct segment){ .flags = FIN | ACK,
+			       .seq = seq,
+			       .ack = 1000,
+			       .window = 500,
+			       .bytes = bytes });
+	state = session(&lab).state;
+	engine_free(&lab.engine);
+	return state;
+}
+
+static void test_sec_9_fin_again(void)
+{
+	CU_ASSERT_EQUAL(after_again(CLIENT, 900, 100), NAT_STATE_C_FIN);
+	CU_ASSERT_EQUAL(after_again(SERVER, 900, 100), NAT_STATE_S_FIN);
+	CU_ASSERT_EQUAL(after_again(CLIENT, 900, 300), NAT_STATE_C_FIN);
+	CU_ASSERT_EQUAL(after_again(CLIENT, 1000, 500), NAT_STATE_C_FIN);
+	for (enum end end = CLIENT; end <= SERVER; end++) {
+		CU_ASSERT_EQUAL(after_again(end, 900, 99),
+				NAT_STATE_ESTABLISHED);
+		CU_ASSERT_EQUAL(after_again(end, 1501, 100),
 				NAT_STATE_ESTABLISHED);
 	}
 }
@@ -272,6 +316,12 @@ static const struct requirement table[] = {
 	  "an RST outside the window changes no state", test_sec_9_rst, NULL },
 	{ "RFC5382 9 FIN", "MUST NOT",
 	  "a FIN outside the window changes no state", test_sec_9_fin, NULL },
+	{ "RFC5382 9 RST full", "MUST",
+	  "an RST behind a full window of data counts", test_sec_9_rst_full,
+	  NULL },
+	{ "RFC5382 9 FIN again", "MUST",
+	  "a FIN behind data that had come already counts",
+	  test_sec_9_fin_again, NULL },
 	{ "RFC5382 9 numbers", "MUST",
 	  "sequence numbers and options are left as they are",
 	  test_sec_9_header, NULL },

@@ -192,7 +192,7 @@ static void test_segments_that_change_it_take_it_back(void)
  * carrier last, also after a segment that came up meanwhile. */
 static void test_rst_counts_in_the_window_that_the_carrier_saw(void)
 {
-	static const uint32_t seq[] = { 0x7000, 0x7000 + 499, 0x7000 + 500,
+	static const uint32_t seq[] = { 0x7000, 0x7000 + 500, 0x7000 + 501,
 					0x7000 - 1, 1000 };
 	static const bool counts[] = { true, true, false, false, false };
 

@@ -26,8 +26,8 @@ static void test_rst_window(void)
 		enum end from = (enum end)end;
 
 		CU_ASSERT_EQUAL(after_rst(from, 1000), NAT_STATE_TRANS);
-		CU_ASSERT_EQUAL(after_rst(from, 1499), NAT_STATE_TRANS);
-		CU_ASSERT_EQUAL(after_rst(from, 1500), NAT_STATE_ESTABLISHED);
+		CU_ASSERT_EQUAL(after_rst(from, 1500), NAT_STATE_TRANS);
+		CU_ASSERT_EQUAL(after_rst(from, 1501), NAT_STATE_ESTABLISHED);
 		CU_ASSERT_EQUAL(after_rst(from, 999), NAT_STATE_ESTABLISHED);
 		CU_ASSERT_EQUAL(after_rst(from, 0x80001000),
 				NAT_STATE_ESTABLISHED);
@@ -87,11 +87,11 @@ static enum nat_state after_scaled_rst(bool server_scales, uint32_t seq)
 
 static void test_rst_scaled(void)
 {
-	CU_ASSERT_EQUAL(after_scaled_rst(true, 1000 + 63999), NAT_STATE_TRANS);
-	CU_ASSERT_EQUAL(after_scaled_rst(true, 1000 + 64000),
+	CU_ASSERT_EQUAL(after_scaled_rst(true, 1000 + 64000), NAT_STATE_TRANS);
+	CU_ASSERT_EQUAL(after_scaled_rst(true, 1000 + 64001),
 			NAT_STATE_ESTABLISHED);
 	/* Scaling needs both (RFC 7323 2.2). */
-	CU_ASSERT_EQUAL(after_scaled_rst(false, 1000 + 500),
+	CU_ASSERT_EQUAL(after_scaled_rst(false, 1000 + 501),
 			NAT_STATE_ESTABLISHED);
 }
 
