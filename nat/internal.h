@@ -69,7 +69,8 @@ uint32_t nat_find_session_alias(struct nat *nat, uint32_t *mapping,
 bool nat_contacted(struct nat *nat, uint32_t mapping, uint32_t peer_addr,
 		   uint64_t now_ms);
 
-/* Finds or makes the host; 0 when the table is full of hosts in use. */
+/* Finds or makes the host, ends what is over if there is no place for it; 0 when
+ * the table is full of hosts in use. */
 uint32_t nat_host_get(struct nat *nat, uint32_t addr, uint64_t now_ms);
 
 /* The outside port must be unused and a slot free (where the inside socket has a

@@ -26,13 +26,16 @@ uint32_t nat_slot_take(struct nat_slots *slots, struct nat_link *links)
 
 /* --- hosts -------------------------------------------------------------- */
 
-/* An idle host has no mapping: only its counters are lost. */
-static uint32_t host_slot(struct nat *nat)
+/* An idle host has no mapping: only its counters are lost. What is over makes
+ * hosts idle. */
+static uint32_t host_slot(struct nat *nat, uint64_t now_ms)
 {
 	uint32_t slot = nat_slot_take(&nat->host_slots, nat->host_links);
 
 	if (slot)
 		return slot;
+	if (!nat->host_idle.head)
+		nat_expire(nat, now_ms, 64);
 	slot = nat->host_idle.head;
 	if (slot) {
 		nat_list_remove(&nat->host_idle, nat->host_links, slot);
@@ -59,7 +62,7 @@ uint32_t nat_host_get(struct nat *nat, uint32_t addr, uint64_t now_ms)
 
 	if (slot)
 		return slot;
-	slot = host_slot(nat);
+	slot = host_slot(nat, now_ms);
 	if (!slot)
 		return 0;
 	host = &nat->hosts[slot];

@@ -200,6 +200,24 @@ static void test_24_reclaimed(void)
 	engine_free(&e);
 }
 
+/* Nor is a host of which nothing is left in the way of another one. */
+static void test_24_hosts(void)
+{
+	struct engine e;
+
+	engine_make(&e);
+	for (uint32_t i = 0; i < 8 * 5; i++)
+		CU_ASSERT_NOT_EQUAL(engine_open(&e, U,
+						flow_of(INSIDE_1 + i % 8,
+							(uint16_t)(5000 + i),
+							PEER_1, 7000)),
+				    0);
+	e.now += 300 * SECOND;
+	CU_ASSERT_NOT_EQUAL(
+		engine_open(&e, U, flow_of(INSIDE_1 + 8, 9, PEER_1, 7000)), 0);
+	engine_free(&e);
+}
+
 /* A host that never stops gets a hundred answers at once. */
 static void test_24_rate(void)
 {
@@ -329,6 +347,9 @@ static const struct requirement table[] = {
 	  test_24, NULL },
 	{ "BEHAVE 19.24 reclaim", "MUST",
 	  "what has expired is reclaimed before refusing", test_24_reclaimed,
+	  NULL },
+	{ "BEHAVE 19.24 hosts", "MUST",
+	  "a host of which nothing is left gives its place up", test_24_hosts,
 	  NULL },
 	{ "BEHAVE 19.24 rate", "MUST",
 	  "refusals are answered at a limited rate", test_24_rate, NULL },
