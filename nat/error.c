@@ -92,6 +92,11 @@ struct nat_result nat_error_inbound(struct nat_work *work)
 			       nat_untouched(nat);
 	if (mtu_is_absurd(&work->p))
 		return nat_drop(nat, NAT_DROP_MALFORMED);
+	/* With the options that are refused it would not have left. */
+	if (quote.l4 != quote.ip + IPV4_HEADER)
+		drop = nat_check_options(quote.ip);
+	if (drop)
+		return nat_drop(nat, drop);
 	inside = &nat->mappings[mapping].inside;
 	nat_rewrite_quote_source(&work->p, &quote, inside->addr, inside->port);
 	nat_rewrite_outer(work->p.ip, work->p.src, inside->addr);

@@ -83,8 +83,7 @@ static bool option_refused(uint8_t type)
 	return false;
 }
 
-/* Walks the options behind the fixed header. */
-static enum nat_drop check_options(uint8_t *ip)
+enum nat_drop nat_check_options(uint8_t *ip)
 {
 	struct nat_cursor cursor = nat_cursor(ip, ip_header_bytes(ip));
 	const uint8_t *option;
@@ -287,7 +286,7 @@ enum nat_drop nat_parse(const struct nat_packet *packet,
 	if (!ip_checksum_good(parsed->ip))
 		return NAT_DROP_BAD_CHECKSUM;
 	if (ip_header_bytes(parsed->ip) > IPV4_HEADER) {
-		drop = check_options(parsed->ip);
+		drop = nat_check_options(parsed->ip);
 		if (drop)
 			return drop;
 	}

@@ -108,6 +108,9 @@ struct nat_parsed {
 enum nat_drop nat_parse(const struct nat_packet *packet,
 			struct nat_parsed *parsed);
 
+/* Walks the options of a whole header: why not to let them cross, or 0. */
+enum nat_drop nat_check_options(uint8_t *ip);
+
 /* The packet that an ICMP error quotes: possibly cut, its lengths not to be
  * trusted, its transport checksum not to be judged (RFC 5508 REQ-3). */
 struct nat_quote {

@@ -238,6 +238,36 @@ static void route_options(void)
 	engine_free(&engine);
 }
 
+/* Nor do errors that quote one, whoever they are for. */
+static void quoted_route(void)
+{
+	struct packet about;
+	struct engine engine;
+
+	engine_make(&engine);
+	engine_udp(&engine, NAT_PATH_OUTBOUND, out);
+	for (int bad = 0; bad < 2; bad++) {
+		packet_udp(&about,
+			   flow_of(UPLINK, out.sport, PEER_1, out.dport), NULL,
+			   20);
+		packet_add_options(&about, 3);
+		about.data[20] = bad ? 131 : 148;
+		about.data[21] = 11;
+		about.data[22] = 4;
+		packet_fix_ip(&about);
+		packet_error(&engine.packet,
+			     (struct error){ .src = PEER_2,
+					     .dst = UPLINK,
+					     .type = 3,
+					     .code = 5,
+					     .bytes = 40 },
+			     &about);
+		CU_ASSERT_EQUAL(engine_run(&engine, NAT_PATH_INBOUND).verdict,
+				bad ? NAT_DROPPED : NAT_TRANSLATED);
+	}
+	engine_free(&engine);
+}
+
 /* --- late answers --------------------------------------------------------------- */
 
 /* Silence, and after 6 s (if asked for) one port unreachable that quotes it. */
@@ -369,6 +399,8 @@ static const struct requirement table[] = {
 	{ "RFC5508 REQ-10b route", "SHOULD NOT",
 	  "source-routed packets and recorded routes do not cross",
 	  route_options, NULL },
+	{ "RFC5508 REQ-10b quoted route", "SHOULD NOT",
+	  "nor errors that quote such a packet", quoted_route, NULL },
 	{ "RFC5382 REQ-4 late", "MUST NOT",
 	  "no answer to an unsolicited SYN before 6 s, then one 3/3",
 	  late_answer, NULL },
