@@ -28,11 +28,13 @@ static uint32_t quoted_outside(struct nat_work *work,
 		return nat_tagged_quoted_outside(work, quote);
 	mapping = nat_find_outside(nat, nat_socket(quote->proto, quote->src,
 						   quote->sport));
-	/* A live session is asked for: an address alone is easily guessed. */
+	/* A live session is asked for: an address alone is easily guessed. But
+	 * a forward may have had no room for one. */
 	if (!mapping ||
-	    !nat_find_session(nat, mapping, quote->dst,
-			      nat_peer_port(quote->proto, quote->dport),
-			      work->now_ms))
+	    (!nat_find_session(nat, mapping, quote->dst,
+			       nat_peer_port(quote->proto, quote->dport),
+			       work->now_ms) &&
+	     nat->mappings[mapping].kind != NAT_KIND_FORWARD))
 		return 0;
 	return mapping;
 }

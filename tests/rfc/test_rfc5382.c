@@ -322,6 +322,31 @@ static void test_req_9(void)
 	engine_free(&e);
 }
 
+/* A forward goes on without state when it has as many sessions as outsiders may
+ * open: its host has to learn of a narrow path all the same. */
+static void test_req_9_full(void)
+{
+	struct packet left;
+	struct lab lab;
+
+	lab_make(&lab, false);
+	lab.engine.config.mapping_sessions = 4;
+	engine_configure(&lab.engine);
+	for (uint16_t port = 1; port <= 4; port++)
+		ASSERT_TRANSLATED(engine_tcp(&lab.engine, NAT_PATH_INBOUND,
+					     from(PEER_1, port, lab.port),
+					     SYN));
+	CU_ASSERT_EQUAL(engine_stats(&lab.engine).sessions, 2);
+	ASSERT_TRANSLATED(engine_tcp(&lab.engine, NAT_PATH_OUTBOUND,
+				     flow_of(INSIDE_1, 80, PEER_1, 4),
+				     SYN | ACK));
+	left = lab.engine.packet;
+	ASSERT_TRANSLATED(bench_error(&lab.engine, PEER_2, 3, 4, 1300, &left));
+	CU_ASSERT_EQUAL(packet_flow(&lab.engine.packet).dst, INSIDE_1);
+	CU_ASSERT_EQUAL(packet_get16(packet_l4(&lab.engine.packet) + 28), 80);
+	engine_free(&lab.engine);
+}
+
 static void test_req_10(void)
 {
 	static const uint8_t types[] = { 3, 4, 5, 11, 12 };
@@ -387,6 +412,9 @@ static const struct requirement table[] = {
 	{ "RFC5382 REQ-9", "SHOULD",
 	  "every destination unreachable is translated, its MTU kept",
 	  test_req_9, NULL },
+	{ "RFC5382 REQ-9 full", "SHOULD",
+	  "so it is for a forward that has no room for another session",
+	  test_req_9_full, NULL },
 	{ "RFC5382 REQ-10", "MUST NOT", "no ICMP ends or shortens a session",
 	  test_req_10, NULL },
 };
