@@ -461,6 +461,21 @@ def test_miniupnpd_is_warned_of():
     assert "miniupnpd" in router.log()
 
 
+def test_redirects_of_the_firewall_are_warned_of():
+    """As LuCI's port forwards are, and what catches DNS queries."""
+    router = Router()
+    write("firewall.@defaults[0]=defaults\n"
+          "firewall.@redirect[0]=redirect\nfirewall.@redirect[0].name='web'\n"
+          "firewall.dns_int=redirect\n", router.root, "uci/firewall")
+    write("0\n", router.root, "uci/firewall.@redirect[0].enabled")
+    router.service("start")
+    told = "firewall.dns_int redirects no"
+    assert router.log().count("redirect") == router.log().count(told) == 1
+    write("0\n", router.root, "uci/firewall.dns_int.enabled")
+    router.service("reload")
+    assert router.log().count("redirect") == 1, router.log()
+
+
 def test_procd_gets_every_option_for_validation():
     router = Router()
     router.service("start", DESCRIBE="1")
