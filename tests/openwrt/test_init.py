@@ -466,7 +466,9 @@ def test_redirects_of_the_firewall_are_warned_of():
     router = Router()
     write("firewall.@defaults[0]=defaults\n"
           "firewall.@redirect[0]=redirect\nfirewall.@redirect[0].name='web'\n"
-          "firewall.dns_int=redirect\n", router.root, "uci/firewall")
+          "firewall.dns_int=redirect\nfirewall.six=redirect\n", router.root,
+          "uci/firewall")
+    write("ipv6\n", router.root, "uci/firewall.six.family")
     write("0\n", router.root, "uci/firewall.@redirect[0].enabled")
     router.service("start")
     told = "firewall.dns_int redirects no"
