@@ -400,15 +400,16 @@ uninstall: ## remove what install put there; your configuration stays
 # Of the last commit, the same bytes wherever it is made.
 dist: ## make BUILD/portico-VERSION.tar.xz, as the OpenWrt package wants it
 	@mkdir -p $(BUILD)
-	git archive --format=tar --prefix=portico-$(VERSION)/ HEAD | \
-		xz -9 >$(BUILD)/portico-$(VERSION).tar.xz
+	git archive --prefix=portico-$(VERSION)/ \
+		-o $(BUILD)/portico-$(VERSION).tar HEAD
+	xz -9 -T1 -f $(BUILD)/portico-$(VERSION).tar
 
 clean: ## remove everything that was built
 	rm -rf $(BUILD)
 
 help: ## list the targets
 	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/\1\t\2/p' Makefile | \
-		awk -F '\t' '{ printf "  make %-11s %s\n", $$1, $$2 }'
+		awk -F '\t' '{ printf "  make %-13s %s\n", $$1, $$2 }'
 
 .PHONY: all always bench bench-quick check check-cross check-long check-openwrt \
 	check-vm clean conformance coverage demo deps dist format fuzz \

@@ -2,6 +2,7 @@
 """The package Makefiles: fields, form, dependencies, versions, contents."""
 import os
 import re
+import shutil
 import stat
 import subprocess
 import tempfile
@@ -266,6 +267,31 @@ def test_a_release_holds_what_the_package_takes_from_it():
     for path in ("Makefile", "LICENSE", "nat/nat.c", "platform/porticod.c",
                  "openwrt/portico/files/portico.init"):
         assert f"{name}/{path}" in listed, path
+
+
+def dist(tree, **environment):
+    """The bytes of `make dist` there, b"" when it failed."""
+    out = directory()
+    done = run("make", "-C", tree, "dist", "BUILD=" + out,
+               env={**os.environ, **environment})
+    path = f"{out}/portico-{version()}.tar.xz"
+    assert (done.returncode == 0) == os.path.exists(path), done.stderr
+    if done.returncode:
+        return b""
+    with open(path, "rb") as archive:
+        return archive.read()
+
+
+def test_a_release_has_the_same_bytes_by_an_xz_that_uses_threads():
+    if run("git", "-C", TREE, "rev-parse", "HEAD").returncode:
+        raise Skip("not a git tree")
+    assert dist(TREE, XZ_DEFAULTS="-T2") == dist(TREE, XZ_DEFAULTS="-T1")
+
+
+def test_no_release_is_made_where_there_is_no_git_tree():
+    tree = directory()
+    shutil.copy(os.path.join(TREE, "Makefile"), tree)
+    assert dist(tree, GIT_CEILING_DIRECTORIES=os.path.dirname(tree)) == b""
 
 
 def test_uthash_installs_headers_for_building_only():
