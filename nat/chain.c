@@ -52,18 +52,3 @@ void nat_chain_remove(struct nat_chain *chain, uint32_t slot, uint32_t hash)
 	chain->count--;
 	chain->removals++;
 }
-
-uint32_t nat_chain_longest(const struct nat_chain *chain)
-{
-	uint32_t longest = 0;
-
-	for (uint32_t i = 0; i <= chain->mask; i++) {
-		uint32_t length = 0, at = chain->heads[i];
-
-		for (; at; at = chain->nexts[at & NAT_CHAIN_SLOT])
-			length++;
-		if (length > longest)
-			longest = length;
-	}
-	return longest;
-}

@@ -64,7 +64,4 @@ static inline uint32_t nat_chain_next(const struct nat_chain *chain,
 void nat_chain_add(struct nat_chain *chain, uint32_t slot, uint32_t hash);
 void nat_chain_remove(struct nat_chain *chain, uint32_t slot, uint32_t hash);
 
-/* How many slots the longest chain has (for tests: slow). */
-uint32_t nat_chain_longest(const struct nat_chain *chain);
-
 #endif

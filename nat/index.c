@@ -130,14 +130,3 @@ uint32_t nat_index_count(const struct nat_index *index)
 {
 	return HASH_CNT(hh, index->head) - 1;
 }
-
-uint32_t nat_index_longest(const struct nat_index *index)
-{
-	const UT_hash_table *table = index->head->hh.tbl;
-	uint32_t longest = 0;
-
-	for (uint32_t i = 0; i < table->num_buckets; i++)
-		if (table->buckets[i].count > longest)
-			longest = table->buckets[i].count;
-	return longest;
-}

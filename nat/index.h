@@ -49,7 +49,4 @@ void nat_index_remove(struct nat_index *index, uint32_t slot);
 /* How many slots are in the index. */
 uint32_t nat_index_count(const struct nat_index *index);
 
-/* How many steps the worst look-up takes (for tests: slow). */
-uint32_t nat_index_longest(const struct nat_index *index);
-
 #endif
