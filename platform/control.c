@@ -153,8 +153,7 @@ static void turn_away(int fd, enum control_refusal refusal)
 	int length = snprintf(message, sizeof(message), "{\"error\":\"%s\"}\n",
 			      control_refusal_message(refusal));
 
-	if (send(fd, message, (size_t)length, MSG_NOSIGNAL | MSG_DONTWAIT) < 0)
-		log_debug("control", "a client left before its answer");
+	send(fd, message, (size_t)length, MSG_NOSIGNAL | MSG_DONTWAIT);
 	close(fd);
 }
 

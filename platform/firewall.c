@@ -142,23 +142,6 @@ bool firewall_is_ours(const char *chain)
 	return !strncmp(chain, FIREWALL_OURS, strlen(FIREWALL_OURS));
 }
 
-const struct firewall_chain *firewall_find(const struct firewall *firewall,
-					   const char *name)
-{
-	for (size_t i = 0; i < firewall->chain_count; i++)
-		if (!strcmp(firewall->chains[i].name, name))
-			return &firewall->chains[i];
-	return NULL;
-}
-
-bool firewall_has_prefix(const struct firewall *firewall, const char *prefix)
-{
-	for (size_t i = 0; i < firewall->chain_count; i++)
-		if (!strncmp(firewall->chains[i].name, prefix, strlen(prefix)))
-			return true;
-	return false;
-}
-
 /* iptables-nft has been read before. */
 static bool is_hidden(const struct firewall *firewall,
 		      enum rules_backend backend)

@@ -132,12 +132,6 @@ bool firewall_meets(const struct firewall *firewall,
 		    const struct firewall_packet *packet, char *text,
 		    size_t size);
 
-/* A chain by its name in any table, NULL: there is none. */
-const struct firewall_chain *firewall_find(const struct firewall *firewall,
-					   const char *name);
-/* Whether a chain's name begins so ("ufw-"). */
-bool firewall_has_prefix(const struct firewall *firewall, const char *prefix);
-
 /* How the names of our own chains in others' tables begin. */
 #define FIREWALL_OURS "PORTICO-"
 bool firewall_is_ours(const char *chain);

@@ -98,13 +98,6 @@ int helper_take_piece(struct helper_process *helper, const void *message,
 	return result;
 }
 
-void helper_process_free(struct helper_process *helper)
-{
-	helper_forget_request(helper);
-	free(helper->inside);
-	helper->inside = NULL;
-}
-
 /* --- answers ---------------------------------------------------------------- */
 
 static void put_fds(struct msghdr *message, const struct helper_reply *reply)

@@ -82,7 +82,4 @@ void helper_forget_request(struct helper_process *helper);
  * packet process's. -1 with errno. */
 pid_t helper_fork(int ends[2], const struct config *config);
 
-/* Forgets the rest of what a helper holds; puts nothing back. */
-void helper_process_free(struct helper_process *helper);
-
 #endif

@@ -22,23 +22,16 @@ static const int priority[] = {
 	[LOG_LEVEL_ERROR] = 3,
 	[LOG_LEVEL_WARNING] = 4,
 	[LOG_LEVEL_INFO] = 6,
-	[LOG_LEVEL_DEBUG] = 7,
 };
 
 /* The variables of the process's life: passed to every function they would say
  * nothing more. */
-static enum log_level shown = LOG_LEVEL_INFO;
 static bool to_syslog;
 static struct {
 	void (*put)(void *context, int priority, const char *line,
 		    size_t length);
 	void *context;
 } to_sink;
-
-void log_set_level(enum log_level level)
-{
-	shown = level;
-}
 
 void log_to_syslog(void)
 {
@@ -85,8 +78,6 @@ void log_message(enum log_level level, const char *subsystem,
 	int saved = errno; /* callers may log before they look at it */
 	va_list args;
 
-	if (level > shown)
-		return;
 	if (!to_syslog && !to_sink.put && getenv("JOURNAL_STREAM"))
 		length = kept(snprintf(line, room, "<%d>", priority[level]),
 			      room);

@@ -13,7 +13,6 @@ enum log_level {
 	LOG_LEVEL_ERROR,
 	LOG_LEVEL_WARNING,
 	LOG_LEVEL_INFO,
-	LOG_LEVEL_DEBUG,
 };
 
 /* From now on to syslog(3), as facility daemon, and no longer to stderr: for a
@@ -26,9 +25,6 @@ void log_to(void (*sink)(void *context, int priority, const char *line,
 			 size_t length),
 	    void *context);
 
-/* Messages above this level are not shown; INFO at start. */
-void log_set_level(enum log_level level);
-
 void log_message(enum log_level level, const char *subsystem,
 		 const char *format, ...) __attribute__((format(printf, 3, 4)));
 
@@ -38,7 +34,5 @@ void log_message(enum log_level level, const char *subsystem,
 	log_message(LOG_LEVEL_WARNING, subsystem, __VA_ARGS__)
 #define log_info(subsystem, ...) \
 	log_message(LOG_LEVEL_INFO, subsystem, __VA_ARGS__)
-#define log_debug(subsystem, ...) \
-	log_message(LOG_LEVEL_DEBUG, subsystem, __VA_ARGS__)
 
 #endif

@@ -17,7 +17,6 @@
 #include <time.h>
 #include <unistd.h>
 
-#define STATUS_MAX 256
 /* The first of the descriptors that the manager passes on. */
 #define STORED_FIRST 3
 #define STORED_MOST 64
@@ -146,15 +145,6 @@ int notify_reloading(void)
 int notify_watchdog(void)
 {
 	return notify("WATCHDOG=1");
-}
-
-int notify_status(const char *text)
-{
-	char message[STATUS_MAX];
-
-	snprintf(message, sizeof(message), "STATUS=%.*s",
-		 (int)strcspn(text, "\n"), text);
-	return notify(message);
 }
 
 /* --- the manager's store ---------------------------------------------------- */

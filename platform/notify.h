@@ -27,9 +27,6 @@ int notify_stopping(void);
 int notify_reloading(void);
 /* The daemon is alive (WatchdogSec=). */
 int notify_watchdog(void);
-/* One line for `systemctl status`; what follows a newline is cut off, and a
- * very long one is shortened. */
-int notify_status(const char *text);
 
 /* Leaves copies of up to NOTIFY_STORED_MAX descriptors with the manager
  * (FileDescriptorStoreMax=), for the next process of this service. name:

@@ -49,8 +49,6 @@ static void use(const struct firewall *firewall)
 
 	for (size_t i = 0; i < sizeof(packets) / sizeof(packets[0]); i++)
 		judge(firewall, &packets[i]);
-	firewall_has_prefix(firewall, "ufw-");
-	firewall_find(firewall, "DOCKER-USER");
 }
 
 static void take_rules(unsigned kind, char *text)

@@ -40,6 +40,16 @@ static struct firewall *from_capture(const char *name)
 	return strstr(name, ".json") ? from_nft(text) : from_save(text);
 }
 
+/* A chain by its name in any table. */
+static const struct firewall_chain *find(const struct firewall *firewall,
+					 const char *name)
+{
+	for (size_t i = 0; i < firewall->chain_count; i++)
+		if (!strcmp(firewall->chains[i].name, name))
+			return &firewall->chains[i];
+	return NULL;
+}
+
 /* What becomes of a packet in the first forward base chain. */
 static enum firewall_judgement judge(const struct firewall *firewall,
 				     const char *in, const char *out,
@@ -126,9 +136,8 @@ static void test_docker(void)
 	CU_ASSERT_EQUAL(judge(f, "wan0", "lan0", INBOUND), FIREWALL_CLOSED);
 	CU_ASSERT_EQUAL(judge(f, "lan0", "wan0", OUTBOUND), FIREWALL_CLOSED);
 	CU_ASSERT_EQUAL(judge(f, "docker0", "wan0", 0), FIREWALL_OPEN);
-	CU_ASSERT_PTR_NOT_NULL(firewall_find(f, "DOCKER-USER"));
-	CU_ASSERT_PTR_NULL(firewall_find(f, "ufw-before-forward"));
-	CU_ASSERT(firewall_has_prefix(f, "DOCKER-"));
+	CU_ASSERT_PTR_NOT_NULL(find(f, "DOCKER-USER"));
+	CU_ASSERT_PTR_NULL(find(f, "ufw-before-forward"));
 	CU_ASSERT(f->masquerade);
 	firewall_free(f);
 }
@@ -154,7 +163,7 @@ static void test_ufw(void)
 
 	CU_ASSERT_EQUAL(judge(f, "wan0", "lan0", INBOUND), FIREWALL_CLOSED);
 	CU_ASSERT_EQUAL(judge(f, "lan0", "wan0", OUTBOUND), FIREWALL_OPEN);
-	CU_ASSERT(firewall_has_prefix(f, "ufw-"));
+	CU_ASSERT_PTR_NOT_NULL(find(f, "ufw-before-forward"));
 	firewall_free(f);
 }
 
@@ -246,7 +255,7 @@ static void test_tag(void)
 		"-m comment --comment portico -j ACCEPT\n"
 		"-A FORWARD -m comment --comment \"portico no\" -j ACCEPT\n"
 		"COMMIT\n");
-	const struct firewall_chain *chain = firewall_find(f, "FORWARD");
+	const struct firewall_chain *chain = find(f, "FORWARD");
 
 	CU_ASSERT_PTR_NOT_NULL_FATAL(chain);
 	CU_ASSERT_EQUAL_FATAL(chain->rule_count, 2);
@@ -267,7 +276,7 @@ static void test_ours(void)
 
 	CU_ASSERT(f->ours[RULES_IPTABLES_NFT]);
 	CU_ASSERT(!f->ours[RULES_IPTABLES_LEGACY]);
-	CU_ASSERT_PTR_NULL(firewall_find(f, "PORTICO-RAW"));
+	CU_ASSERT_PTR_NULL(find(f, "PORTICO-RAW"));
 	firewall_free(f);
 }
 

@@ -34,6 +34,12 @@ static struct helper_process new_process(void)
 					.job_fd = -1 };
 }
 
+static void free_process(struct helper_process *helper)
+{
+	helper_forget_request(helper);
+	free(helper->inside);
+}
+
 /* --- pieces ----------------------------------------------------------------- */
 
 /* A message of one piece with length bytes of zeros. */
@@ -125,7 +131,7 @@ static void test_pieces(void)
 	CU_ASSERT_EQUAL(take(&helper, first, 60), 0);
 	CU_ASSERT_EQUAL(take(&helper, rest, 40), 1);
 	CU_ASSERT_EQUAL(helper.have, 100);
-	helper_process_free(&helper);
+	free_process(&helper);
 }
 
 /* --- verbs ---------------------------------------------------------------------- */
@@ -182,7 +188,7 @@ static void test_what_is_fixed(void)
 	spec.inside_count = 2;
 	CU_ASSERT_EQUAL(check_spec(&helper, &spec), -EPERM);
 	CU_ASSERT_EQUAL(check_spec(&helper, &good), 0);
-	helper_process_free(&helper);
+	free_process(&helper);
 }
 
 /* The packet process has seen packets, and names devices for the first time. */
@@ -197,7 +203,7 @@ static void test_too_late_to_pin(void)
 	CU_ASSERT_EQUAL(check_spec(&helper, &good), 0);
 	helper.settled = true;
 	CU_ASSERT_EQUAL(check_spec(&helper, &good), 0);
-	helper_process_free(&helper);
+	free_process(&helper);
 }
 
 static void test_numbers(void)

@@ -52,8 +52,6 @@ static void check_messages(int fd)
 	CU_ASSERT_STRING_EQUAL(next(fd), "STOPPING=1");
 	CU_ASSERT_EQUAL(notify_watchdog(), 0);
 	CU_ASSERT_STRING_EQUAL(next(fd), "WATCHDOG=1");
-	CU_ASSERT_EQUAL(notify_status("uplink wan0 192.0.2.1"), 0);
-	CU_ASSERT_STRING_EQUAL(next(fd), "STATUS=uplink wan0 192.0.2.1");
 }
 
 static void test_abstract(void)
@@ -102,29 +100,10 @@ static void test_reloading(void)
 	close(fd);
 }
 
-/* A status is one line: what follows could pass for another message. */
-static void test_status(void)
-{
-	char name[64], text[2000];
-	int fd;
-
-	snprintf(name, sizeof(name), "@portico-test-%ld", (long)getpid());
-	fd = listen_at(name);
-	CU_ASSERT_EQUAL(notify_status("well\nREADY=1"), 0);
-	CU_ASSERT_STRING_EQUAL(next(fd), "STATUS=well");
-	memset(text, 'x', sizeof(text) - 1);
-	text[sizeof(text) - 1] = '\0';
-	CU_ASSERT_EQUAL(notify_status(text), 0);
-	CU_ASSERT(strlen(next(fd)) > 100);
-	CU_ASSERT_EQUAL(strspn(got + 7, "x"), strlen(got) - 7);
-	close(fd);
-}
-
 static void test_nobody(void)
 {
 	unsetenv("NOTIFY_SOCKET");
 	CU_ASSERT_EQUAL(notify_ready(), 0);
-	CU_ASSERT_EQUAL(notify_status("x"), 0);
 	setenv("NOTIFY_SOCKET", "", 1);
 	CU_ASSERT_EQUAL(notify_ready(), 0);
 }
@@ -255,7 +234,6 @@ static const struct test tests[] = {
 	{ "messages reach an abstract socket", test_abstract },
 	{ "messages reach a socket with a path", test_path },
 	{ "a reload carries its time", test_reloading },
-	{ "a status stays one short line", test_status },
 	{ "without a manager nothing happens", test_nobody },
 	{ "a senseless socket name is an error", test_bad_names },
 };
