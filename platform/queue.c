@@ -383,28 +383,13 @@ int queue_start(struct queue *queue, struct loop *loop)
 	return error;
 }
 
-/* Without ACK, which would come among packets: a failure is told by the reader.
- * What waits in the queue stays as it is. */
-static int without_gso(const struct queue_way *way)
-{
-	uint32_t room[QUEUE_CONFIG_BYTES / sizeof(uint32_t)];
-	struct nlmsghdr *message = config_message(way, room);
-
-	message->nlmsg_flags = NLM_F_REQUEST;
-	mnl_attr_put_u32(message, NFQA_CFG_FLAGS, 0);
-	mnl_attr_put_u32(message, NFQA_CFG_MASK, htonl(NFQA_CFG_F_GSO));
-	return mnl_socket_sendto(way->socket, message, message->nlmsg_len) < 0 ?
-		       -errno :
-		       0;
-}
-
 void queue_without_gso(struct queue *queue)
 {
 	int error = 0;
 
 	queue->config.gso = false;
 	for (int lane = 0; lane < QUEUE_LANES && !error; lane++)
-		error = without_gso(&queue->ways[lane]);
+		error = set_flags_later(&queue->ways[lane]);
 	if (error)
 		log_error("queue", "segmentation offload stays on: %s",
 			  strerror(-error));
