@@ -39,7 +39,6 @@ struct config_range {
 	uint16_t last;
 };
 
-/* A forward as written, before its protocols are spread over nat_forward. */
 struct config {
 	char *path; /* NULL: automatic mode, no file */
 

@@ -33,8 +33,8 @@ typedef int gateway_lock_in(void *context, char *error, size_t error_size);
 struct gateway *gateway_open(struct loop *loop, struct config *config,
 			     struct helper *helper, gateway_lock_in *lock_in,
 			     void *context, char *error, size_t error_size);
-/* Orderly stop: rules off (guard stays unless fallback is kernel), settings
- * put back. */
+/* Orderly stop: of the rules the guard stays, with fallback "kernel" beside the
+ * masquerade; settings are put back. */
 void gateway_close(struct gateway *gateway);
 /* Rules, settings and queue stay for the next daemon; only the process's end
  * may follow. */
