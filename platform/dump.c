@@ -4,8 +4,8 @@
  * in slices.
  *
  * Mappings have no peer of their own. To show those that talk to a peer, the
- * sessions are walked first and the outside ports of those with that peer are
- * noted, one bit each: no two mappings of a protocol share an outside port.
+ * sessions are walked first and the mappings of those with that peer are noted,
+ * one bit each.
  */
 #include "dump.h"
 
@@ -17,9 +17,6 @@
 #include "names.h"
 #include "views.h"
 
-/* UDP, TCP, ICMP, and one for all other protocols. */
-#define PEER_SETS 4
-
 struct dump {
 	enum dump_table table;
 	struct filter filter;
@@ -27,7 +24,7 @@ struct dump {
 	bool opened; /* the head of the line is written */
 	bool comma; /* an entry is written */
 	bool searching; /* walking sessions for the peer's mappings */
-	struct nat_portset *with_peer; /* PEER_SETS, or NULL: no such filter */
+	uint8_t *with_peer; /* bits by mapping; NULL: no such filter */
 	struct names *names; /* of hosts */
 };
 
@@ -50,14 +47,7 @@ struct dump *dump_new(enum dump_table table, const struct filter *filter)
 	dump->filter = *filter;
 	if (table == DUMP_HOSTS)
 		dump->names = names_load();
-	if (table == DUMP_MAPPINGS && filter->set[FILTER_PEER]) {
-		dump->searching = true;
-		dump->with_peer = calloc(PEER_SETS, sizeof(*dump->with_peer));
-		if (!dump->with_peer) {
-			dump_free(dump);
-			return NULL;
-		}
-	}
+	dump->searching = table == DUMP_MAPPINGS && filter->set[FILTER_PEER];
 	return dump;
 }
 
@@ -68,20 +58,6 @@ void dump_free(struct dump *dump)
 	free(dump->with_peer);
 	names_free(dump->names);
 	free(dump);
-}
-
-static struct nat_portset *peer_set(const struct dump *dump, uint8_t proto)
-{
-	switch (proto) {
-	case NAT_PROTO_UDP:
-		return &dump->with_peer[0];
-	case NAT_PROTO_TCP:
-		return &dump->with_peer[1];
-	case NAT_PROTO_ICMP:
-		return &dump->with_peer[2];
-	default:
-		return &dump->with_peer[3];
-	}
 }
 
 /* --- steps: look at the next entry of a table --------------------------- */
@@ -101,7 +77,7 @@ static bool search_step(struct dump *dump, const struct dump_source *source)
 			      &view))
 		return false;
 	if (view.peer_addr == dump->filter.peer)
-		nat_portset_add(peer_set(dump, view.proto), view.outside_port);
+		dump->with_peer[view.mapping / 8] |= 1U << view.mapping % 8;
 	return true;
 }
 
@@ -117,7 +93,7 @@ static enum step mapping_step(struct dump *dump,
 	if (!filter_wants_mapping(&dump->filter, &view))
 		return STEP_SKIPPED;
 	if (dump->with_peer &&
-	    !nat_portset_has(peer_set(dump, view.proto), view.outside_port))
+	    !(dump->with_peer[dump->cursor / 8] >> dump->cursor % 8 & 1))
 		return STEP_SKIPPED;
 	*entry = views_mapping(&view);
 	return STEP_SHOWN;
@@ -227,12 +203,20 @@ static int write_entry(struct dump *dump, struct json_object *entry,
 	return err;
 }
 
-static int open_line(struct dump *dump, struct buffer *out)
+static int open_line(struct dump *dump, const struct dump_source *source,
+		     struct buffer *out)
 {
 	const char *head = heads[dump->table];
+	struct nat_stats stats;
 
 	if (dump->opened)
 		return 0;
+	if (dump->searching) {
+		nat_stats(source->nat, &stats);
+		dump->with_peer = calloc(stats.mappings_limit / 8 + 1, 1);
+		if (!dump->with_peer)
+			return -ENOMEM;
+	}
 	dump->opened = true;
 	return buffer_append(out, head, strlen(head));
 }
@@ -240,9 +224,10 @@ static int open_line(struct dump *dump, struct buffer *out)
 int dump_slice(struct dump *dump, const struct dump_source *source,
 	       uint32_t *budget, size_t bytes, struct buffer *out)
 {
-	int err = open_line(dump, out);
+	int err = open_line(dump, source, out);
 
-	search_slice(dump, source, budget);
+	if (!err)
+		search_slice(dump, source, budget);
 	while (!err && *budget && buffer_length(out) < bytes) {
 		struct json_object *entry = NULL;
 

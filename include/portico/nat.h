@@ -410,6 +410,7 @@ struct nat_session_view {
 	uint16_t outside_port;
 	uint32_t peer_addr;
 	uint16_t peer_port; /* 0 for ICMP and port-less protocols */
+	uint32_t mapping; /* the cursor after nat_next_mapping() has shown it */
 	enum nat_state state;
 	uint64_t age_ms;
 	uint64_t idle_ms;
