@@ -7,7 +7,6 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <unistd.h>
 
 #include "cli.h"
 #include "loop.h"
@@ -85,10 +84,8 @@ int cli_scene_open(struct cli_scene *scene, const char *path, char *error,
 	int err;
 
 	memset(scene, 0, sizeof(*scene));
-	if (!path && !access(CONFIG_DEFAULT_FILE, F_OK))
-		path = CONFIG_DEFAULT_FILE;
-	scene->config =
-		config_load(path, config_memory_total(), error, error_size);
+	scene->config = config_load(path ? path : config_default_file(),
+				    config_memory_total(), error, error_size);
 	if (!scene->config)
 		return -EINVAL;
 	err = spec_choose_devices(scene->config, &scene->devices);

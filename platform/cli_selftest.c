@@ -50,8 +50,8 @@ static char *choose_config(const struct cli *cli)
 	if (cli->config)
 		return strdup(cli->config);
 	path = daemons_config(cli);
-	if (!path && !access(CONFIG_DEFAULT_FILE, F_OK))
-		path = strdup(CONFIG_DEFAULT_FILE);
+	if (!path && config_default_file())
+		path = strdup(config_default_file());
 	return path;
 }
 

@@ -263,6 +263,13 @@ static bool read_path(struct config_reader *reader, const char *path)
 	return fine;
 }
 
+const char *config_default_file(void)
+{
+	return access(CONFIG_DEFAULT_FILE, F_OK) && errno == ENOENT ?
+		       NULL :
+		       CONFIG_DEFAULT_FILE;
+}
+
 struct config *config_load(const char *path, uint64_t memory_bytes, char *error,
 			   size_t error_size)
 {

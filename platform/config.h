@@ -124,6 +124,10 @@ void config_free_forwards(struct config *config);
 int config_keep_forwards(struct config *config, const struct config *old,
 			 char *error, size_t error_size);
 
+/* The default file; NULL where there is none. One that cannot be reached is not
+ * missing: reading it says why. */
+const char *config_default_file(void);
+
 /* MemTotal of /proc/meminfo in bytes; 0 when it cannot be read. */
 uint64_t config_memory_total(void);
 

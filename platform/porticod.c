@@ -123,9 +123,7 @@ static int parse_options(int argc, char **argv, struct options *options)
  * error that config_load() reports. */
 static const char *config_path(const struct options *options)
 {
-	if (options->config)
-		return options->config;
-	return access(CONFIG_DEFAULT_FILE, F_OK) ? NULL : CONFIG_DEFAULT_FILE;
+	return options->config ? options->config : config_default_file();
 }
 
 /* What reads well may still be nothing to start from, here. */

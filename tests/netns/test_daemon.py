@@ -255,6 +255,25 @@ def test_without_a_configuration_it_finds_the_devices(lab):
     assert process.stop() == 0, process.output()
 
 
+# A file that is there and cannot be opened, whoever tries: a link to itself.
+KNOT = ('mount -t tmpfs none /run && mount -t tmpfs none /etc && '
+        'mkdir /etc/portico && '
+        'ln -s portico.conf /etc/portico/portico.conf && exec "$@"')
+
+
+def test_a_default_file_that_cannot_be_reached_is_not_missing(lab):
+    lab.need_sandbox()
+    lab.stop()
+    for argv in ((PORTICOD, "--foreground"), (PORTICOD, "--check-config"),
+                 (PORTICO, "doctor"), (PORTICO, "rules"),
+                 (PORTICO, "selftest")):
+        done = lab.gw.run("unshare", "--mount", "sh", "-c", KNOT, "sh", *argv,
+                          check=False)
+        assert done.returncode == 1, (argv, done)
+        assert "/etc/portico/portico.conf: the file cannot be read: Too many" \
+            in done.stdout + done.stderr, (argv, done)
+
+
 def test_a_host_can_be_flushed(lab):
     """What a lease's end is told by: nothing of the host is left, nothing of
     others is touched, and an inside host's traffic begins anew."""
