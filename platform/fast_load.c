@@ -16,9 +16,9 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/socket.h>
-#include <time.h>
 #include <unistd.h>
 
+#include "loop.h"
 #include "process.h"
 
 #define LOADER "portico-bpf"
@@ -41,14 +41,6 @@ int fast_say(char *error, size_t size, int err, const char *format, ...)
 	vsnprintf(error, size, format, args);
 	va_end(args);
 	return err;
-}
-
-static int64_t clock_ms(void)
-{
-	struct timespec now;
-
-	clock_gettime(CLOCK_MONOTONIC, &now);
-	return (int64_t)now.tv_sec * 1000 + now.tv_nsec / 1000000;
 }
 
 static void close_all(const int *fds, size_t count)
@@ -119,7 +111,7 @@ static int wait_message(int fd, int64_t deadline, struct received *received)
 	struct pollfd end = { .fd = fd, .events = POLLIN };
 
 	for (;;) {
-		int64_t left = deadline - clock_ms();
+		int64_t left = deadline - loop_wait_clock_ms();
 		int ready = poll(&end, 1, left > 0 ? (int)left : 0);
 
 		if (ready > 0)
@@ -186,7 +178,7 @@ int fast_load_by(const char *path, uint32_t slots, uint32_t buckets,
 		 int timeout_ms, int fds[FAST_FDS], char *error,
 		 size_t error_size)
 {
-	int64_t deadline = clock_ms() + timeout_ms;
+	int64_t deadline = loop_wait_clock_ms() + timeout_ms;
 	struct received received = { .count = 0 };
 	int ends[2], heard, ended, err;
 	pid_t child;
@@ -215,7 +207,7 @@ int fast_load_by(const char *path, uint32_t slots, uint32_t buckets,
 	close(ends[0]);
 	/* It has nothing more to say: how it ends is of interest only when it
 	 * said nothing. */
-	ended = process_end(child, (int)(deadline - clock_ms()));
+	ended = process_end(child, (int)(deadline - loop_wait_clock_ms()));
 	err = judge(path, &received, heard, ended, error, error_size);
 	if (err)
 		close_all(received.fds, received.count);

@@ -12,7 +12,6 @@
 #include <string.h>
 #include <sys/epoll.h>
 #include <sys/socket.h>
-#include <time.h>
 #include <unistd.h>
 
 #include "files.h"
@@ -20,14 +19,6 @@
 #include "helper_waits.h"
 #include "log.h"
 #include "names.h"
-
-static int64_t clock_ms(void)
-{
-	struct timespec now;
-
-	clock_gettime(CLOCK_MONOTONIC, &now);
-	return (int64_t)now.tv_sec * 1000 + now.tv_nsec / 1000000;
-}
 
 /* --- life ------------------------------------------------------------------- */
 
@@ -50,12 +41,28 @@ struct helper *helper_start(const struct config *config)
 	return helper;
 }
 
+/* 0 once the socket is ready for events, -ETIMEDOUT. */
+static int wait_for(const struct helper *helper, short events, int64_t deadline)
+{
+	struct pollfd fd = { .fd = helper->watch.fd, .events = events };
+
+	for (;;) {
+		int64_t left = deadline - loop_wait_clock_ms();
+		int ready = poll(&fd, 1, left > 0 ? (int)left : 0);
+
+		if (ready > 0)
+			return 0;
+		/* Nor is a call that fails waited for without end. */
+		if (ready == 0 || left <= 0)
+			return -ETIMEDOUT;
+	}
+}
+
 /* It ends when our side of the socket does; seeing its own side close means
  * that nothing of ours is left. */
 void helper_stop(struct helper *helper)
 {
-	struct pollfd end = { .fd = helper->watch.fd, .events = POLLIN };
-	int64_t deadline = clock_ms() + HELPER_END_MS;
+	int64_t deadline = loop_wait_clock_ms() + HELPER_END_MS;
 	char byte;
 
 	files_ask(NULL, NULL);
@@ -63,8 +70,7 @@ void helper_stop(struct helper *helper)
 	if (helper->loop)
 		loop_remove(helper->loop, &helper->watch);
 	shutdown(helper->watch.fd, SHUT_WR);
-	while (clock_ms() < deadline &&
-	       poll(&end, 1, (int)(deadline - clock_ms())) > 0)
+	while (!wait_for(helper, POLLIN, deadline))
 		if (recv(helper->watch.fd, &byte, 1, MSG_DONTWAIT) <= 0)
 			break;
 	close(helper->watch.fd);
@@ -120,23 +126,6 @@ static int receive(struct helper *helper, struct helper_received *reply)
 	return -EPIPE;
 }
 
-/* 0 once the socket is ready for events, -ETIMEDOUT. */
-static int wait_for(const struct helper *helper, short events, int64_t deadline)
-{
-	struct pollfd fd = { .fd = helper->watch.fd, .events = events };
-
-	for (;;) {
-		int64_t left = deadline - clock_ms();
-		int ready = poll(&fd, 1, left > 0 ? (int)left : 0);
-
-		if (ready > 0)
-			return 0;
-		/* Nor is a call that fails waited for without end. */
-		if (ready == 0 || left <= 0)
-			return -ETIMEDOUT;
-	}
-}
-
 static int send_piece(struct helper *helper, const struct helper_piece *piece,
 		      const void *data, size_t length, int64_t deadline)
 {
@@ -168,7 +157,7 @@ int helper_send(struct helper *helper, enum helper_verb verb, const void *data,
 		.id = ++helper->last_id,
 		.total = (uint32_t)length,
 	};
-	int64_t deadline = clock_ms() + wait_ms;
+	int64_t deadline = loop_wait_clock_ms() + wait_ms;
 	int err;
 
 	do {
@@ -279,13 +268,13 @@ static int wait_busily(const struct helper *helper, int64_t deadline)
 	if (!events->meanwhile)
 		return wait_for(helper, POLLIN, deadline);
 	do {
-		int64_t slice = clock_ms() + HELPER_MEANWHILE_MS;
+		int64_t slice = loop_wait_clock_ms() + HELPER_MEANWHILE_MS;
 
 		err = wait_for(helper, POLLIN,
 			       slice < deadline ? slice : deadline);
 		if (err == -ETIMEDOUT)
 			events->meanwhile(events->context);
-	} while (err == -ETIMEDOUT && clock_ms() < deadline);
+	} while (err == -ETIMEDOUT && loop_wait_clock_ms() < deadline);
 	return err;
 }
 
@@ -319,13 +308,13 @@ static int wait_answer(struct helper *helper, int64_t deadline,
 
 void helper_bound(struct helper *helper, int wait_ms)
 {
-	helper->deadline = wait_ms ? clock_ms() + wait_ms : 0;
+	helper->deadline = wait_ms ? loop_wait_clock_ms() + wait_ms : 0;
 }
 
 /* What is left of a wait under the bound of all. */
 static int bounded(const struct helper *helper, int wait_ms)
 {
-	int64_t left = helper->deadline - clock_ms();
+	int64_t left = helper->deadline - loop_wait_clock_ms();
 
 	if (!helper->deadline || left >= wait_ms)
 		return wait_ms;
@@ -334,7 +323,8 @@ static int bounded(const struct helper *helper, int wait_ms)
 
 int helper_wait_any(struct helper *helper)
 {
-	int64_t deadline = clock_ms() + bounded(helper, HELPER_CHANGE_MS);
+	int64_t deadline =
+		loop_wait_clock_ms() + bounded(helper, HELPER_CHANGE_MS);
 	struct helper_received reply;
 	int err;
 
@@ -359,8 +349,9 @@ int helper_call(struct helper *helper, enum helper_verb verb, const void *data,
 	for (int i = 0; i < HELPER_FDS_MAX; i++)
 		reply->fds[i] = -1;
 	if (!err)
-		err = wait_answer(helper, clock_ms() + bounded(helper, wait_ms),
-				  reply);
+		err = wait_answer(
+			helper, loop_wait_clock_ms() + bounded(helper, wait_ms),
+			reply);
 	if (err)
 		snprintf(reply->answer.text, HELPER_TEXT_MAX, "the helper %s",
 			 err == -ETIMEDOUT ? "does not answer" :

@@ -33,6 +33,14 @@ uint64_t loop_clock_ms(void)
 	return (uint64_t)now.tv_sec * 1000 + (uint64_t)now.tv_nsec / 1000000;
 }
 
+int64_t loop_wait_clock_ms(void)
+{
+	struct timespec now;
+
+	clock_gettime(CLOCK_MONOTONIC, &now);
+	return (int64_t)now.tv_sec * 1000 + now.tv_nsec / 1000000;
+}
+
 uint64_t loop_now_ms(const struct loop *loop)
 {
 	return loop->now_ms;

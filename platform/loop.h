@@ -35,5 +35,8 @@ void loop_stop(struct loop *loop);
 uint64_t loop_now_ms(const struct loop *loop);
 /* Reads the clock afresh (also before the loop runs). */
 uint64_t loop_clock_ms(void);
+/* CLOCK_MONOTONIC, which a suspended machine does not count: for how long may be
+ * waited. */
+int64_t loop_wait_clock_ms(void);
 
 #endif

@@ -21,8 +21,9 @@
 #include <sys/prctl.h>
 #include <sys/syscall.h>
 #include <sys/wait.h>
-#include <time.h>
 #include <unistd.h>
+
+#include "loop.h"
 
 #define PROGRAM_PATH_MAX 128
 /* How often a child that closed its output early is looked at. */
@@ -53,14 +54,6 @@ struct stream {
 	size_t size;
 	size_t length;
 };
-
-static uint64_t clock_ms(void)
-{
-	struct timespec now;
-
-	clock_gettime(CLOCK_MONOTONIC, &now);
-	return (uint64_t)now.tv_sec * 1000 + (uint64_t)now.tv_nsec / 1000000;
-}
 
 static int find_program(const char *name, char path[PROGRAM_PATH_MAX])
 {
@@ -217,13 +210,13 @@ static int status_result(int status)
 /* Follows the child to its end or to the deadline. */
 static int follow(pid_t child, struct stream streams[2], int timeout_ms)
 {
-	uint64_t deadline = clock_ms() + (uint64_t)timeout_ms;
+	int64_t deadline = loop_wait_clock_ms() + timeout_ms;
 	bool open = streams[0].fd >= 0 || streams[1].fd >= 0;
 	int status;
 
 	for (;;) {
 		pid_t ended = waitpid(child, &status, WNOHANG);
-		uint64_t now = clock_ms();
+		int64_t now = loop_wait_clock_ms();
 
 		if (ended == child) {
 			streams_drain(streams);

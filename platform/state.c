@@ -16,7 +16,6 @@
 #include <sys/random.h>
 #include <sys/stat.h>
 #include <sys/syscall.h>
-#include <time.h>
 #include <unistd.h>
 
 #include "log.h"
@@ -268,14 +267,6 @@ static void read_boot(uint8_t boot[static BOOT_BYTES])
 		log_warning("state", "no random bytes: %s", strerror(errno));
 }
 
-static uint64_t monotonic_ms(void)
-{
-	struct timespec now;
-
-	clock_gettime(CLOCK_MONOTONIC, &now);
-	return (uint64_t)now.tv_sec * 1000 + (uint64_t)now.tv_nsec / 1000000;
-}
-
 /* Why records were dropped, in words; empty when none was. */
 static void name_losses(const struct nat_restored *r, char *text, size_t size)
 {
@@ -300,7 +291,7 @@ static struct nat *restore(struct state *state, const struct nat_limits *limits,
 			   const struct nat_secrets *secrets, void *indices,
 			   size_t indices_bytes, const struct old *old)
 {
-	uint64_t began = monotonic_ms();
+	int64_t began = loop_wait_clock_ms();
 	uint64_t now_ms = loop_clock_ms();
 	uint8_t boot[BOOT_BYTES];
 	struct nat *nat;
@@ -311,7 +302,7 @@ static struct nat *restore(struct state *state, const struct nat_limits *limits,
 	if (nat && old->block)
 		nat_rest_ports(nat, old->block, old->bytes, now_ms,
 			       &state->restored);
-	state->ms = monotonic_ms() - began;
+	state->ms = (uint64_t)(loop_wait_clock_ms() - began);
 	return nat;
 }
 
