@@ -20,6 +20,8 @@ extern const char *const names_files[];
 
 /* Reads the usual lease files, those that can be read. NULL: no memory. */
 struct names *names_load(void);
+/* The same with files of the caller's choice, a list ended by NULL. */
+struct names *names_read(const char *const files[]);
 /* Opens a lease file if it may be believed: a descriptor or -1. */
 int names_open(const char *path);
 /* Reads from descriptors (-1: none there) and closes them. NULL: no memory. */
@@ -27,8 +29,6 @@ struct names *names_take(int fds[], size_t count);
 /* From now on names_load() gives these and reads no file, until others are
  * given; takes them over. NULL: none are known. */
 void names_keep(struct names *names);
-/* The same with files of the caller's choice, a list ended by NULL. */
-struct names *names_read(const char *const files[]);
 void names_free(struct names *names);
 
 /* Host order address -> name, or NULL. names may be NULL. */

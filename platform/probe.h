@@ -83,14 +83,14 @@ struct probe_way *probe_kernel_open(const struct probe_setup *setup,
 				    const char *porticod, char backend[32],
 				    char *error, size_t size);
 
-/* The throw-away network: probe_link.c. Both return 0 or -errno with a
- * sentence in error. build: to be called in the gateway's namespace; ends is
- * the descriptor of the namespace of hosts and servers. open: to be called
- * there; sockets[] see and send whole frames on the two links. */
 /* The daemon's control socket, in a file system of its own. */
 #define PROBE_CONTROL "/run/portico/selftest.sock"
 #define PROBE_DEVICE_INSIDE "inside0"
 #define PROBE_DEVICE_UPLINK "uplink0"
+/* The throw-away network: probe_link.c. Both return 0 or -errno with a
+ * sentence in error. build: to be called in the gateway's namespace; ends is
+ * the descriptor of the namespace of hosts and servers. open: to be called
+ * there; sockets[] see and send whole frames on the two links. */
 int probe_link_build(int ends, char *error, size_t size);
 int probe_link_open(int sockets[PROBE_SIDES], char *error, size_t size);
 int probe_link_send(int socket, enum probe_side side,
