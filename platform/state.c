@@ -29,7 +29,7 @@
 #define OLD_MAX ((off_t)INT32_MAX) /* an off_t may have 32 bits */
 
 /* A daemon that was killed may have left a child that has not closed its files
- * yet (porticod.c). */
+ * yet (doctor_child.c). */
 #define LOCK_PATIENCE_MS 1000
 #define LOCK_PAUSE_MS 50
 

@@ -95,7 +95,7 @@ void network_close(struct network *network);
 void network_retry(struct network *network);
 /* Networks that an earlier process served: taken for what is behind the inside
  * devices that told of nothing yet, until they do, unless another has them. 0 or
- * -errno, nothing is taken then. */
+ * -errno, not all is taken then. */
 int network_remember(struct network *network, const struct nat_prefix *nets,
 		     size_t count);
 /* From now on addresses of the router itself are neither in the state nor a

@@ -166,9 +166,9 @@ struct nat_restored {
  * table starts empty, and the ports of one that can be read rest from now on.
  * boot: tells one run of the clock of now_ms from another. The block of
  * indices must be zeroed, and so must records that hold nothing.
- * Returns NULL as nat_init() does, else *restored is filled in. Nothing is
- * shown or translated before nat_configure(); it and nat_set_uplink() then
- * apply the difference to what was in force before. */
+ * Returns NULL as nat_init() does, else *restored is filled in. Nothing but
+ * hosts is shown, and nothing translated, before nat_configure(); it and
+ * nat_set_uplink() then apply the difference to what was in force before. */
 struct nat *nat_restore(const struct nat_limits *limits,
 			const struct nat_secrets *secrets,
 			const uint8_t boot[16], void *records,
