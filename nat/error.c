@@ -29,12 +29,12 @@ static uint32_t quoted_outside(struct nat_work *work,
 	mapping = nat_find_outside(nat, nat_socket(quote->proto, quote->src,
 						   quote->sport));
 	/* A live session is asked for: an address alone is easily guessed. But
-	 * a forward may have had no room for one. */
+	 * there may have been no room for one. */
 	if (!mapping ||
 	    (!nat_find_session(nat, mapping, quote->dst,
 			       nat_peer_port(quote->proto, quote->dport),
 			       work->now_ms) &&
-	     nat->mappings[mapping].kind != NAT_KIND_FORWARD))
+	     !nat_goes_without(nat, mapping)))
 		return 0;
 	return mapping;
 }

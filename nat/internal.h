@@ -256,11 +256,13 @@ bool nat_dccp_is_reset(const struct nat_parsed *packet);
 /* --- session.c: policy of what may be made ---------------------------------- */
 
 /* Finds or makes mapping and session for a packet from inside. Returns
- * NAT_DROP_NONE and *mapping, *session (0: forward without state), or why not
- * with nothing changed (*session is then 0, or one that is cut). */
+ * NAT_DROP_NONE and *mapping, *session (0: it goes without), or why not with
+ * nothing changed (*session is then 0, or one that is cut). */
 enum nat_drop nat_open_outbound(struct nat_work *work, uint32_t peer_addr,
 				uint16_t peer_port, uint32_t *mapping,
 				uint32_t *session);
+/* Whether packets of a mapping that has no room for their session pass. */
+bool nat_goes_without(const struct nat *nat, uint32_t mapping);
 /* The same for a new session of a tagged protocol, once it is known that there
  * may be one. */
 enum nat_drop nat_open_tagged(struct nat_work *work,

@@ -99,6 +99,32 @@ static enum nat_drop widen_mapping(struct nat_work *work, uint32_t *mapping)
 	return drop ? refuse_host(nat, host, drop) : NAT_DROP_NONE;
 }
 
+/* A forward works without sessions, too: who fills it up with peers must not be
+ * able to close it. So does a UDP mapping that lets everybody in: a host that
+ * speaks to thousands (a peer of a DHT) has one socket for all of them. */
+bool nat_goes_without(const struct nat *nat, uint32_t slot)
+{
+	const struct nat_mapping *mapping = &nat->mappings[slot];
+	const struct nat_config *config = nat->config;
+
+	return mapping->kind == NAT_KIND_FORWARD ||
+	       (nat_pool_of(mapping->inside.proto) == NAT_POOL_UDP &&
+		config->filtering[NAT_POOL_UDP] ==
+			NAT_FILTER_ENDPOINT_INDEPENDENT &&
+		mapping->sessions >= config->mapping_sessions);
+}
+
+/* RFC 4787 REQ-6: what goes without keeps the mapping, which lives as long as
+ * its sessions, by the newest of these. */
+static void go_without(struct nat *nat, uint32_t mapping, uint64_t now_ms)
+{
+	uint32_t session = nat->mappings[mapping].first;
+
+	if (nat->mappings[mapping].kind == NAT_KIND_DYNAMIC &&
+	    !nat_is_cut(&nat->sessions[session]))
+		nat_session_refresh(nat, session, NAT_TIMER_UDP, now_ms);
+}
+
 /* Only a SYN opens TCP, a Request or Listen DCCP. */
 static bool opens(const struct nat_parsed *p)
 {
@@ -143,11 +169,10 @@ enum nat_drop nat_open_outbound(struct nat_work *work, uint32_t peer_addr,
 		return NAT_DROP_BAD_CHECKSUM;
 	drop = *mapping ? widen_mapping(work, mapping) :
 			  open_mapping(work, mapping);
-	/* A forward works without sessions, too: who fills it up with peers
-	 * must not be able to close it. */
-	if (drop && *mapping &&
-	    nat->mappings[*mapping].kind == NAT_KIND_FORWARD)
+	if (drop && *mapping && nat_goes_without(nat, *mapping)) {
+		go_without(nat, *mapping, work->now_ms);
 		return NAT_DROP_NONE;
+	}
 	if (drop)
 		return drop;
 	*session = nat_session_add(nat, *mapping, peer_addr, peer_port,

@@ -127,12 +127,8 @@ static enum nat_drop admit(struct why *why, const struct why_scene *scene,
 	if (!also)
 		why_say_first(why, true);
 	drop = why_room_outsider(why, scene, target);
-	if (drop && target->kind == NAT_KIND_FORWARD) {
-		why_say(why, "a forward works without sessions, too");
-		*why->remedy = '\0';
-		return NAT_DROP_NONE;
-	}
-	return drop;
+	return drop && why_goes_without(why, scene, target) ? NAT_DROP_NONE :
+							      drop;
 }
 
 static void say_target(struct why *why, const struct why_scene *scene)

@@ -157,11 +157,8 @@ enum nat_drop why_open(struct why *why, const struct why_scene *scene,
 	drop = own ? why_room_session(why, scene, own) :
 		     why_room_mapping(why, scene);
 	why->opens = !drop;
-	if (drop && own && own->kind == NAT_KIND_FORWARD) {
-		why_say(why, "a forward works without sessions, too");
-		*why->remedy = '\0';
+	if (drop && own && why_goes_without(why, scene, own))
 		drop = NAT_DROP_NONE;
-	}
 	if (!drop && !own)
 		say_new_port(why, scene);
 	return drop;

@@ -164,5 +164,9 @@ enum nat_drop why_room_mapping(struct why *why, const struct why_scene *scene);
 enum nat_drop why_room_tagged(struct why *why, const struct why_scene *scene);
 enum nat_drop why_room_outsider(struct why *why, const struct why_scene *scene,
 				const struct nat_mapping_view *mapping);
+/* Whether packets pass that have no room for a session; then it is said, and no
+ * remedy is. */
+bool why_goes_without(struct why *why, const struct why_scene *scene,
+		      const struct nat_mapping_view *mapping);
 
 #endif

@@ -126,6 +126,25 @@ enum nat_drop why_room_session(struct why *why, const struct why_scene *scene,
 	return NAT_DROP_NONE;
 }
 
+bool why_goes_without(struct why *why, const struct why_scene *scene,
+		      const struct nat_mapping_view *mapping)
+{
+	const struct nat_config *config = scene->config;
+
+	if (mapping->kind == NAT_KIND_FORWARD)
+		why_say(why, "a forward works without sessions, too");
+	else if (nat_pool_of(mapping->proto) == NAT_POOL_UDP &&
+		 config->filtering[NAT_POOL_UDP] ==
+			 NAT_FILTER_ENDPOINT_INDEPENDENT &&
+		 mapping->sessions >= config->mapping_sessions)
+		why_say(why, "UDP works without a session for each peer, as "
+			     "filtering.udp lets everybody in");
+	else
+		return false;
+	*why->remedy = '\0';
+	return true;
+}
+
 /* Those that outsiders open have half of the table and of the quotas. */
 enum nat_drop why_room_outsider(struct why *why, const struct why_scene *scene,
 				const struct nat_mapping_view *mapping)

@@ -266,6 +266,14 @@ def test_quotas_of_a_host(lab):
 
 def test_quota_of_a_mapping(lab):
     start(lab, limits={"mapping_sessions": 2})
+    for number in (7000, 7001, 7002):
+        why = passes(lab, "udp", f"{L1}:5000", f"{R1}:{number}", "wan",
+                     "outbound")
+    assert "without a session" in " ".join(why["explanation"]), why
+    assert not why.get("remedy"), why
+    assert len(lab.portico("sessions")["sessions"]) == 2
+    start(lab, limits={"mapping_sessions": 2},
+          filtering={"udp": "address-dependent"})
     for number in (7000, 7001):
         passes(lab, "udp", f"{L1}:5000", f"{R1}:{number}", "wan", "outbound")
     why = dropped(lab, "host_quota", "udp", f"{L1}:5000", f"{R1}:7002")

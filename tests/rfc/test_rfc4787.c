@@ -262,6 +262,37 @@ static void test_req_6(void)
 	engine_free(&e);
 }
 
+/* A socket with more peers than it may have sessions keeps its mapping, and by
+ * it those without. */
+static void test_req_6_full(void)
+{
+	const struct flow other = { INSIDE_1, 5000, PEER_2, 7000 };
+	struct packet left;
+	struct engine e;
+	uint16_t port;
+
+	engine_make(&e);
+	e.config.mapping_sessions = 1;
+	engine_configure(&e);
+	port = engine_open(&e, U, first_flow);
+	for (int i = 0; i < 6; i++) {
+		bench_later(&e, 299999);
+		CU_ASSERT_EQUAL(engine_open(&e, U, other), port);
+		CU_ASSERT_EQUAL(engine_stats(&e).sessions, 1);
+	}
+	/* The host learns of a narrow path to it, too (RFC 5508 REQ-4). */
+	left = e.packet;
+	ASSERT_TRANSLATED(bench_error(&e, PEER_1, 3, 4, 1300, &left));
+	CU_ASSERT_EQUAL(packet_flow(&e.packet).dst, INSIDE_1);
+	bench_later(&e, 299999);
+	CU_ASSERT_TRUE(
+		bench_reaches(&e, U, from(PEER_2, 7000, port), INSIDE_1, 5000));
+	bench_later(&e, 1);
+	CU_ASSERT_FALSE(
+		bench_reaches(&e, U, from(PEER_2, 7000, port), INSIDE_1, 5000));
+	engine_free(&e);
+}
+
 /* Inbound packets only, one a minute, for 15 minutes; minutes until the first
  * one is refused, 0: none was. */
 static unsigned kept_alive_by(bool refresh, uint32_t peer)
@@ -333,6 +364,9 @@ static const struct requirement table[] = {
 	  NULL },
 	{ "RFC4787 REQ-6", "MUST", "outbound packets refresh the mapping",
 	  test_req_6, NULL },
+	{ "RFC4787 REQ-6 full", "MUST",
+	  "also those to peers that there is no room for a session with",
+	  test_req_6_full, NULL },
 	{ "RFC4787 REQ-6a", "MAY",
 	  "inbound packets of a known peer refresh, if the operator wants it",
 	  test_req_6a, NULL },

@@ -174,10 +174,11 @@ static void req_5(void)
 	struct engine engine;
 
 	room_make(&engine, room_limits(16384));
-	CU_ASSERT_EQUAL(peers_of(&engine, 10000), 512);
+	CU_ASSERT_EQUAL(peers_of(&engine, 10000), 10000);
 	CU_ASSERT_EQUAL(engine_stats(&engine).sessions, 512);
 	/* Another socket of the host has its own share. */
 	CU_ASSERT_NOT_EQUAL(open_udp(&engine, INSIDE_1, 6000), 0);
+	CU_ASSERT_EQUAL(engine_stats(&engine).sessions, 513);
 	room_free(&engine);
 }
 
@@ -187,7 +188,15 @@ static void req_5a(void)
 
 	engine_make(&engine);
 	engine.config.mapping_sessions = 7;
+	CU_ASSERT_EQUAL(peers_of(&engine, 20), 20);
+	CU_ASSERT_EQUAL(engine_stats(&engine).sessions, 7);
+	engine_free(&engine);
+	/* A filter that asks who was sent to needs the session. */
+	engine_make(&engine);
+	engine.config.mapping_sessions = 7;
+	engine.config.filtering[NAT_POOL_UDP] = NAT_FILTER_ADDRESS_DEPENDENT;
 	CU_ASSERT_EQUAL(peers_of(&engine, 20), 7);
+	CU_ASSERT_EQUAL(engine_stats(&engine).drops[NAT_DROP_HOST_QUOTA], 13);
 	engine_free(&engine);
 	engine_make(&engine);
 	engine.config.host_sessions = 9;

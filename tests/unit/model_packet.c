@@ -154,6 +154,29 @@ struct opened {
 	const char *wrong;
 };
 
+/* A forward works without sessions, and what lets everybody in. */
+static bool goes_without(const struct model *model,
+			 const struct model_mapping *m)
+{
+	return m->forward || (m->proto == NAT_PROTO_UDP &&
+			      model->config->filtering[NAT_POOL_UDP] ==
+				      NAT_FILTER_ENDPOINT_INDEPENDENT &&
+			      model_sessions_of(model, m->id) >=
+				      model->config->mapping_sessions);
+}
+
+/* By the session that was made last. */
+static void keep_mapping(struct model *model, const struct model_mapping *m)
+{
+	struct model_session *newest = NULL;
+
+	for (size_t i = 0; i < model->session_count; i++)
+		if (model->sessions[i].mapping == m->id)
+			newest = &model->sessions[i];
+	if (!m->forward && newest->timer != MODEL_CUT)
+		model_touch(model, newest, newest->timer, model->now);
+}
+
 static struct opened open_new(struct model *model,
 			      const struct model_event *event,
 			      uint32_t peer_addr, uint16_t peer_port,
@@ -168,8 +191,8 @@ static struct opened open_new(struct model *model,
 	if (!m)
 		opened.reasons |=
 			mapping_reasons(model, event, chosen, &opened.wrong);
-	/* A forward works without sessions, too. */
-	if (opened.reasons && m && m->forward) {
+	if (opened.reasons && m && goes_without(model, m)) {
+		keep_mapping(model, m);
 		opened.reasons = 0;
 		opened.mapping = m->id;
 		return opened;

@@ -88,7 +88,8 @@ static void test_many_floods(void)
 	engine_free(&engine);
 }
 
-/* A host that scans the outside from one port has mapping_sessions of them. */
+/* A host that scans the outside from one port has mapping_sessions of them: the
+ * other datagrams go without. */
 static void test_scan_from_inside(void)
 {
 	struct engine engine;
@@ -99,7 +100,8 @@ static void test_scan_from_inside(void)
 		opened += engine_open(&engine, NAT_PROTO_UDP,
 				      (struct flow){ INSIDE_1, 5000, PEER_1 + i,
 						     53 }) != 0;
-	CU_ASSERT_EQUAL(opened, 512);
+	CU_ASSERT_EQUAL(opened, 5000);
+	CU_ASSERT_EQUAL(engine_stats(&engine).sessions, 512);
 	CU_ASSERT_EQUAL(engine_stats(&engine).mappings, 1);
 	engine_free(&engine);
 }
