@@ -50,6 +50,13 @@ static const struct nat_prefix *elsewhere_of(const struct why_scene *scene,
 		    addr);
 }
 
+/* Multicast and the broadcast: the rules let them by, as DHCP and discovery need
+ * them. */
+static bool is_group(uint32_t addr)
+{
+	return addr >> 28 == 0xe || addr == 0xffffffff;
+}
+
 static const char *prefix_text(const struct nat_prefix *prefix,
 			       char text[static PREFIX_SIZE])
 {
@@ -77,7 +84,8 @@ enum why_way why_way(const struct why *why, const struct why_scene *scene)
 		return WHY_HAIRPIN;
 	if (uplink && destination == uplink)
 		return elsewhere_of(scene, source) ? WHY_LOCAL : WHY_INBOUND;
-	if (inside_of(scene, destination) || elsewhere_of(scene, destination))
+	if (inside_of(scene, destination) || elsewhere_of(scene, destination) ||
+	    is_group(destination))
 		return WHY_NONE;
 	return WHY_OUTBOUND;
 }
@@ -126,6 +134,11 @@ static void say_none(struct why *why, const struct why_scene *scene)
 
 	if (source == destination) {
 		why_say(why, "source and destination are the same address");
+	} else if (is_group(destination)) {
+		why_say(why,
+			"%s is many hosts at once (multicast or broadcast): "
+			"such packets are left as they are",
+			WHY_ADDR(destination));
 	} else if (net && inside_of(scene, source)) {
 		why_say(why,
 			"%s is in the inside network %s, as the source is "

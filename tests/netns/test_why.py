@@ -237,6 +237,27 @@ def test_what_is_not_ours(lab):
         lab.gw.ip("link del other0")
 
 
+def test_groups_and_broadcasts_are_left_as_they_are(lab):
+    start(lab)
+    for source, destination in (
+            (f"{L1}:5353", "224.0.0.251:5353"),
+            (f"{L1}:5000", "239.255.255.250:1900"),
+            (f"{L1}:5000", "255.255.255.255:5000"),
+            ("0.0.0.0:68", "255.255.255.255:67"),
+            (f"{R1}:5000", "224.0.0.1:5000")):
+        why = ask(lab, "udp", source, destination)
+        assert (why["way"], why["verdict"], why["drop"]) == (
+            "none", "untouched", None), why
+        before = lab.portico("status")
+        with Meet(lab, "udp", source, destination):
+            time.sleep(0.1)
+        after = lab.portico("status")
+        for key in ("packets", "drops"):
+            assert after[key] == before[key], (destination, after[key])
+    why = ask(lab, "udp", f"{L1}:5000", "240.0.0.1:5000")
+    assert why["drop"] == "martian", why
+
+
 # --- limits --------------------------------------------------------------------
 
 def fill(lab, first, last, peer=R1):

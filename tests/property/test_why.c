@@ -124,9 +124,10 @@ static uint32_t draw_inside(struct dice *dice, bool foreign)
 		       0xc0a8010aU + dice_roll(dice, 6);
 }
 
+/* No groups: the rules keep these from the engine. */
 static uint32_t draw_outside(struct dice *dice)
 {
-	static const uint32_t odd[] = { 0x0a080001, 0xc6336463, 0xe0000001,
+	static const uint32_t odd[] = { 0x0a080001, 0xc6336463, 0xf0000001,
 					0x7f000001 };
 
 	if (dice_once_in(dice, 25))
