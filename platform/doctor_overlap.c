@@ -3,7 +3,7 @@
  * Findings about an uplink behind another NAT: that there is one, and addresses
  * that lie on both sides, since the uplink's own or its network is also a part
  * of the inside. What comes from there then passes for an inside host's, and
- * what goes there never leaves.
+ * what goes there never leaves. And about what is exempt but is our own.
  */
 #include "doctor.h"
 
@@ -105,13 +105,45 @@ static void examine_route(const struct network_state *network, const char *line,
 			   rules_prefix_text(net, text));
 }
 
+/* What is exempt is left alone as a source, too. */
+static void examine_exempt(const struct network_state *network,
+			   const struct nat_prefix *exempt,
+			   struct doctor_report *report)
+{
+	char text[RULES_PREFIX_TEXT], own[RULES_PREFIX_TEXT];
+
+	rules_prefix_text(exempt, text);
+	if (network->uplink_addr &&
+	    nat_prefix_has(exempt, network->uplink_addr))
+		doctor_add(report, DOCTOR_FAIL,
+			   "take the uplink's address out of \"exempt\"",
+			   "exempt %s holds the uplink's own address %s: no "
+			   "answer reaches an inside host",
+			   text, rules_addr_text(network->uplink_addr, own));
+	for (size_t i = 0; i < network->inside_net_count; i++) {
+		const struct nat_prefix *net = &network->inside_nets[i];
+
+		if (exempt->length <= net->length &&
+		    nat_prefix_has(exempt, net->addr))
+			doctor_add(report, DOCTOR_WARN,
+				   "name in \"exempt\" only where hosts send "
+				   "to, in parts without the inside network",
+				   "exempt %s holds the inside network %s: all "
+				   "that its hosts send leaves untranslated",
+				   text, rules_prefix_text(net, own));
+	}
+}
+
 void doctor_overlap(const struct doctor_context *context, const char *routes,
 		    struct doctor_report *report)
 {
 	const struct network_state *network = context->network;
+	const struct nat_config *nat = &context->config->nat;
 
 	if (!network)
 		return;
+	for (size_t i = 0; i < nat->exempt_count; i++)
+		examine_exempt(network, &nat->exempt[i], report);
 	examine_carrier(network, report);
 	examine_address(network, report);
 	while (*routes) {

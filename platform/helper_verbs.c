@@ -321,6 +321,8 @@ static int begin_look(const struct helper_spec *spec, const struct config *fork,
 
 	memcpy(config.nat.untranslated, spec->untranslated,
 	       sizeof(config.nat.untranslated));
+	config.nat.exempt = spec->rules.exempt;
+	config.nat.exempt_count = spec->rules.exempt_count;
 	memcpy(network.uplink.name, spec->uplink, IFNAMSIZ);
 	network.uplink.index = if_nametoindex(spec->uplink);
 	network.uplink.mtu = spec->rules.uplink_mtu;

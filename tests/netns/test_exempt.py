@@ -4,6 +4,7 @@ conntrack life."""
 import contextlib
 
 from lab import E, L1, MAC_LAN0, R1
+from netns import wait_for
 from tools import Who, ask, ask_tcp, frame
 
 EXEMPT = "10.8.0.0/16"
@@ -78,3 +79,18 @@ def test_any_protocol_goes_to_an_exempt_destination(lab):
         packets = seen.wait(2, 0.5)
         assert len(packets) == 1, [p.hex() for p in packets]
         link.close()
+
+
+def test_an_exempt_network_of_the_inside_is_warned_of_until_a_reload(lab):
+    lab.need_portico()
+    daemon = lab.start(fresh=True)
+
+    def warned():
+        return any("exempt 192.168.0.0/16 holds the inside" in text
+                   for text in lab.portico("status")["warnings"])
+
+    assert not warned()
+    daemon.reload({"exempt": ["192.168.0.0/16"]})
+    wait_for("the warning", warned)
+    daemon.reload({})
+    wait_for("its end", lambda: not warned())

@@ -13,21 +13,33 @@ static const char uplink_routes[] =
 	"wan0\t0002010A\t00000000\t0001\t0\t0\t0\t00FFFFFF\n"
 	"lan0\t0000000A\t0101A8C0\t0003\t0\t0\t0\t000000FF\n";
 
-/* Findings of an uplink address and one inside network. */
-static struct doctor_report overlap_of(uint32_t uplink_addr,
-				       struct nat_prefix net)
+/* Findings of an uplink address, one inside network and what is exempt. */
+static struct doctor_report overlap_exempt(uint32_t uplink_addr,
+					   struct nat_prefix net,
+					   const struct nat_prefix *exempt,
+					   size_t exempt_count)
 {
+	struct config config = {
+		.nat = { .exempt = exempt, .exempt_count = exempt_count },
+	};
 	struct network_state network = {
 		.uplink = { .name = "wan0", .index = 2 },
 		.uplink_addr = uplink_addr,
 		.inside_nets = &net,
 		.inside_net_count = 1,
 	};
-	struct doctor_context context = { .network = &network };
+	struct doctor_context context = { .config = &config,
+					  .network = &network };
 	struct doctor_report report = { 0 };
 
 	doctor_overlap(&context, uplink_routes, &report);
 	return report;
+}
+
+static struct doctor_report overlap_of(uint32_t uplink_addr,
+				       struct nat_prefix net)
+{
+	return overlap_exempt(uplink_addr, net, NULL, 0);
 }
 
 /* The kernel prints network-order words as this machine's numbers: the text
@@ -103,6 +115,43 @@ static void test_carrier(void)
 	}
 }
 
+static void test_exempt(void)
+{
+	static const struct nat_prefix lan = { 0xc0a80100, 24 };
+	static const struct nat_prefix wide[] = { { 0xac100000, 12 },
+						  { 0xc0a80000, 16 } };
+	static const struct nat_prefix same[] = { { 0xc0a80100, 24 } };
+	static const struct nat_prefix beside[] = { { 0xc0a80000, 24 },
+						    { 0xc0a80200, 24 } };
+	static const struct nat_prefix uplink[] = { { 0xcb007100, 24 } };
+	const struct doctor_finding *finding;
+	struct doctor_report report;
+
+	report = overlap_exempt(0xcb007107, lan, wide, 2);
+	CU_ASSERT_EQUAL(report.count, 1);
+	CU_ASSERT_EQUAL(report.worst, DOCTOR_WARN);
+	CU_ASSERT_PTR_NOT_NULL(
+		find(&report, "exempt 192.168.0.0/16", "192.168.1.0/24"));
+	doctor_report_free(&report);
+	report = overlap_exempt(0xcb007107, lan, same, 1);
+	CU_ASSERT_PTR_NOT_NULL(
+		find(&report, "exempt 192.168.1.0/24", "untranslated"));
+	doctor_report_free(&report);
+	report = overlap_exempt(0xcb007107, lan, beside, 2);
+	CU_ASSERT_EQUAL(report.count, 0);
+	doctor_report_free(&report);
+	report = overlap_exempt(0xcb007107, lan, uplink, 1);
+	CU_ASSERT_EQUAL(report.count, 1);
+	finding = find(&report, "exempt 203.0.113.0/24", "203.0.113.7");
+	CU_ASSERT_PTR_NOT_NULL_FATAL(finding);
+	CU_ASSERT_EQUAL(finding->level, DOCTOR_FAIL);
+	CU_ASSERT_PTR_NOT_NULL(finding->remedy);
+	doctor_report_free(&report);
+	report = overlap_exempt(0, lan, uplink, 1);
+	CU_ASSERT_EQUAL(report.count, 0);
+	doctor_report_free(&report);
+}
+
 static void test_tunnels(void)
 {
 	static struct config config;
@@ -129,6 +178,7 @@ static void test_tunnels(void)
 static const struct test tests[] = {
 	{ "networks both inside and at the uplink", test_overlap },
 	{ "an uplink address that is not public is told", test_carrier },
+	{ "exempt networks of the gateway's own are told", test_exempt },
 	{ "tunnels that the router ends are told", test_tunnels },
 };
 
