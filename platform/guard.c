@@ -26,28 +26,35 @@ static bool is_left(const char *control)
 	return fd == -ENOENT || fd == -ECONNREFUSED;
 }
 
-static void restore_settings(const char *path)
+/* Where the file says nothing of it they are looked for at the usual place. */
+static int restore_settings(const char *path)
 {
 	char store[PATH_MAX], error[512];
 	struct config *config =
 		config_load(path, config_memory_total(), error, sizeof(error));
 	const char *control = config ? config->control : CLIENT_CONTROL_DEFAULT;
 
+	if (!config)
+		fprintf(stderr, "porticod: %s\n", error);
 	snprintf(store, sizeof(store), "%s.settings", control);
 	if (!access(store, F_OK) && is_left(control))
 		sysctl_restore(sysctl_new(store));
+	if (!config)
+		return -EINVAL;
 	config_free(config);
+	return 0;
 }
 
 int guard_remove(const char *path)
 {
 	char error[512];
 	int lock = lock_take(); /* a daemon would route without rules */
-	int fast, err;
+	int settings, fast, err;
 
 	if (lock < 0)
 		return -EBUSY;
-	restore_settings(path); /* first: without rules nothing may be routed */
+	/* First: without rules nothing may be routed. */
+	settings = restore_settings(path);
 	/* Without a daemon it carries nothing: that it stays is no danger. */
 	fast = fast_remove_all();
 	if (fast)
@@ -57,5 +64,7 @@ int guard_remove(const char *path)
 	close(lock);
 	if (err)
 		fprintf(stderr, "porticod: %s\n", error);
-	return err ? err : fast;
+	if (!err)
+		err = fast;
+	return err ? err : settings;
 }

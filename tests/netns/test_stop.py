@@ -249,6 +249,25 @@ def test_remove_guard_puts_back_what_a_killed_daemon_changed(lab):
     assert not os.path.exists(daemon.control + ".settings")
 
 
+def test_remove_guard_tells_of_a_file_that_it_cannot_read(lab):
+    """Which settings there are to be put back only the right file says."""
+    lab.need_portico()
+    before = set_before(lab, 0)
+    daemon = lab.start(fresh=True)
+    during = settings(lab)
+    daemon.kill()
+    lab.stop()
+    missing = daemon.path + ".missing"
+    done = lab.gw.run(PORTICOD, "--remove-guard", "--config", missing,
+                      check=False)
+    assert done.returncode == 1, done
+    assert missing + ": the file cannot be read" in done.stderr, done
+    assert "portico" not in all_rules(lab.gw).lower()
+    assert settings(lab) == during
+    lab.gw.run(PORTICOD, "--remove-guard", "--config", daemon.path)
+    assert settings(lab) == before
+
+
 def test_remove_guard_is_refused_under_a_daemon(lab):
     lab.need_portico()
     lab.start(fresh=True)
