@@ -17,6 +17,8 @@ static int change(struct gateway *g, struct config *changed, char *error,
 
 	helper_bound(g->helper, HELPER_CHANGE_MS);
 	err = gateway_adopt(g, changed, error, size);
+	if (!err)
+		gateway_reserve_ports(g);
 	helper_bound(g->helper, 0);
 	config_free_forwards(err ? changed : old);
 	return err;

@@ -31,14 +31,15 @@ void gateway_set_redirects(struct gateway *g)
 	helper_no_redirects(g->helper);
 }
 
+/* Answers to the router's own connections must come to no forward, either. */
 void gateway_reserve_ports(struct gateway *g)
 {
 	struct nat_portset ports;
 	int err;
 
 	for (size_t i = 0; i < sizeof(ports.bits); i++)
-		ports.bits[i] = g->plan->spec.pool[NAT_POOL_UDP].bits[i] |
-				g->plan->spec.pool[NAT_POOL_TCP].bits[i];
+		ports.bits[i] = g->plan->spec.queue_udp.bits[i] |
+				g->plan->spec.queue_tcp.bits[i];
 	err = helper_reserve_ports(g->helper, &ports);
 	if (err)
 		log_warning("ports",

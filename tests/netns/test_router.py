@@ -140,6 +140,42 @@ def test_its_own_connections_leave_hosts_alone(lab):
             sock.close()
 
 
+@limit(90)
+def test_its_own_connections_keep_out_of_forwards(lab):
+    """Whose answers would come to an inside host."""
+    lab.need_portico()
+    first = int(lab.gw.sysctl("net.ipv4.ip_local_port_range").split()[0])
+    half, last = first + 1024, first + 2047
+
+    def forward(name, begin, end):
+        return {"name": name, "proto": "tcp", "outside": f"{begin}-{end}",
+                "to": f"{L1}:{begin}"}
+
+    def come_back():
+        own = [lab.gw.tcp((R1, 7093), timeout=2) for _ in range(20)]
+        seen = [int(ask_tcp(sock).split(":")[1]) for sock in own]
+        for sock in own:
+            sock.close()
+        return seen
+
+    def warned():
+        return any("the router itself can open no connection" in text
+                   for text in lab.portico("status")["warnings"])
+
+    with Who(lab.wan, tcp=[(R1, 7093)]):
+        lab.start(fresh=True, forwards=[forward("low", first - 9, half - 1)])
+        assert all(half <= port <= last for port in come_back())
+        lab.daemon.run("forward", "add", "more", "tcp",
+                       f"{half}-{last - 100}", f"{L1}:{half}")
+        assert all(last - 100 < port <= last for port in come_back())
+        assert not warned()
+        lab.daemon.reload({"forwards": [forward("all", first - 9, last + 9)]})
+        assert warned()
+        lab.daemon.reload({})
+        assert not warned()
+        come_back()
+
+
 @contextlib.contextmanager
 def dhcp_server(lab):
     with lab.wan.running(
