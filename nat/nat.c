@@ -381,3 +381,9 @@ void nat_count_drop(struct nat *nat, enum nat_drop drop)
 {
 	nat->stats.drops[drop]++;
 }
+
+void nat_count_own(struct nat *nat, enum nat_drop drop)
+{
+	nat->stats.drops[drop]--;
+	nat->stats.untouched_packets++;
+}

@@ -79,6 +79,9 @@ struct queue {
 	struct queue_out out;
 	size_t out_limit; /* bytes of one sendmsg */
 
+	uint64_t asked_ms; /* since then, */
+	uint32_t asked; /* so often: whether a datagram is the router's own */
+
 	struct queue_stats stats; /* but for what each lane counts */
 	struct queue_lane_stats seen[QUEUE_LANES]; /* at the last tick */
 };

@@ -19,12 +19,15 @@
 #include <linux/netfilter/nfnetlink_queue.h>
 
 #include "log.h"
+#include "sockets.h"
 
 /* A lane's turn is one batch: what waits in the other lane, of a call or a
  * game, waits no longer. While connections have more waiting than one batch,
  * a batch of newcomers is only a third: they are not starved and starve
  * nobody. */
 #define OPENING_SHARE 3
+
+#define ASKED_PER_SECOND 1000
 
 /* About two super-packets. At least one of any size fits. */
 #define BATCH_BYTES (2U * QUEUE_SLOT_BYTES)
@@ -159,6 +162,24 @@ static struct iovec judge(const struct queue_way *way, void *message,
 	return queue_verdict(message, number, packet->id, NF_DROP);
 }
 
+/* Whether a socket of the router's own waits for what has no mapping. Its ports
+ * are looked for every 5 s (design 4.8), and a resolver may draw a new one for
+ * each of its questions. A scan must not become a flood of questions: what comes
+ * beyond them is judged by the last look. */
+static bool is_own(struct queue *queue, const struct nat_packet *packet,
+		   uint64_t now_ms)
+{
+	if (packet->path != NAT_PATH_INBOUND || packet->data[9] != IPPROTO_UDP)
+		return false;
+	if (now_ms - queue->asked_ms >= 1000) {
+		queue->asked_ms = now_ms;
+		queue->asked = 0;
+	}
+	return queue->asked++ < ASKED_PER_SECOND &&
+	       sockets_take_datagram(queue->roles.uplink, packet->data,
+				     packet->length);
+}
+
 static void translate(struct queue_way *way, uint32_t i, uint64_t now_ms)
 {
 	struct queue *queue = way->queue;
@@ -171,6 +192,10 @@ static void translate(struct queue_way *way, uint32_t i, uint64_t now_ms)
 		nat_count_drop(queue->nat, drop);
 	else
 		result = nat_translate(queue->nat, nat, now_ms);
+	if (result.drop == NAT_DROP_NO_MAPPING && is_own(queue, nat, now_ms)) {
+		nat_count_own(queue->nat, result.drop);
+		result.verdict = NAT_UNTOUCHED;
+	}
 	if (result.answer_length)
 		queue_answer(queue, &result, now_ms);
 	answer(way, packet->id,

@@ -146,24 +146,95 @@ static int dump(struct mnl_socket *socket, const struct source *source,
 	return rc < 0 ? -errno : 0;
 }
 
+/* NULL with errno set. */
+static struct mnl_socket *open_diag(int flags)
+{
+	const struct timeval patience = { .tv_sec = 5 };
+	struct mnl_socket *socket =
+		mnl_socket_open2(NETLINK_SOCK_DIAG, SOCK_CLOEXEC | flags);
+	int err;
+
+	if (!socket)
+		return NULL;
+	setsockopt(mnl_socket_get_fd(socket), SOL_SOCKET, SO_RCVTIMEO,
+		   &patience, sizeof(patience));
+	if (!mnl_socket_bind(socket, 0, MNL_SOCKET_AUTOPID))
+		return socket;
+	err = errno;
+	mnl_socket_close(socket);
+	errno = err;
+	return NULL;
+}
+
 static int read_diag(const struct source *source, struct collector *collector,
 		     char *buffer)
 {
-	struct timeval patience = { .tv_sec = 5 };
-	struct mnl_socket *socket;
+	struct mnl_socket *socket = open_diag(0);
 	int rc;
 
-	socket = mnl_socket_open2(NETLINK_SOCK_DIAG, SOCK_CLOEXEC);
 	if (!socket)
 		return -errno;
-	setsockopt(mnl_socket_get_fd(socket), SOL_SOCKET, SO_RCVTIMEO,
-		   &patience, sizeof(patience));
-	if (mnl_socket_bind(socket, 0, MNL_SOCKET_AUTOPID) < 0)
-		rc = -errno;
-	else
-		rc = dump(socket, source, 1, collector, buffer);
+	rc = dump(socket, source, 1, collector, buffer);
 	mnl_socket_close(socket);
 	return rc;
+}
+
+/* --- one of them --------------------------------------------------------- */
+
+/* As the last look found. A kernel that comes without it would look for the
+ * module each time that it is asked, and not come back until then. */
+static bool udp_by_diag;
+
+#define IP_PROTO 9
+#define IP_SRC 12
+#define IP_DST 16
+
+static struct nlmsghdr *put_question(void *buffer, unsigned device,
+				     const uint8_t *packet)
+{
+	struct nlmsghdr *message = mnl_nlmsg_put_header(buffer);
+	struct inet_diag_req_v2 *diag;
+	const uint8_t *ports = packet + (packet[0] & 15) * 4;
+
+	message->nlmsg_type = SOCK_DIAG_BY_FAMILY;
+	message->nlmsg_flags = NLM_F_REQUEST;
+	diag = mnl_nlmsg_put_extra_header(message, sizeof(*diag));
+	diag->sdiag_family = AF_INET;
+	diag->sdiag_protocol = IPPROTO_UDP;
+	diag->idiag_states = ~0U;
+	/* As in the datagram: what is asked of is the one that gets it. */
+	memcpy(diag->id.idiag_src, packet + IP_SRC, 4);
+	memcpy(diag->id.idiag_dst, packet + IP_DST, 4);
+	memcpy(&diag->id.idiag_sport, ports, 2);
+	memcpy(&diag->id.idiag_dport, ports + 2, 2);
+	diag->id.idiag_if = device;
+	memset(diag->id.idiag_cookie, 0xff, sizeof(diag->id.idiag_cookie));
+	return message;
+}
+
+bool sockets_take_datagram(unsigned device, const uint8_t *packet,
+			   uint32_t length)
+{
+	char buffer[1024] __attribute__((aligned(8)));
+	struct mnl_socket *socket;
+	struct nlmsghdr *message;
+	struct nlmsghdr answer = { .nlmsg_type = NLMSG_ERROR };
+	ssize_t got = -1;
+
+	if (!udp_by_diag || length < 20 || packet[IP_PROTO] != IPPROTO_UDP ||
+	    length < (packet[0] & 15) * 4U + 4)
+		return false;
+	/* The kernel answers while it is asked. */
+	socket = open_diag(SOCK_NONBLOCK);
+	if (!socket)
+		return false;
+	message = put_question(buffer, device, packet);
+	if (mnl_socket_sendto(socket, message, message->nlmsg_len) >= 0)
+		got = mnl_socket_recvfrom(socket, buffer, sizeof(buffer));
+	mnl_socket_close(socket);
+	if (got >= (ssize_t)sizeof(answer))
+		memcpy(&answer, buffer, sizeof(answer));
+	return answer.nlmsg_type == SOCK_DIAG_BY_FAMILY;
 }
 
 /* --- /proc/net ---------------------------------------------------------- */
@@ -222,9 +293,13 @@ int sockets_read(uint32_t uplink_addr, struct nat_portset *udp,
 			.uplink_addr = uplink_addr,
 			.set = source->tcp ? tcp : udp,
 		};
+		bool by_diag = !read_diag(source, &collector, buffer);
 
+		if (source->protocol == IPPROTO_UDP &&
+		    source->family == AF_INET)
+			udp_by_diag = by_diag;
 		/* What a broken-off dump has added is true all the same. */
-		if (read_diag(source, &collector, buffer))
+		if (!by_diag)
 			rc = read_proc(source, &collector);
 	}
 	free(buffer);

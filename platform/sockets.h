@@ -6,6 +6,7 @@
 #ifndef PORTICO_PLATFORM_SOCKETS_H
 #define PORTICO_PLATFORM_SOCKETS_H
 
+#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 
@@ -15,6 +16,12 @@
  * (any state but TIME_WAIT). Sets are cleared first. 0 or -errno. */
 int sockets_read(uint32_t uplink_addr, struct nat_portset *udp,
 		 struct nat_portset *tcp);
+
+/* Whether a socket of the router's own takes this datagram, as it came by the
+ * device: asks for that one, so for what was bound since the last look, too.
+ * False also where that had to do without inet_diag, or it is no UDP. */
+bool sockets_take_datagram(unsigned device, const uint8_t *packet,
+			   uint32_t length);
 
 /* Parts of it, which add to one set: one read of an inet_diag dump (seq, port
  * and result as of mnl_cb_run()), and one line of a file of /proc/net. */

@@ -320,6 +320,10 @@ bool nat_telling(const struct nat *nat);
 /* Counts a packet that the platform had to refuse itself (truncated). */
 void nat_count_drop(struct nat *nat, enum nat_drop drop);
 
+/* Counts one of them as untouched instead: the platform found it to be the
+ * router's own. */
+void nat_count_own(struct nat *nat, enum nat_drop drop);
+
 /* Ends what has expired and frees ports whose hold time is over. Called at least
  * once a second; also done on demand.
  * Ends at most max sessions, and looks at as many of each timeout. Returns how

@@ -140,6 +140,30 @@ def test_its_own_connections_leave_hosts_alone(lab):
             sock.close()
 
 
+def test_its_own_questions_from_any_port_are_answered(lab):
+    """A resolver's, which draws a new port for each of its questions."""
+    lab.need_portico()
+    lab.start(fresh=True)
+    with Who(lab.wan, udp=[(R1, 7094)]):
+        for number, bind in enumerate(["0.0.0.0", E, "0.0.0.0"] * 10):
+            sock = lab.gw.udp(bind, 50000 + number)
+            if number % 3 == 2:
+                sock.connect((R1, 7094))
+            if number % 2:
+                sock.setsockopt(socket.SOL_SOCKET, socket.SO_BINDTODEVICE,
+                                b"wan0")
+            sock.send(b"hello") if number % 3 == 2 else sock.sendto(
+                b"hello", (R1, 7094))
+            assert sock.recv(100) == f"{E}:{50000 + number} hello".encode()
+            sock.close()
+        before = lab.drops("no_mapping")
+        sock = lab.wan.udp(R1, 7095)
+        sock.sendto(b"hello", (E, 50100))
+        wait_for("a closed port",
+                 lambda: lab.drops("no_mapping") > before, 3)
+        sock.close()
+
+
 @limit(90)
 def test_its_own_connections_keep_out_of_forwards(lab):
     """Whose answers would come to an inside host."""

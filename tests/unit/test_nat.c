@@ -136,6 +136,9 @@ static void test_counted_elsewhere(void)
 	nat_count_drop(engine.nat, NAT_DROP_TRUNCATED);
 	nat_count_drop(engine.nat, NAT_DROP_TRUNCATED);
 	CU_ASSERT_EQUAL(engine_stats(&engine).drops[NAT_DROP_TRUNCATED], 2);
+	nat_count_own(engine.nat, NAT_DROP_TRUNCATED);
+	CU_ASSERT_EQUAL(engine_stats(&engine).drops[NAT_DROP_TRUNCATED], 1);
+	CU_ASSERT_EQUAL(engine_stats(&engine).untouched_packets, 1);
 	engine_free(&engine);
 }
 

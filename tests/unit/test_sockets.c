@@ -203,6 +203,23 @@ static int forbid_inet_diag(void)
 	return socket(AF_NETLINK, SOCK_RAW, NETLINK_SOCK_DIAG) < 0 ? 0 : -EPERM;
 }
 
+/* A datagram of 127.0.0.2:7 to 127.0.0.1. */
+static bool taken(uint8_t proto, uint16_t port, uint32_t length)
+{
+	const uint8_t packet[28] = { 0x45,
+				     [9] = proto,
+				     [12] = 127,
+				     [15] = 2,
+				     [16] = 127,
+				     [19] = 1,
+				     [21] = 7,
+				     [22] = (uint8_t)(port >> 8),
+				     [23] = (uint8_t)port,
+				     [25] = 8 };
+
+	return sockets_take_datagram(if_nametoindex("lo"), packet, length);
+}
+
 static void test_without_inet_diag(void)
 {
 	int status = -1;
@@ -220,10 +237,43 @@ static void test_without_inet_diag(void)
 		test_ipv6_any();
 		test_ipv6_mapped();
 		test_many();
+		CU_ASSERT_FALSE(taken(IPPROTO_UDP, 7, 28));
 		_exit(CU_get_number_of_failures() != before);
 	}
 	CU_ASSERT_EQUAL(waitpid(child, &status, 0), child);
 	CU_ASSERT_EQUAL(status, 0);
+}
+
+static void test_datagram(void)
+{
+	struct sockaddr_in peer = { .sin_family = AF_INET };
+	uint16_t here, any, there, closed;
+	int a = bound(SOCK_DGRAM, "127.0.0.1", false, &here);
+	int b = bound(SOCK_DGRAM, "0.0.0.0", false, &any);
+	int c = bound(SOCK_DGRAM, "127.0.0.2", false, &there);
+	int d = bound(SOCK_DGRAM, "127.0.0.1", false, &closed);
+
+	CU_ASSERT_FATAL(a >= 0 && b >= 0 && c >= 0 && d >= 0);
+	close(d);
+	CU_ASSERT_EQUAL(sockets_read(ADDR_1, &udp, &tcp), 0);
+	CU_ASSERT_TRUE(taken(IPPROTO_UDP, here, 28));
+	CU_ASSERT_TRUE(taken(IPPROTO_UDP, any, 28));
+	CU_ASSERT(there == here || !taken(IPPROTO_UDP, there, 28));
+	CU_ASSERT(closed == there || !taken(IPPROTO_UDP, closed, 28));
+	CU_ASSERT_FALSE(taken(IPPROTO_TCP, here, 28));
+	CU_ASSERT_FALSE(taken(IPPROTO_UDP, here, 23));
+	CU_ASSERT_FALSE(taken(IPPROTO_UDP, here, 19));
+	/* It hears its peer alone: 127.0.0.2, by port 7 or another one. */
+	peer.sin_addr.s_addr = htonl(ADDR_2);
+	peer.sin_port = htons(7);
+	CU_ASSERT_EQUAL(connect(a, (struct sockaddr *)&peer, sizeof(peer)), 0);
+	CU_ASSERT_TRUE(taken(IPPROTO_UDP, here, 28));
+	peer.sin_port = htons(8);
+	CU_ASSERT_EQUAL(connect(a, (struct sockaddr *)&peer, sizeof(peer)), 0);
+	CU_ASSERT_FALSE(taken(IPPROTO_UDP, here, 28));
+	close(a);
+	close(b);
+	close(c);
 }
 
 static const struct test tests[] = {
@@ -234,6 +284,7 @@ static const struct test tests[] = {
 	{ "an IPv6-only socket takes no IPv4 port", test_ipv6_only },
 	{ "hundreds of sockets are all found", test_many },
 	{ "without inet_diag /proc tells the same", test_without_inet_diag },
+	{ "whether a datagram has a socket is asked", test_datagram },
 };
 
 /* In a network of its own other programs' sockets do not come and go while
