@@ -354,6 +354,22 @@ static void examine_ports(const struct doctor_context *context,
 	free(sets);
 }
 
+/* What the daemon hands out, and forwards, is reserved. */
+static void examine_own_ports(const struct doctor_context *context,
+			      struct doctor_report *report)
+{
+	struct config_range range = { 0 };
+
+	if (context->daemon_runs && sysctl_no_local_port(&range))
+		doctor_add(report, DOCTOR_FAIL,
+			   "set uplink.router_ports to a part of it that no "
+			   "forward has",
+			   "the router itself can open no connection: all of "
+			   "ip_local_port_range (%u-%u) is the pool's or a "
+			   "forward's",
+			   (unsigned)range.first, (unsigned)range.last);
+}
+
 void doctor_system(const struct doctor_context *context,
 		   struct doctor_report *report)
 {
@@ -370,4 +386,5 @@ void doctor_system(const struct doctor_context *context,
 	examine_accelerators(report);
 	examine_clock(report);
 	examine_ports(context, report);
+	examine_own_ports(context, report);
 }

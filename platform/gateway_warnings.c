@@ -129,22 +129,6 @@ static void warn_listener(struct gateway *g, const struct nat_forward *f)
 		}
 }
 
-/* Its own are none of the pool's, so who has one of them is a forward. */
-static void warn_router(struct gateway *g)
-{
-	const struct spec_storage *spec = &g->plan->spec;
-	const struct config_range *own = &spec->rules.router_ports;
-
-	for (uint32_t port = own->first; port <= own->last; port++)
-		if (!nat_portset_has(&spec->queue_udp, (uint16_t)port) &&
-		    !nat_portset_has(&spec->queue_tcp, (uint16_t)port))
-			return;
-	warn(g,
-	     "the router itself can open no connection: forwards have all of "
-	     "its ports %u-%u (uplink.router_ports)",
-	     (unsigned)own->first, (unsigned)own->last);
-}
-
 /* only: that forward; NULL: all. */
 static void warn_forwards(struct gateway *g, const char *only)
 {
@@ -157,7 +141,6 @@ static void warn_forwards(struct gateway *g, const char *only)
 		     "%u forward ports have no mapping: limits.mappings or "
 		     "limits.hosts is too low",
 		     g->forwards_missing);
-	warn_router(g);
 	for (size_t i = 0; i < config->forward_count; i++) {
 		const struct nat_forward *f = &config->forwards[i];
 

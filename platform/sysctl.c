@@ -421,7 +421,7 @@ void sysctl_restore(struct sysctl_saved *saved)
 	free(saved);
 }
 
-int sysctl_router_ports(struct config_range *range)
+static int local_ports(struct config_range *range)
 {
 	char text[64];
 	unsigned first, last;
@@ -432,9 +432,29 @@ int sysctl_router_ports(struct config_range *range)
 	if (sscanf(text, "%u %u", &first, &last) != 2 || first > last ||
 	    last >= NAT_PORTS)
 		return -EINVAL;
-	if (last - first >= ROUTER_PORTS)
-		last = first + ROUTER_PORTS - 1;
 	range->first = (uint16_t)first;
 	range->last = (uint16_t)last;
 	return 0;
+}
+
+int sysctl_router_ports(struct config_range *range)
+{
+	int result = local_ports(range);
+
+	if (!result && (unsigned)(range->last - range->first) >= ROUTER_PORTS)
+		range->last = (uint16_t)(range->first + ROUTER_PORTS - 1);
+	return result;
+}
+
+bool sysctl_no_local_port(struct config_range *range)
+{
+	char *text = malloc(SYSCTL_LIST_MAX);
+	struct nat_portset reserved;
+	bool none = text && !local_ports(range) &&
+		    !reserved_read(text, &reserved);
+
+	for (uint32_t port = range->first; none && port <= range->last; port++)
+		none = nat_portset_has(&reserved, (uint16_t)port);
+	free(text);
+	return none;
 }

@@ -38,5 +38,8 @@ void sysctl_restore(struct sysctl_saved *saved);
 
 /* The first 2,048 ports of ip_local_port_range. 0 or -errno. */
 int sysctl_router_ports(struct config_range *range);
+/* Whether all of it, which range is set to, is reserved: the kernel has no port
+ * for a connection of the router's own. False when it cannot be read. */
+bool sysctl_no_local_port(struct config_range *range);
 
 #endif
