@@ -113,6 +113,11 @@ bool doctor_has_default_route(const char *routes, const char *device);
 #define DOCTOR_LACKS_MAX 128
 bool doctor_lacks_default(const struct network_state *network,
 			  char text[static DOCTOR_LACKS_MAX]);
+/* Whether a network of behaviour.martians_extra is our own; then text says so. */
+#define DOCTOR_REFUSES_MAX 160
+bool doctor_refuses_own(const struct network_state *network,
+			const struct nat_prefix *martian,
+			char text[static DOCTOR_REFUSES_MAX]);
 bool doctor_is_inside(const struct nat_prefix *nets, size_t count,
 		      uint32_t addr);
 /* Devices, the default route, where forwards lead. */

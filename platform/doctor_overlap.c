@@ -105,11 +105,60 @@ static void examine_route(const struct network_state *network, const char *line,
 			   rules_prefix_text(net, text));
 }
 
+/* The inside network that a network holds, NULL for none. */
+static const struct nat_prefix *held(const struct network_state *network,
+				     const struct nat_prefix *prefix)
+{
+	for (size_t i = 0; i < network->inside_net_count; i++)
+		if (prefix->length <= network->inside_nets[i].length &&
+		    nat_prefix_has(prefix, network->inside_nets[i].addr))
+			return &network->inside_nets[i];
+	return NULL;
+}
+
+bool doctor_refuses_own(const struct network_state *network,
+			const struct nat_prefix *martian,
+			char text[static DOCTOR_REFUSES_MAX])
+{
+	const struct nat_prefix *net = held(network, martian);
+	char refused[RULES_PREFIX_TEXT], own[RULES_PREFIX_TEXT];
+
+	rules_prefix_text(martian, refused);
+	if (net)
+		snprintf(text, DOCTOR_REFUSES_MAX,
+			 "behaviour.martians_extra %s holds the inside network "
+			 "%s: all that its hosts send is dropped",
+			 refused, rules_prefix_text(net, own));
+	else if (network->uplink_addr &&
+		 nat_prefix_has(martian, network->uplink_addr))
+		snprintf(text, DOCTOR_REFUSES_MAX,
+			 "behaviour.martians_extra %s holds the uplink's "
+			 "address %s: no answer reaches an inside host",
+			 refused, rules_addr_text(network->uplink_addr, own));
+	else
+		return false;
+	return true;
+}
+
+static void examine_martians(const struct network_state *network,
+			     const struct nat_config *nat,
+			     struct doctor_report *report)
+{
+	char text[DOCTOR_REFUSES_MAX];
+
+	for (size_t i = 0; i < nat->martian_count; i++)
+		if (doctor_refuses_own(network, &nat->martians[i], text))
+			doctor_add(report, DOCTOR_FAIL,
+				   "name there networks of others only", "%s",
+				   text);
+}
+
 /* What is exempt is left alone as a source, too. */
 static void examine_exempt(const struct network_state *network,
 			   const struct nat_prefix *exempt,
 			   struct doctor_report *report)
 {
+	const struct nat_prefix *net = held(network, exempt);
 	char text[RULES_PREFIX_TEXT], own[RULES_PREFIX_TEXT];
 
 	rules_prefix_text(exempt, text);
@@ -120,18 +169,13 @@ static void examine_exempt(const struct network_state *network,
 			   "exempt %s holds the uplink's own address %s: no "
 			   "answer reaches an inside host",
 			   text, rules_addr_text(network->uplink_addr, own));
-	for (size_t i = 0; i < network->inside_net_count; i++) {
-		const struct nat_prefix *net = &network->inside_nets[i];
-
-		if (exempt->length <= net->length &&
-		    nat_prefix_has(exempt, net->addr))
-			doctor_add(report, DOCTOR_WARN,
-				   "name in \"exempt\" only where hosts send "
-				   "to, in parts without the inside network",
-				   "exempt %s holds the inside network %s: all "
-				   "that its hosts send leaves untranslated",
-				   text, rules_prefix_text(net, own));
-	}
+	if (net)
+		doctor_add(report, DOCTOR_WARN,
+			   "name in \"exempt\" only where hosts send to, in "
+			   "parts without the inside network",
+			   "exempt %s holds the inside network %s: all that "
+			   "its hosts send leaves untranslated",
+			   text, rules_prefix_text(net, own));
 }
 
 void doctor_overlap(const struct doctor_context *context, const char *routes,
@@ -144,6 +188,8 @@ void doctor_overlap(const struct doctor_context *context, const char *routes,
 		return;
 	for (size_t i = 0; i < nat->exempt_count; i++)
 		examine_exempt(network, &nat->exempt[i], report);
+	if (!context->for_status)
+		examine_martians(network, nat, report);
 	examine_carrier(network, report);
 	examine_address(network, report);
 	while (*routes) {

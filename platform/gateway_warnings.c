@@ -79,6 +79,17 @@ static void warn_uplink(struct gateway *g, const struct network_state *network)
 		warn(g, "%s", lacks);
 }
 
+static void warn_martians(struct gateway *g,
+			  const struct network_state *network)
+{
+	const struct nat_config *config = &g->plan->nat;
+	char text[DOCTOR_REFUSES_MAX];
+
+	for (size_t i = 0; i < config->martian_count; i++)
+		if (doctor_refuses_own(network, &config->martians[i], text))
+			warn(g, "%s", text);
+}
+
 static void warn_network(struct gateway *g)
 {
 	const struct network_state *network = network_state(g->network);
@@ -93,6 +104,7 @@ static void warn_network(struct gateway *g)
 		     "policy routing is in use: with the iptables backend, "
 		     "packets that it sends elsewhere than the main table says "
 		     "are not covered");
+	warn_martians(g, network);
 	if (g->rules_failed)
 		warn(g, "the rules could not be loaded: see the log");
 	if (g->others_error[0])

@@ -171,3 +171,20 @@ def test_without_an_uplink_it_does_not_miss_inside_devices(lab):
         assert len(found(lines, "problem", "no uplink")) == 1, lines
         assert not found(lines, "problem", "inside device"), lines
         assert status == 1, lines
+
+
+def test_refused_networks_of_our_own_are_told(lab):
+    """As a list of all private networks, which are none of the Internet's."""
+    lab.need_portico()
+    daemon = lab.start(fresh=True, behaviour={
+        "martians_extra": ["10.0.0.0/8", "192.168.0.0/16"]})
+    told = "martians_extra 192.168.0.0/16 holds the inside network 192.168.1.0"
+    assert any(told in text for text in lab.portico("status")["warnings"])
+    done = daemon.run("doctor", check=False)
+    assert done.returncode == 1 and told in done.stdout, done
+    daemon.reload({"behaviour": {"martians_extra": [f"{E}/32", f"{L1}/32"]}})
+    told = f"martians_extra {E}/32 holds the uplink's address"
+    warnings = lab.portico("status")["warnings"]
+    assert len(warnings) == 1 and told in warnings[0], warnings
+    daemon.reload({})
+    assert not lab.portico("status")["warnings"]
