@@ -120,6 +120,8 @@ bool doctor_refuses_own(const struct network_state *network,
 			char text[static DOCTOR_REFUSES_MAX]);
 bool doctor_is_inside(const struct nat_prefix *nets, size_t count,
 		      uint32_t addr);
+/* Whether it is the router's own address, at an inside device. */
+bool doctor_is_own(const struct network_state *network, uint32_t addr);
 /* Devices, the default route, where forwards lead. */
 void doctor_devices(const struct doctor_context *context,
 		    struct doctor_report *report);

@@ -185,6 +185,14 @@ bool doctor_is_inside(const struct nat_prefix *nets, size_t count,
 	return false;
 }
 
+bool doctor_is_own(const struct network_state *network, uint32_t addr)
+{
+	for (size_t i = 0; i < network->inside_count; i++)
+		if (addr && network->inside[i].addr == addr)
+			return true;
+	return false;
+}
+
 static void examine_forwards(const struct network_state *network,
 			     const struct nat_config *nat,
 			     struct doctor_report *report)
@@ -196,6 +204,14 @@ static void examine_forwards(const struct network_state *network,
 
 		if (i && !strcmp(forward->name, nat->forwards[i - 1].name))
 			continue; /* the same by the other protocol */
+		rules_addr_text(forward->inside_addr, addr);
+		if (doctor_is_own(network, forward->inside_addr))
+			doctor_add(report, DOCTOR_WARN,
+				   "forward to an inside host, or have the "
+				   "service listen at the uplink's address",
+				   "the forward %s leads to %s, the router's "
+				   "own address: its answers are dropped",
+				   forward->name, addr);
 		if (doctor_is_inside(network->inside_nets,
 				     network->inside_net_count,
 				     forward->inside_addr))
@@ -205,8 +221,7 @@ static void examine_forwards(const struct network_state *network,
 			   "it through an inside device",
 			   "the forward %s leads to %s, which is in no inside "
 			   "network",
-			   forward->name,
-			   rules_addr_text(forward->inside_addr, addr));
+			   forward->name, addr);
 	}
 }
 

@@ -145,7 +145,8 @@ static void warn_listener(struct gateway *g, const struct nat_forward *f)
 static void warn_forwards(struct gateway *g, const char *only)
 {
 	const struct nat_config *config = &g->plan->nat;
-	bool unknown = network_state(g->network)->inside_unknown;
+	const struct network_state *network = network_state(g->network);
+	bool unknown = network->inside_unknown;
 	char addr[VIEWS_ADDR_SIZE];
 
 	if (g->forwards_missing)
@@ -165,6 +166,11 @@ static void warn_forwards(struct gateway *g, const char *only)
 		    !doctor_is_inside(config->inside, config->inside_count,
 				      f->inside_addr))
 			warn(g, "forward %s: %s is in no inside network",
+			     f->name, views_addr(f->inside_addr, addr));
+		if (doctor_is_own(network, f->inside_addr))
+			warn(g,
+			     "forward %s: %s is the router's own address, "
+			     "whose answers are dropped",
 			     f->name, views_addr(f->inside_addr, addr));
 	}
 }

@@ -22,6 +22,7 @@ struct network_device {
 	bool up; /* IFF_UP and a carrier */
 	bool networks; /* inside: there are some behind it now */
 	uint32_t mtu;
+	uint32_t addr; /* the router's first there, 0: none */
 };
 
 /* Networks behind a device. */

@@ -17,6 +17,10 @@ static void find_device(const struct uplink_table *table,
 	device->index = link ? link->index : 0;
 	device->up = link && link->up;
 	device->mtu = link ? link->mtu : 0;
+	device->addr = 0;
+	for (size_t i = table->addr_count; link && i-- > 0;)
+		if (table->addrs[i].index == link->index)
+			device->addr = table->addrs[i].local;
 }
 
 static bool has_addr(const struct uplink_table *table, unsigned index,

@@ -6,6 +6,7 @@ import os
 
 from lab import E, GW, L1, NEXT_HOP
 from netns import wait_for
+from tools import refuses_tcp
 
 
 @contextlib.contextmanager
@@ -147,6 +148,24 @@ def test_a_forward_to_nobody_is_told(lab):
     assert found(lines, "warning", "typo", "192.168.77.10"), lines
     assert found(lines, "warning", "self", E), lines
     assert not [line for line in lines if "good" in line], lines
+
+
+def test_a_forward_to_the_router_itself_is_told(lab):
+    """Whose answers would leave with its inside address: the guard drops
+    them."""
+    lab.need_portico()
+    daemon = lab.start(fresh=True, forwards=[
+        {"name": "self", "proto": ["tcp", "udp"], "outside": 8080,
+         "to": f"{GW}:80"},
+        {"name": "good", "proto": "tcp", "outside": 8081, "to": f"{L1}:80"}])
+    with lab.gw.listener(GW, 80):
+        refuses_tcp(lab.wan, (E, 8080))
+    warns(lab, "forward self", GW, "router's own")
+    assert len(lab.portico("status")["warnings"]) == 1
+    lines, _ = findings(lab)
+    assert len(found(lines, "warning", "self", GW, "router's own")) == 1, lines
+    assert "router's own" in daemon.run("forward", "add", "more", "udp", "90",
+                                        f"{GW}:53").stdout
 
 
 def test_many_forwards_hide_no_other_warning(lab):
