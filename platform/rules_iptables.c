@@ -10,9 +10,9 @@
  * it would come back for ever.
  *
  * Before routing iptables cannot ask by which device a packet will leave:
- * what is routed elsewhere is named prefix by prefix. Where a prefix that is
- * named so holds a more specific route through the uplink, that traffic is
- * not owned and the guard stops it.
+ * what is routed elsewhere is named prefix by prefix, without the parts that
+ * have a more specific route through the uplink (uplink_state.c). Of very many
+ * parts some stay named: that traffic is not owned and the guard stops it.
  */
 #include "rules_text.h"
 

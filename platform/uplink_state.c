@@ -260,26 +260,78 @@ static bool is_own(const struct network_state *state,
 	       !uplink_state_inside(state, local);
 }
 
+/* Networks, and how often one may still be halved: each one is a rule that
+ * packets meet. */
+struct pieces {
+	struct nat_prefix *nets;
+	size_t count;
+	size_t halvings;
+};
+
+#define HALVINGS 256
+
+/* The first of the routes from `at` on by which something of the network leaves
+ * by the uplink; that for all of it comes before those for parts. route_count:
+ * there is none. */
+static size_t find_part(const struct uplink_table *table,
+			const struct network_state *state, size_t at,
+			const struct nat_prefix *net)
+{
+	for (; at < table->route_count; at++) {
+		const struct uplink_route *route = &table->routes[at];
+		bool within = nat_prefix_has(net, route->to.addr);
+
+		if (within && route->index &&
+		    route->index == state->uplink_last)
+			return at;
+		if (!within && route->to.addr > net->addr)
+			break;
+	}
+	return table->route_count;
+}
+
+/* The network without the parts of it that have more specific routes by the
+ * uplink, which are among those from `at` on. */
+static void add_elsewhere(const struct uplink_table *table,
+			  const struct network_state *state, size_t at,
+			  struct nat_prefix net, struct pieces *pieces)
+{
+	at = find_part(table, state, at, &net);
+	if (at < table->route_count &&
+	    table->routes[at].to.length == net.length)
+		return;
+	if (at == table->route_count || !pieces->halvings) {
+		pieces->nets[pieces->count++] = net;
+		return;
+	}
+	pieces->halvings--;
+	net.length++;
+	add_elsewhere(table, state, at, net, pieces);
+	net.addr |= 1U << (32 - net.length);
+	add_elsewhere(table, state, at, net, pieces);
+}
+
 static int build_elsewhere(const struct uplink_table *table,
 			   struct network_state *state)
 {
-	size_t most = table->route_count + table->local_count;
-	struct nat_prefix *nets = calloc(most + 1, sizeof(*nets));
-	size_t count = 0, at = 0;
+	size_t most = table->route_count + table->local_count + HALVINGS;
+	struct pieces pieces = { .halvings = HALVINGS };
+	size_t at = 0;
 
-	if (!nets)
+	pieces.nets = calloc(most, sizeof(*pieces.nets));
+	if (!pieces.nets)
 		return -ENOMEM;
 	while (at < table->route_count) {
 		struct nat_prefix to = table->routes[at].to;
 
 		if (leads_elsewhere(table, state, &at))
-			nets[count++] = to;
+			add_elsewhere(table, state, at, to, &pieces);
 	}
 	for (size_t i = 0; i < table->local_count; i++)
 		if (is_own(state, &table->locals[i]))
-			nets[count++] = table->locals[i];
-	state->elsewhere = nets;
-	state->elsewhere_count = normalize(nets, count);
+			pieces.nets[pieces.count++] = table->locals[i];
+	state->elsewhere = pieces.nets;
+	state->elsewhere_count = normalize(pieces.nets, pieces.count);
 	return 0;
 }
 

@@ -209,3 +209,19 @@ def test_a_part_of_a_network_elsewhere_leaks_nothing(lab):
         own.lan1.ip(f"neigh replace {GW} lladdr {MAC_LAN0} dev eth0")
         talk(own)
         own.check()
+
+
+def test_a_part_of_a_network_elsewhere_is_served(lab):
+    """The uplink's own network, within a wider one that another device leads
+    to."""
+    lab.need_portico()
+    with Lab(second=True) as own, Who(own.wan, udp=[(NEXT_HOP, 7190)]):
+        own.gw.ip(f"route add 203.0.0.0/8 via {L3}")
+        own.start(inside={"devices": ["lan0"]})
+        sock = own.lan1.udp(L1, 5190)
+        assert ask(sock, (NEXT_HOP, 7190)).startswith(E + ":")
+        why = own.portico("why", "udp", f"{L1}:5190",
+                          f"{NEXT_HOP}:7190")["why"]
+        assert why["verdict"] == "translated", why
+        sock.close()
+        own.check()

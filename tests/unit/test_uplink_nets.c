@@ -175,7 +175,32 @@ static void test_elsewhere(void)
 	ip("route add default via 10.8.0.1 metric 500");
 	CU_ASSERT_EQUAL(settle(), 0);
 	ip("route add 128.0.0.0/1 via 10.8.0.1");
-	WAIT_UNTIL(is_elsewhere(0x80000000, 1));
+	WAIT_UNTIL(is_elsewhere(0x80000000, 2));
+	end();
+}
+
+/* Rules name what is elsewhere: the rest of it, where a part is the uplink's. */
+static void test_elsewhere_but_for_a_part(void)
+{
+	three_sides();
+	ip("route add default via 198.51.100.254");
+	ip("route add 198.0.0.0/8 via 10.8.0.1");
+	ip("route add 198.51.100.64/26 via 10.8.0.1");
+	begin(0);
+	/* 198.51.100.0/24 is on a wire of ours: 16 halves without it are left,
+	 * and the part of it that is elsewhere all the same. */
+	CU_ASSERT_EQUAL(now()->elsewhere_count, 1 + 16 + 1);
+	CU_ASSERT(is_elsewhere(0xc6800000, 9));
+	CU_ASSERT(is_elsewhere(0xc6000000, 11));
+	CU_ASSERT(is_elsewhere(0xc6336500, 24));
+	CU_ASSERT(is_elsewhere(0xc6336440, 26));
+	CU_ASSERT(!is_elsewhere(0xc6336400, 24));
+	/* What has a better way elsewhere is not the uplink's. */
+	ip("route replace 10.64.0.0/16 via 10.8.0.1 metric 5");
+	ip("route add 10.64.0.0/16 via 198.51.100.254 metric 6");
+	WAIT_UNTIL(is_elsewhere(0x0a400000, 16));
+	ip("link set wan0 down");
+	WAIT_UNTIL(is_elsewhere(0xc6000000, 8));
 	end();
 }
 
@@ -338,6 +363,8 @@ static const struct test tests[] = {
 	{ "networks of an earlier process", test_remembered },
 	{ "networks are kept while their device is away", test_kept_nets },
 	{ "routes through other devices lead elsewhere", test_elsewhere },
+	{ "what is elsewhere leaves out what is not",
+	  test_elsewhere_but_for_a_part },
 	{ "the default route is told, and no change", test_default_route },
 	{ "the router's own addresses are elsewhere", test_own_addresses },
 	{ "only the best route of a prefix counts", test_best_route },
