@@ -62,9 +62,9 @@ struct network_state {
 	struct nat_prefix *away;
 	size_t away_count;
 	/* Where what the inside sends does not leave by the uplink: prefixes of
-	 * the main table more specific than the default route that leave by a
-	 * device which is neither uplink nor inside, but for parts of them that
-	 * leave by the uplink all the same, and addresses of the router
+	 * the main table (the default route's only without policy routing) that
+	 * leave by a device which is neither uplink nor inside, but for parts of
+	 * them that leave by the uplink all the same, and addresses of the router
 	 * itself (the local table) in no inside network, but for uplink_addr:
 	 * when that goes, the rules are as they were. */
 	struct nat_prefix *elsewhere;

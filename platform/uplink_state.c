@@ -217,12 +217,15 @@ static bool same_prefix(const struct uplink_route *a,
 
 /* Looks at the routes of one prefix, beginning at *at, and moves *at behind
  * them. Only those of the best metric count; with one next hop at the uplink
- * or inside, the prefix is not elsewhere; nor with one at a renamed uplink. */
+ * or inside, the prefix is not elsewhere; nor with one at a renamed uplink. A
+ * default route is, where it leads somewhere and no rule may lead the inside
+ * past it to the uplink. */
 static bool leads_elsewhere(const struct uplink_table *table,
 			    const struct network_state *state, size_t *at)
 {
 	const struct uplink_route *best = &table->routes[*at];
-	bool elsewhere = best->to.length > 0;
+	bool elsewhere = best->to.length ||
+			 (best->index && !table->policy_routing);
 
 	while (*at < table->route_count) {
 		const struct uplink_route *route = &table->routes[*at];

