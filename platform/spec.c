@@ -254,6 +254,8 @@ static int choose(const struct config *config, struct spec_devices *devices)
 		return count;
 	if (!devices->uplink[0])
 		copy_name(devices->uplink, uplink);
+	if (!devices->uplink[0])
+		return -ENODEV;
 	for (int i = 0; !config->inside_count && i < count; i++)
 		add_inside(devices, inside[i]);
 	return 0;

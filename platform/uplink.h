@@ -77,8 +77,9 @@ struct network;
 
 /* Chooses devices when none are named: the default route's device is the
  * uplink; every other device with a private address is inside, except docker*,
- * virbr*, veth*, wg*, tun*. Fills uplink and inside (up to capacity names).
- * Returns the number of inside devices or -errno; -ENODEV: no default route. */
+ * virbr*, veth*, wg*, tun*. Fills uplink ("": there is no default route) and
+ * inside (up to capacity names). Returns the number of inside devices or
+ * -errno. */
 int network_choose(char uplink[IFNAMSIZ], char (*inside)[IFNAMSIZ],
 		   size_t capacity);
 

@@ -85,15 +85,13 @@ int network_choose(char uplink[IFNAMSIZ], char (*inside)[IFNAMSIZ],
 	struct uplink_table table;
 	int rc = uplink_table_read(&table);
 
-	if (rc)
-		goto out;
-	rc = -ENODEV;
-	device = find_uplink(&table);
-	if (!device)
-		goto out;
-	memcpy(uplink, device->name, IFNAMSIZ);
-	rc = (int)find_inside(&table, device, inside, capacity);
-out:
+	if (!rc) {
+		device = find_uplink(&table);
+		memset(uplink, 0, IFNAMSIZ);
+		if (device)
+			memcpy(uplink, device->name, IFNAMSIZ);
+		rc = (int)find_inside(&table, device, inside, capacity);
+	}
 	uplink_table_free(&table);
 	return rc;
 }

@@ -5,8 +5,10 @@
  * Each test has an empty network namespace of its own.
  */
 #include <errno.h>
+#include <stdlib.h>
 #include <string.h>
 
+#include "platform/spec.h"
 #include "uplink_lab.h"
 
 static void test_inside_nets(void)
@@ -343,7 +345,8 @@ static void test_choose(void)
 	add_device("eth0");
 	add_device("eth1");
 	ip("addr add 198.51.100.1/24 dev eth0");
-	CU_ASSERT_EQUAL(network_choose(uplink, inside, 8), -ENODEV);
+	CU_ASSERT_EQUAL(network_choose(uplink, inside, 8), 0);
+	CU_ASSERT_STRING_EQUAL(uplink, "");
 	ip("route add default via 198.51.100.254 metric 100");
 	CU_ASSERT_EQUAL(network_choose(uplink, inside, 8), 0);
 	CU_ASSERT_STRING_EQUAL(uplink, "eth0");
@@ -356,6 +359,26 @@ static void test_choose(void)
 	ip("route add default via 192.168.1.254 metric 50");
 	CU_ASSERT_EQUAL(network_choose(uplink, inside, 8), 0);
 	CU_ASSERT_STRING_EQUAL(uplink, "eth1");
+}
+
+/* The uplink may have no route yet; who named it need not wait for that. */
+static void test_choose_inside(void)
+{
+	struct config config = { .uplink_device = "eth0" };
+	struct spec_devices devices;
+
+	new_namespace();
+	add_device("eth0");
+	add_device("eth1");
+	ip("addr add 192.168.1.1/24 dev eth1");
+	CU_ASSERT_EQUAL_FATAL(spec_choose_devices(&config, &devices), 0);
+	CU_ASSERT_STRING_EQUAL(devices.uplink, "eth0");
+	CU_ASSERT_EQUAL_FATAL(devices.inside_count, 1);
+	CU_ASSERT_STRING_EQUAL(devices.inside[0], "eth1");
+	free(devices.inside);
+	config.uplink_device[0] = '\0';
+	CU_ASSERT_EQUAL(spec_choose_devices(&config, &devices), -ENODEV);
+	CU_ASSERT_PTR_NULL(devices.inside);
 }
 
 static void test_choose_excluded(void)
@@ -399,6 +422,7 @@ static const struct test tests[] = {
 	{ "only the best route of a prefix counts", test_best_route },
 	{ "policy routing is noticed", test_policy },
 	{ "automatic mode finds uplink and inside", test_choose },
+	{ "a named uplink needs no default route", test_choose_inside },
 	{ "automatic mode leaves containers alone", test_choose_excluded },
 };
 
