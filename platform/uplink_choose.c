@@ -12,7 +12,6 @@
 static const char *const excluded[] = { "docker", "virbr", "veth", "wg",
 					"tun" };
 
-/* RFC 1918 */
 static const struct nat_prefix private_nets[] = {
 	{ 0x0a000000, 8 },
 	{ 0xac100000, 12 },
@@ -29,7 +28,7 @@ static bool is_excluded(const char *name)
 	return false;
 }
 
-static bool is_private(uint32_t addr)
+bool uplink_is_private(uint32_t addr)
 {
 	for (size_t i = 0; i < COUNT(private_nets); i++)
 		if (nat_prefix_has(&private_nets[i], addr))
@@ -41,7 +40,7 @@ static bool has_private_addr(const struct uplink_table *table, unsigned index)
 {
 	for (size_t i = 0; i < table->addr_count; i++)
 		if (table->addrs[i].index == index &&
-		    is_private(table->addrs[i].local))
+		    uplink_is_private(table->addrs[i].local))
 			return true;
 	return false;
 }

@@ -33,23 +33,57 @@ static bool has_addr(const struct uplink_table *table, unsigned index,
 	return false;
 }
 
-/* The configured one or none; else the one in use as long as it is there: a
- * second one that comes or goes changes nothing; else the first one that is
- * global and primary, which is the kernel's own choice of a source. */
+/* The router that the best default route by the device leads to. 0: none. */
+static uint32_t find_router(const struct uplink_table *table, unsigned index)
+{
+	for (size_t i = 0; i < table->route_count; i++)
+		if (!table->routes[i].to.length &&
+		    table->routes[i].index == index)
+			return table->routes[i].via;
+	return 0;
+}
+
+/* Of no use for the world: private, as for a modem's own pages, and the router
+ * is not in its network. */
+static bool is_aside(const struct uplink_addr *addr, uint32_t router)
+{
+	return router && uplink_is_private(addr->local) &&
+	       !nat_prefix_has(&addr->net, router);
+}
+
+/* The one in use as long as it is there: a second one that comes or goes
+ * changes nothing; else the first one that is global and primary. None that is
+ * aside. */
+static uint32_t pick_addr(const struct uplink_table *table, unsigned index,
+			  uint32_t known_addr, uint32_t router)
+{
+	uint32_t first = 0;
+
+	for (size_t i = 0; i < table->addr_count; i++) {
+		const struct uplink_addr *addr = &table->addrs[i];
+
+		if (addr->index != index || is_aside(addr, router))
+			continue;
+		if (addr->local == known_addr)
+			return known_addr;
+		if (!first && addr->global && !addr->secondary)
+			first = addr->local;
+	}
+	return first;
+}
+
+/* The configured one or none; else one that is not aside if there is one. */
 static uint32_t choose_addr(const struct uplink_table *table, unsigned index,
 			    uint32_t fixed_addr, uint32_t known_addr)
 {
-	uint32_t wanted = fixed_addr ? fixed_addr : known_addr;
+	uint32_t addr = 0;
 
-	if (index && wanted && has_addr(table, index, wanted))
-		return wanted;
-	for (size_t i = 0; index && !fixed_addr && i < table->addr_count; i++) {
-		const struct uplink_addr *addr = &table->addrs[i];
-
-		if (addr->index == index && addr->global && !addr->secondary)
-			return addr->local;
-	}
-	return 0;
+	if (!index)
+		return 0;
+	if (fixed_addr)
+		return has_addr(table, index, fixed_addr) ? fixed_addr : 0;
+	addr = pick_addr(table, index, known_addr, find_router(table, index));
+	return addr ? addr : pick_addr(table, index, known_addr, 0);
 }
 
 static bool is_inside(const struct network_state *state, unsigned index)

@@ -242,7 +242,11 @@ static int on_route(const struct nlmsghdr *message, void *data)
 		table->default_hidden |= !to.length;
 		return MNL_CB_OK;
 	}
-	return add_hop(table, to, metric, number(attr[RTA_OIF], 0));
+	if (add_hop(table, to, metric, number(attr[RTA_OIF], 0)) < 0)
+		return MNL_CB_ERROR;
+	table->routes[table->route_count - 1].via =
+		ntohl(number(attr[RTA_GATEWAY], 0));
+	return MNL_CB_OK;
 }
 
 /* The three rules every kernel starts with select nothing and look up the

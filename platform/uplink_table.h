@@ -26,6 +26,7 @@ struct uplink_route {
 	struct nat_prefix to;
 	uint32_t metric;
 	unsigned index; /* 0: none (blackhole, unreachable, prohibit) */
+	uint32_t via; /* the next router; 0: none, or one of several */
 };
 
 struct uplink_table {
@@ -54,6 +55,9 @@ void uplink_table_free(struct uplink_table *table);
 int uplink_table_take(struct uplink_table *table, unsigned which,
 		      const void *bytes, size_t length, uint32_t seq,
 		      unsigned port);
+
+/* RFC 1918 */
+bool uplink_is_private(uint32_t addr);
 
 /* NULL when there is no such device. */
 const struct network_device *uplink_table_link(const struct uplink_table *table,

@@ -154,6 +154,24 @@ def test_the_address_in_use_stays_while_it_is_there(lab):
         own.check()
 
 
+def test_an_address_for_the_modem_alone_is_not_taken(lab):
+    """It is there at once, the provider's comes later."""
+    lab.need_portico()
+    with Lab(address=False) as own:
+        own.gw.ip("addr add 10.66.0.2/24 dev wan0")
+        own.start()
+        with Who(own.wan, udp=[(R1, 7303)]):
+            own.give_address()
+            wait_address(own, E)
+            sock = own.lan1.udp(L1, 5303)
+            for _ in range(2):
+                assert ask(sock, (R1, 7303), tries=5) == f"{E}:5303"
+                own.daemon.kill()
+                own.daemon.start()
+            sock.close()
+        own.check()
+
+
 def test_a_configured_address_wins(lab):
     lab.need_portico()
     with Lab() as own:

@@ -79,6 +79,42 @@ static void test_two_addresses(void)
 	end();
 }
 
+/* A modem has pages at an address of its own on the same wire. */
+static void test_address_aside(void)
+{
+	new_namespace();
+	add_device("wan0");
+	ip("addr add 192.168.100.2/24 dev wan0");
+	begin(0);
+	CU_ASSERT_EQUAL(now()->uplink_addr, 0xc0a86402);
+	ip("addr add 198.51.100.1/24 dev wan0");
+	settle();
+	CU_ASSERT_EQUAL(now()->uplink_addr, 0xc0a86402);
+	ip("route add default via 198.51.100.254");
+	WAIT_UNTIL(now()->uplink_addr == WAN);
+	/* It stays when the route goes. */
+	ip("route del default");
+	settle();
+	CU_ASSERT_EQUAL(now()->uplink_addr, WAN);
+	/* Behind another NAT the router's network is private, too. */
+	ip("addr flush dev wan0");
+	WAIT_UNTIL(!now()->uplink_addr);
+	ip("addr add 192.168.100.2/24 dev wan0");
+	ip("addr add 10.0.0.2/24 dev wan0");
+	ip("route add default via 10.0.0.1");
+	WAIT_UNTIL(now()->uplink_addr == 0x0a000002);
+	/* One is better than none, and a public one is as good as the link's. */
+	ip("addr del 10.0.0.2/24 dev wan0");
+	ip("route replace default via 10.0.0.1 dev wan0 onlink");
+	WAIT_UNTIL(now()->uplink_addr == 0xc0a86402);
+	ip("addr flush dev wan0");
+	ip("addr add 198.51.100.1/32 dev wan0");
+	ip("addr add 10.0.0.2/24 dev wan0");
+	ip("route replace default via 10.0.0.1");
+	WAIT_UNTIL(now()->uplink_addr == WAN);
+	end();
+}
+
 static void test_fixed_address(void)
 {
 	new_namespace();
@@ -264,6 +300,8 @@ static const struct test tests[] = {
 	{ "an uplink that appears is found", test_nothing_yet },
 	{ "the uplink's address is followed", test_address },
 	{ "the address in use stays while it is there", test_two_addresses },
+	{ "an address beside the router's network is not taken",
+	  test_address_aside },
 	{ "a fixed address counts once it is there", test_fixed_address },
 	{ "a re-created device is found again", test_recreated },
 	{ "a renamed device comes and goes", test_renamed },

@@ -181,7 +181,7 @@ static void test_elsewhere(void)
 	end();
 }
 
-/* Rules name what is elsewhere: the rest of it, where a part is the uplink's. */
+/* Rules name what is elsewhere: the rest of it, where a part is not. */
 static void test_elsewhere_but_for_a_part(void)
 {
 	three_sides();
