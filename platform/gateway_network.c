@@ -89,16 +89,23 @@ static bool inside_exists(const struct network_state *state)
 	for (size_t i = 0; i < state->inside_count; i++)
 		if (state->inside[i].index)
 			return true;
-	return !state->inside_count;
+	return false;
 }
 
 /* At a first start a device that does not exist is taken for a typing error:
  * the uplink, or all of the inside. Later they come and go (PPPoE), also while
- * no daemon is there to see it: then the status warns of them. */
+ * no daemon is there to see it: then the status warns of them. Where the inside
+ * is to be chosen it may get its addresses later, as at boot: what its hosts
+ * sent would leave as it is. */
 int gateway_check_devices(struct gateway *g, char *error, size_t size)
 {
 	const struct network_state *state = network_state(g->network);
 
+	if (!state->inside_count)
+		return gateway_say(error, size, -ENODEV,
+				   "no inside: no device but the uplink has a "
+				   "private address, and inside.devices is not "
+				   "set");
 	if (nat_known_uplink(g->nat))
 		return 0;
 	if (!state->uplink.index)

@@ -8,7 +8,8 @@ import subprocess
 import threading
 import time
 
-from lab import E, L1, L2, L3, MAC_LAN0, MAC_UP0, MAC_WAN0, NEXT_HOP, R1, Lab
+from lab import (E, GW, L1, L2, L3, MAC_LAN0, MAC_UP0, MAC_WAN0, NEXT_HOP, R1,
+                 Lab)
 from netns import ip_batch, wait_for
 from tools import Who, ask, ask_tcp, curl, httpd, limit, quiet
 
@@ -437,5 +438,27 @@ def test_devices_that_never_were_are_refused(lab):
         with Who(own.wan, udp=[(R1, 7310)]):
             sock = own.lan1.udp(L1, 5310)
             assert ask(sock, (R1, 7310)) == f"{E}:5310"
+            sock.close()
+        own.check()
+
+
+def test_automatic_mode_waits_for_an_inside(lab):
+    """At boot it may get its address after the default route is there; until
+    then its hosts are not let out."""
+    lab.need_portico()
+    with Lab() as own:
+        own.base_config = dict
+        own.gw.ip(f"addr del {GW}/24 dev lan0")
+        try:
+            own.start(ready="answer")
+            raise AssertionError("began without an inside")
+        except AssertionError as error:
+            assert "no inside: no device" in str(error), error
+        assert own.gw.sysctl("net.ipv4.ip_forward") == "0"
+        own.gw.ip(f"addr add {GW}/24 dev lan0")
+        own.start()
+        with Who(own.wan, udp=[(R1, 7311)]):
+            sock = own.lan1.udp(L1, 5311)
+            assert ask(sock, (R1, 7311)) == f"{E}:5311"
             sock.close()
         own.check()
