@@ -213,6 +213,7 @@ void gateway_network_changed(void *context)
 	gateway_set_redirects(g);
 	helper_bound(g->helper, 0);
 	gateway_read_bound(g);
+	gateway_find_missed(g);
 }
 
 void gateway_follow_again(struct gateway *g)

@@ -120,3 +120,27 @@ int gateway_check_devices(struct gateway *g, char *error, size_t size)
 			state->inside_count > 1 ? ", as all the others," : "");
 	return 0;
 }
+
+static bool is_ours(const struct network_state *state, const char *name)
+{
+	for (size_t i = 0; i < state->inside_count; i++)
+		if (!strcmp(state->inside[i].name, name))
+			return true;
+	return !strcmp(state->uplink.name, name);
+}
+
+void gateway_find_missed(struct gateway *g)
+{
+	char uplink[IFNAMSIZ], inside[SPEC_INSIDE_MAX][IFNAMSIZ];
+	char missed[IFNAMSIZ] = "";
+	int count = g->config->inside_count ?
+			    0 :
+			    network_choose(uplink, inside, SPEC_INSIDE_MAX);
+
+	for (int i = 0; i < count && !missed[0]; i++)
+		if (!is_ours(network_state(g->network), inside[i]))
+			memcpy(missed, inside[i], sizeof(missed));
+	if (missed[0] && strcmp(missed, g->missed) != 0)
+		log_warning("network", GATEWAY_MISSED, missed);
+	memcpy(g->missed, missed, sizeof(missed));
+}

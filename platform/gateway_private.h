@@ -36,6 +36,11 @@ struct gateway_plan {
 #define GATEWAY_FALLBACK_LOST \
 	"fallback: \"kernel\" needs the nftables backend; it is \"closed\" here"
 
+/* When gateway_find_missed() found it. */
+#define GATEWAY_MISSED \
+	"%s has a private address now, and was not chosen as an inside " \
+	"device: its hosts are not served until the daemon starts anew"
+
 struct gateway {
 	struct loop *loop;
 	struct helper *helper;
@@ -45,6 +50,7 @@ struct gateway {
 	struct config *config;
 	char *config_path; /* NULL: automatic mode */
 	struct network *network;
+	char missed[IFNAMSIZ]; /* gateway_find_missed(); "": none */
 	struct nat *nat;
 	struct state state; /* the engine's records */
 	bool orderly; /* the end is none that anything was lost by */
@@ -189,6 +195,8 @@ int gateway_open_network(struct gateway *gateway, char *error, size_t size);
 /* Whether we can begin with the devices as they are. 0, or -ENODEV with a
  * sentence. */
 int gateway_check_devices(struct gateway *gateway, char *error, size_t size);
+/* Where the inside was chosen: is there a device that would be by now? */
+void gateway_find_missed(struct gateway *gateway);
 
 /* --- gateway_settings.c --- */
 

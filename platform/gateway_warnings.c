@@ -99,6 +99,8 @@ static void warn_network(struct gateway *g)
 		warn_inside(g, &network->inside[i]);
 	if (!network->inside_count)
 		warn(g, "there is no inside device");
+	if (g->missed[0])
+		warn(g, GATEWAY_MISSED, g->missed);
 	if (network->policy_routing && g->backend != RULES_NFTABLES)
 		warn(g,
 		     "policy routing is in use: with the iptables backend, "

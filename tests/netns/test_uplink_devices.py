@@ -462,3 +462,31 @@ def test_automatic_mode_waits_for_an_inside(lab):
             assert ask(sock, (R1, 7311)) == f"{E}:5311"
             sock.close()
         own.check()
+
+
+def test_automatic_mode_tells_of_an_inside_that_came_later(lab):
+    lab.need_portico()
+    with Lab(second=True) as own:
+        def told():
+            return [line for line in own.portico("status")["warnings"]
+                    if line.startswith("lan1 has a private address now")]
+
+        own.base_config = dict
+        own.gw.ip("addr del 192.168.2.1/24 dev lan1")
+        own.start()
+        assert not told()
+        for _ in range(2):
+            own.gw.ip("addr add 192.168.2.1/24 dev lan1")
+            wait_for("a warning", told, 5)
+            own.gw.ip("addr del 192.168.2.1/24 dev lan1")
+            wait_for("no warning", lambda: not told(), 5)
+        own.gw.ip("addr add 192.168.2.1/24 dev lan1")
+        wait_for("a warning", told, 5)
+        own.daemon.kill()
+        own.daemon.start()
+        assert not told()
+        with Who(own.wan, udp=[(R1, 7312)]):
+            sock = own.lan3.udp(L3, 5312)
+            assert ask(sock, (R1, 7312)) == f"{E}:5312"
+            sock.close()
+        own.check()
