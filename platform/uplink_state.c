@@ -33,14 +33,15 @@ static bool has_addr(const struct uplink_table *table, unsigned index,
 	return false;
 }
 
-/* The router that the best default route by the device leads to. 0: none. */
-static uint32_t find_router(const struct uplink_table *table, unsigned index)
+/* The best default route by the device, NULL: none. */
+static const struct uplink_route *find_way(const struct uplink_table *table,
+					   unsigned index)
 {
-	for (size_t i = 0; i < table->route_count; i++)
+	for (size_t i = 0; index && i < table->route_count; i++)
 		if (!table->routes[i].to.length &&
 		    table->routes[i].index == index)
-			return table->routes[i].via;
-	return 0;
+			return &table->routes[i];
+	return NULL;
 }
 
 /* Of no use for the world: private, as for a modem's own pages, and the router
@@ -72,18 +73,25 @@ static uint32_t pick_addr(const struct uplink_table *table, unsigned index,
 	return first;
 }
 
-/* The configured one or none; else one that is not aside if there is one. */
+#define NOWHERE 0xffffffffU /* in no network */
+
+/* The configured one or none; else one that is not aside if there is one. While
+ * there is no default route nothing private takes the place of a public one that
+ * was in use: it may be back soon, and its connections with it. */
 static uint32_t choose_addr(const struct uplink_table *table, unsigned index,
 			    uint32_t fixed_addr, uint32_t known_addr)
 {
-	uint32_t addr = 0;
+	const struct uplink_route *way = find_way(table, index);
+	bool waits = !way && known_addr && !uplink_is_private(known_addr);
+	uint32_t router = way ? way->via : waits ? NOWHERE : 0;
+	uint32_t addr;
 
 	if (!index)
 		return 0;
 	if (fixed_addr)
 		return has_addr(table, index, fixed_addr) ? fixed_addr : 0;
-	addr = pick_addr(table, index, known_addr, find_router(table, index));
-	return addr ? addr : pick_addr(table, index, known_addr, 0);
+	addr = pick_addr(table, index, known_addr, router);
+	return addr || waits ? addr : pick_addr(table, index, known_addr, 0);
 }
 
 static bool is_inside(const struct network_state *state, unsigned index)

@@ -169,6 +169,19 @@ def test_an_address_for_the_modem_alone_is_not_taken(lab):
                 assert ask(sock, (R1, 7303), tries=5) == f"{E}:5303"
                 own.daemon.kill()
                 own.daemon.start()
+            # The lease is lost, and comes again; once over a restart.
+            for restarts in (False, True):
+                own.gw.ip("route del default")
+                own.gw.ip(f"addr del {E}/24 dev wan0")
+                wait_address(own, None)
+                if restarts:
+                    own.daemon.kill()
+                    own.daemon.start("answer")
+                assert not address_of(own)
+                own.give_address()
+                wait_address(own, E)
+                assert ask(sock, (R1, 7303), tries=5) == f"{E}:5303"
+            assert own.portico("status")["moves"]["count"] == 0
             sock.close()
         own.check()
 

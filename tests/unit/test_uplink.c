@@ -92,10 +92,16 @@ static void test_address_aside(void)
 	CU_ASSERT_EQUAL(now()->uplink_addr, 0xc0a86402);
 	ip("route add default via 198.51.100.254");
 	WAIT_UNTIL(now()->uplink_addr == WAN);
-	/* It stays when the route goes. */
+	/* It stays when the route goes; and when both go, as with a lease, the
+	 * other does not take its place meanwhile. */
 	ip("route del default");
 	settle();
 	CU_ASSERT_EQUAL(now()->uplink_addr, WAN);
+	ip("addr del 198.51.100.1/24 dev wan0");
+	WAIT_UNTIL(now()->uplink_addr != WAN);
+	CU_ASSERT_EQUAL(now()->uplink_addr, 0);
+	ip("addr add 198.51.100.1/24 dev wan0");
+	WAIT_UNTIL(now()->uplink_addr == WAN);
 	/* Behind another NAT the router's network is private, too. */
 	ip("addr flush dev wan0");
 	WAIT_UNTIL(!now()->uplink_addr);
