@@ -342,7 +342,9 @@ void queue_close(struct queue *queue)
 }
 
 /* Without ACK: packets come from here on, and one may be first in the socket.
- * Only a failure is answered, and that before sendto() returns. */
+ * Only a failure is answered, and that before sendto() returns. In the socket of
+ * an earlier process what comes first may be an answer to that: there the reader
+ * tells of a failure. */
 static int copy_packets(const struct queue_way *way)
 {
 	uint32_t room[QUEUE_CONFIG_BYTES / sizeof(uint32_t)];
@@ -355,6 +357,8 @@ static int copy_packets(const struct queue_way *way)
 	nfq_nlmsg_cfg_put_params(message, NFQNL_COPY_PACKET, 0xffff);
 	if (mnl_socket_sendto(way->socket, message, message->nlmsg_len) < 0)
 		return -errno;
+	if (way->resumed)
+		return 0;
 	got = recv(mnl_socket_get_fd(way->socket), room, sizeof(room),
 		   MSG_PEEK | MSG_DONTWAIT);
 	if (got < 0)

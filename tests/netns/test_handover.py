@@ -160,6 +160,23 @@ def test_packets_read_but_not_judged_are_dropped(lab):
         assert "4 packets dropped" in lab.daemon.log(), lab.daemon.log()
 
 
+def test_an_error_that_nobody_has_read_is_no_failure(lab):
+    """The last daemon's verdict came when the packet was gone, with its device,
+    and then the daemon was gone, too."""
+    with lives(lab, 5914, 7914) as both:
+        lab.daemon.kill()
+        ((_, opening),) = both.manager.store.values()
+        with socket.socket(fileno=os.dup(opening)) as queue:
+            queue.send(struct.pack("=IHHII", 32, 0x301, 1, 0, 0)
+                       + struct.pack("!HH", 0, 101)
+                       + struct.pack("=HH", 12, 2)
+                       + struct.pack("!II", 0, 1_000_000))
+        both.send(10)
+        lab.daemon.start()
+        both.comes(both.server, 10)
+        assert both.queue()["gone"], both.queue()
+
+
 def test_an_orderly_stop_leaves_no_queue(lab):
     with lives(lab, 5905, 7905) as both:
         assert lab.daemon.stop() == 0
