@@ -135,6 +135,8 @@ static int next_line(struct control_client *client)
 	refusal = control_may_ask(client);
 	if (refusal != CONTROL_ALLOWED)
 		return refuse_and_close(client, refusal);
+	client->listener->asked_ms =
+		loop_now_ms(client->listener->control->loop);
 	length = (size_t)(end - client->in);
 	err = control_verb_run(client, client->in, length);
 	client->in_length -= length + 1;
@@ -178,8 +180,11 @@ static int watch_for(struct control_client *client, bool writing)
 /* Finds a request to answer. 1: there is one, 0: not yet, or -errno. */
 static int begin(struct control_client *client)
 {
+	const struct control_listener *listener = client->listener;
 	int got;
 
+	if (listener->asked_ms == loop_now_ms(listener->control->loop))
+		return 0;
 	if (line_waits(client))
 		return next_line(client);
 	got = receive(client);

@@ -39,6 +39,9 @@ struct control_listener {
 	 * that many clients delay packets no more than one does. */
 	uint64_t budget_ms;
 	uint32_t budget;
+	/* For the same reason it answers one request in a millisecond: some
+	 * have the rules loaded. */
+	uint64_t asked_ms;
 };
 
 enum { CONTROL_FULL, CONTROL_READ, CONTROL_LISTENERS };

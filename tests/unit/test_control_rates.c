@@ -117,6 +117,32 @@ static void test_socket_rate(void)
 	lab_close(&lab);
 }
 
+/* Packets wait for one change at a time, however many are asked for at once. */
+static void test_one_at_a_time(void)
+{
+	enum { CLIENTS = 8 };
+	struct lab lab;
+	int fds[CLIENTS];
+
+	lab_open(&lab);
+	for (int i = 0; i < CLIENTS; i++) {
+		fds[i] = dial(lab.path);
+		lab_turn(&lab.loop);
+	}
+	for (int i = 0; i < CLIENTS; i++)
+		say(fds[i], "{\"command\":\"reload\"}\n");
+	for (unsigned turn = 1; turn <= CLIENTS; turn++) {
+		lab_turn(&lab.loop);
+		CU_ASSERT_EQUAL(lab.gateway->reloads, turn);
+	}
+	for (int i = 0; i < CLIENTS; i++) {
+		json_object_put(hear_json(&lab, fds[i]));
+		close(fds[i]);
+	}
+	lab_turn(&lab.loop);
+	lab_close(&lab);
+}
+
 /* A line that trickles in keeps its client no longer than it may. */
 static void test_slow_request(void)
 {
@@ -255,6 +281,8 @@ static const struct test tests[] = {
 	{ "a client that asks too much is told and cut off", test_client_rate },
 	{ "the read-only socket's rate is spent by its own clients",
 	  test_socket_rate },
+	{ "of changes asked for at once, one is made in a turn",
+	  test_one_at_a_time },
 	{ "a request that trickles in is cut off", test_slow_request },
 	{ "an answer that is read in trickles is cut off", test_slow_answer },
 	{ "those who only look have a dump budget of their own",
