@@ -12,6 +12,7 @@
 
 #include "config_position.h"
 #include "config_read.h"
+#include "letters.h"
 
 #define NAME_MAX_LENGTH 32 /* no known key is longer */
 
@@ -64,10 +65,8 @@ bool config_fail(struct config_reader *reader, const char *path,
 	va_start(args, format);
 	append(reader->error, reader->error_size, format, args);
 	va_end(args);
-	/* json-c escapes all but DEL; keys are shown as they are. */
-	for (char *at = reader->error; *at; at++)
-		if ((unsigned char)*at < ' ' || *at == 127)
-			*at = '?';
+	/* json-c escapes some; keys are shown as they are. */
+	letters_clean(reader->error, '?');
 	return false;
 }
 

@@ -154,6 +154,26 @@ static void test_many_forwards(void)
 	free(text);
 }
 
+/* --- words --------------------------------------------------------------- */
+
+/* They go to terminals, and into JSON, which is UTF-8. */
+static void test_letters(void)
+{
+	char text[128] = "{\"rules\": \"";
+
+	CU_ASSERT_TRUE(refused("{\"rules\": \"K\xc3\xbc\"}", 1, "rules",
+			       "\"K\xc3\xbc\", expected"));
+	CU_ASSERT_TRUE(refused("{\"rules\": \"K\xfc\"}", 1, "rules",
+			       "\"K?\", expected"));
+	CU_ASSERT_TRUE(refused("{\"rules\": \"\xc2\x9b[m\"}", 1, "rules",
+			       "\"?[m\", expected"));
+	/* Cut in the midst of a letter. */
+	for (int i = 0; i < 40; i++)
+		strcat(text, "\xc3\xbc");
+	strcat(text, "\"}");
+	CU_ASSERT_TRUE(refused(text, 1, "rules", "\xc3\xbc?..., expected"));
+}
+
 static const struct test tests[] = {
 	{ "a guard open for everything is refused", test_everything_exempt },
 	{ "very large exempt networks warn", test_much_exempt },
@@ -163,6 +183,7 @@ static const struct test tests[] = {
 	{ "a mapping's sessions have an end", test_mapping_sessions },
 	{ "a nice value puts the gateway first, never last", test_nice },
 	{ "there are at most 4096 forwards", test_many_forwards },
+	{ "what is found is shown in harmless, whole letters", test_letters },
 };
 
 int main(int argc, char **argv)
