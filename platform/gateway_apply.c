@@ -80,7 +80,11 @@ struct gateway_plan *gateway_plan(const struct gateway *g,
 	if (!err)
 		err = render(&plan->spec.rules, g->backend, &plan->text);
 	if (err) {
-		snprintf(error, error_size, "rules: %s", strerror(-err));
+		if (err == -EINVAL)
+			rules_refuse(&plan->spec.rules, error, error_size);
+		else
+			snprintf(error, error_size, "rules: %s",
+				 strerror(-err));
 		gateway_plan_free(plan);
 		return NULL;
 	}

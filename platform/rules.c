@@ -10,6 +10,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "letters.h"
 #include "log.h"
 
 #define SENTENCE_MAX 512
@@ -356,13 +357,19 @@ int rules_remove(char *error, size_t error_size)
 	return result ? result : rest;
 }
 
-static int refuse(const struct rules_spec *spec, char *error, size_t error_size)
+int rules_refuse(const struct rules_spec *spec, char *error, size_t error_size)
 {
-	snprintf(error, error_size,
-		 "rules cannot name the uplink \"%s\", one of %zu inside "
-		 "devices or the mark 0x%x",
-		 spec->uplink ? spec->uplink : "", spec->inside_count,
-		 (unsigned)spec->mark);
+	const char *device = rules_unnamable(spec);
+
+	if (device)
+		snprintf(error, error_size,
+			 "no rule can name the device \"%s\": rename it, or "
+			 "leave it out of inside.devices",
+			 device);
+	else
+		snprintf(error, error_size, "no rule can hold the mark 0x%x",
+			 (unsigned)spec->mark);
+	letters_clean(error, '?');
 	return -EINVAL;
 }
 
@@ -373,7 +380,7 @@ int rules_apply(const struct rules_spec *spec, enum rules_backend backend,
 	int result;
 
 	if (rules_check(spec))
-		return refuse(spec, error, error_size);
+		return rules_refuse(spec, error, error_size);
 	result = apply(spec, &every_feature, backend, first, sizeof(first));
 	if (result == -EIO) {
 		result = apply(spec, &no_feature, backend, error, error_size);
@@ -392,6 +399,6 @@ int rules_apply_guard(const struct rules_spec *spec, enum rules_backend backend,
 		      char *error, size_t error_size)
 {
 	if (rules_check(spec))
-		return refuse(spec, error, error_size);
+		return rules_refuse(spec, error, error_size);
 	return apply(spec, NULL, backend, error, error_size);
 }

@@ -71,6 +71,9 @@ int rules_render(const struct rules_spec *spec, enum rules_backend backend,
 int rules_render_guard(const struct rules_spec *spec,
 		       enum rules_backend backend, FILE *out);
 
+/* Why such a spec is refused, with -EINVAL, as a sentence. Returns that. */
+int rules_refuse(const struct rules_spec *spec, char *error, size_t error_size);
+
 /* Finds the backend that works here: nftables when the kernel takes a `queue`
  * statement, else iptables-legacy, else iptables-nft. wanted narrows it.
  * 0 with what the better ones said in error ("": nothing), or -errno with a

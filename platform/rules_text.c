@@ -105,12 +105,17 @@ static bool mark_ok(uint32_t mask)
 	return low && low << 1 && mask == (low | low << 1);
 }
 
-int rules_check(const struct rules_spec *spec)
+const char *rules_unnamable(const struct rules_spec *spec)
 {
-	if (!device_ok(spec->uplink) || !mark_ok(spec->mark))
-		return -EINVAL;
+	if (!device_ok(spec->uplink))
+		return spec->uplink ? spec->uplink : "";
 	for (size_t i = 0; i < spec->inside_count; i++)
 		if (!device_ok(spec->inside[i]))
-			return -EINVAL;
-	return 0;
+			return spec->inside[i];
+	return NULL;
+}
+
+int rules_check(const struct rules_spec *spec)
+{
+	return rules_unnamable(spec) || !mark_ok(spec->mark) ? -EINVAL : 0;
 }

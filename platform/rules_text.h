@@ -53,9 +53,11 @@ bool rules_next_ports(const struct nat_portset *set, uint32_t *from,
 extern const uint8_t rules_tagged[RULES_TAGGED];
 bool rules_translates(const struct rules_spec *spec, uint8_t proto);
 
-/* 0, or -EINVAL when the spec names a device that cannot stand in a rule
- * ('*' and '+' are wildcards, quotes end a word) or a mark that is not two
- * adjacent bits. */
+/* The first device that cannot stand in a rule ('*' and '+' are wildcards,
+ * quotes end a word); NULL: all can. */
+const char *rules_unnamable(const struct rules_spec *spec);
+/* 0, or -EINVAL when there is such a device, or the mark is not two adjacent
+ * bits. */
 int rules_check(const struct rules_spec *spec);
 
 /* keep_chains: for a kernel that has our base chains already, and none of ours

@@ -192,3 +192,21 @@ def test_a_timeout_below_the_rfcs_is_taken_with_a_warning(lab):
         assert lab.mapping(f"{L1}:5165")["expires_s"] <= 30
         sock.close()
     lab.stop()
+
+
+def test_a_device_that_no_rule_can_name_is_said(lab):
+    """In automatic mode, in which nobody chose it."""
+    lab.need_portico()
+    lab.stop()
+    lab.remove_guard()
+    lab.gw.run("ip", "link", "add", "name", "br+x", "type", "bridge")
+    lab.gw.run("ip", "addr", "add", "10.77.0.1/24", "dev", "br+x")
+    path = write(lab, json.dumps({
+        key: os.path.join(lab.directory, key)
+        for key in ("control", "control_read", "state")}).encode())
+    done = lab.gw.run(PORTICOD, "--foreground", "--config", path, check=False)
+    lab.gw.run("ip", "link", "delete", "br+x")
+    assert done.returncode == 1, done
+    said = done.stderr.strip().split("\n")[-1]
+    assert '"br+x"' in said and "rename it" in said, done.stderr
+    untouched(lab)
