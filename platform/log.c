@@ -6,6 +6,7 @@
 #include "log.h"
 
 #include <errno.h>
+#include <poll.h>
 #include <stdarg.h>
 #include <stdbool.h>
 #include <stdio.h>
@@ -55,8 +56,14 @@ static size_t kept(int printed, size_t size)
 	return (size_t)printed < size ? (size_t)printed : size - 1;
 }
 
+/* Nor do packets wait for who does not read it: a line that there is no room
+ * for is lost, as syslog(3) would lose it. */
 static void put(const char *line, size_t length)
 {
+	struct pollfd out = { .fd = STDERR_FILENO, .events = POLLOUT };
+
+	if (!poll(&out, 1, 0))
+		return;
 	while (length) {
 		ssize_t done = write(STDERR_FILENO, line, length);
 

@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
 """The daemon as a program: a second one, none at all, no configuration."""
+import fcntl
 import json
 import os
 import re
@@ -293,3 +294,27 @@ def test_a_host_can_be_flushed(lab):
         assert lab.daemon.run("flush", check=False).returncode == 2
         for sock in (one, two, tcp):
             sock.close()
+
+
+def test_a_log_that_nobody_reads_stops_no_packet(lab):
+    """In the foreground the log goes to a terminal, a pipe or the journal,
+    which may stand still."""
+    lab.need_portico()
+    path = os.path.join(lab.directory, "log")
+    os.mkfifo(path)
+    log = os.open(path, os.O_RDWR)
+    room = fcntl.fcntl(log, fcntl.F_SETPIPE_SZ, 8192)
+    daemon = lab.start(fresh=True, wrap=["sh", "-c", f'exec "$@" 2> {path}',
+                                         "sh"])
+    for _ in range(room // 60):  # two lines each
+        daemon.run("forward", "add", "a", "udp", "5000", f"{L1}:5000")
+        daemon.run("forward", "remove", "a")
+    with Who(lab.wan, udp=[(R1, 7163)]):
+        sock = lab.lan1.udp()
+        assert ask(sock, (R1, 7163)).startswith(E + ":")
+        sock.close()
+    said = os.read(log, room).decode().split("\n")
+    assert said.pop() == "", said[-1]  # whole lines
+    assert said[-1].startswith("portico: forward: a "), said[-1]
+    lab.stop()
+    os.close(log)
