@@ -329,6 +329,8 @@ static void ignore_signals(void)
 
 	for (size_t i = 0; i < sizeof(numbers) / sizeof(numbers[0]); i++)
 		signal(numbers[i], SIG_IGN);
+	/* Else the number of one that ended could be another's by now. */
+	signal(SIGCHLD, SIG_DFL);
 }
 
 static void become_helper(int fd, const struct config *config)

@@ -17,6 +17,8 @@
 #include <time.h>
 #include <unistd.h>
 
+#include "process.h"
+
 /* The first of the descriptors that the manager passes on. */
 #define STORED_FIRST 3
 #define STORED_MOST 64
@@ -216,6 +218,16 @@ void notify_take_stored(void)
 	unsetenv("LISTEN_PID");
 	unsetenv("LISTEN_FDS");
 	unsetenv("LISTEN_FDNAMES");
+}
+
+void notify_close_others(void)
+{
+	int first = STORED_FIRST;
+
+	for (size_t i = 0; i < stored_count; i++)
+		if (stored_fds[i] >= first)
+			first = stored_fds[i] + 1;
+	process_close_from(first);
 }
 
 size_t notify_stored(int fds[NOTIFY_STORED_MAX], char name[NOTIFY_NAME_MAX])

@@ -39,6 +39,8 @@ int notify_forget(const char *name);
  * before the first fork(): whoever keeps such a descriptor keeps alive what it
  * stands for. Only those of the first name are kept. */
 void notify_take_stored(void);
+/* Closes what else our parent left open, beside the standard ones. */
+void notify_close_others(void);
 /* Those descriptors, the caller's from now on, and their name. Returns how many
  * there are. */
 size_t notify_stored(int fds[NOTIFY_STORED_MAX], char name[NOTIFY_NAME_MAX]);

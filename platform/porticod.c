@@ -436,6 +436,8 @@ static int run(const struct options *options)
 
 	if (!config)
 		return EXIT_BAD;
+	/* The configuration may have been one. */
+	notify_close_others();
 	if (!options->foreground) {
 		d.ready = go_background();
 		if (d.ready < 0) {

@@ -256,8 +256,11 @@ static void close_pair(const int pair[2])
 pid_t process_start(const char *path, const char *const argv[],
 		    const int from[3])
 {
-	pid_t caller = getpid(), child = fork();
+	pid_t caller = getpid(), child;
 
+	/* Our parent may have ignored it: then no end is waited for. */
+	signal(SIGCHLD, SIG_DFL);
+	child = fork();
 	if (!child)
 		become(path, argv, from, caller);
 	return child < 0 ? -errno : child;

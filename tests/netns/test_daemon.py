@@ -318,3 +318,17 @@ def test_a_log_that_nobody_reads_stops_no_packet(lab):
     assert said[-1].startswith("portico: forward: a "), said[-1]
     lab.stop()
     os.close(log)
+
+
+def test_what_a_parent_left_does_no_harm(lab):
+    """An ignored SIGCHLD, with which no child is waited for, and a file that
+    is open, which one that is locked in must not have."""
+    lab.need_portico()
+    path = os.path.join(lab.directory, "left")
+    daemon = lab.start(fresh=True, wrap=[
+        "sh", "-c", f'exec 7> {path}; exec "$@"', "sh",
+        "env", "--ignore-signal=CHLD"])
+    folder = f"/proc/{daemon.process.pid}/fd"
+    found = [os.readlink(f"{folder}/{fd}") for fd in os.listdir(folder)]
+    assert path not in found, found
+    lab.stop()
