@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later
  *
  * How long the packet process waits for its helper. These figures stand
- * together with those of who waits for us: WatchdogSec and TimeoutStopSec of
- * platform/systemd/portico.service, STOP_TRIES of openwrt's portico.init
- * (tests/unit/test_waits.c compares them).
+ * together with those of who waits for us: WatchdogSec, TimeoutStartSec and
+ * TimeoutStopSec of platform/systemd/portico.service, STOP_TRIES of openwrt's
+ * portico.init (tests/unit/test_waits.c compares them).
  */
 #ifndef PORTICO_PLATFORM_HELPER_WAITS_H
 #define PORTICO_PLATFORM_HELPER_WAITS_H

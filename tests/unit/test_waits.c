@@ -43,6 +43,14 @@ static void test_choosing_has_time_for_its_programs(void)
 	CU_ASSERT(HELPER_CHOOSE_MS > 2 * (1 + 2 * 2) * RULES_TIMEOUT_MS);
 }
 
+/* A packet filter is chosen, its rules are loaded, and settings changed. */
+static void test_start_is_waited_for(void)
+{
+	CU_ASSERT(seconds_ms(UNIT, "TimeoutStartSec=") >=
+		  HELPER_CHOOSE_MS + HELPER_RULES_MS + HELPER_QUICK_MS +
+			  REST_MS);
+}
+
 static void test_stop_is_waited_for(void)
 {
 	CU_ASSERT(seconds_ms(UNIT, "TimeoutStopSec=") >=
@@ -62,6 +70,7 @@ static const struct test tests[] = {
 	  test_guard_has_time_for_its_programs },
 	{ "choosing has time for its programs",
 	  test_choosing_has_time_for_its_programs },
+	{ "systemd waits for a whole start", test_start_is_waited_for },
 	{ "systemd and procd wait for a whole stop", test_stop_is_waited_for },
 	{ "a change takes less than the watchdog's time",
 	  test_change_is_no_hang },
