@@ -59,7 +59,6 @@ static int examine_and_write(const struct doctor_context *context, int fd)
 	sigprocmask(SIG_SETMASK, &none, NULL);
 	signal(SIGALRM, SIG_DFL);
 	signal(SIGTERM, SIG_DFL);
-	signal(SIGCHLD, SIG_DFL);
 	signal(SIGPIPE, SIG_DFL);
 	alarm(LIFE_S);
 	/* With who asked. */

@@ -266,6 +266,14 @@ static void test_ends_with_its_caller(void)
 	close(ends[0]);
 }
 
+/* As who started us may have wanted it for children of his own. */
+static void test_ignored_children(void)
+{
+	signal(SIGCHLD, SIG_IGN);
+	CU_ASSERT_EQUAL(shell("exit 3", NULL, NULL, 0), 3);
+	signal(SIGCHLD, SIG_DFL);
+}
+
 static const struct test tests[] = {
 	{ "the exit status comes back", test_status },
 	{ "a missing program is ENOENT", test_missing },
@@ -283,6 +291,8 @@ static const struct test tests[] = {
 	  test_no_standard_descriptors },
 	{ "signals are as at login", test_signals },
 	{ "a program ends with its caller", test_ends_with_its_caller },
+	{ "where ends of children are ignored its status comes back, too",
+	  test_ignored_children },
 };
 
 int main(int argc, char **argv)
