@@ -306,6 +306,8 @@ static void table_raw(FILE *out, const struct rules_spec *spec,
 static void chain_errors(FILE *out, const struct rules_spec *spec,
 			 const struct rules_features *features)
 {
+	each_prefix(out, "PORTICO-ERRORS -d", spec->exempt, spec->exempt_count,
+		    "-j RETURN");
 	for (size_t i = 0; features->quotes && i < spec->inside_net_count;
 	     i++) {
 		fprintf(out,

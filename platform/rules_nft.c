@@ -243,10 +243,13 @@ static void chain_raw_track(FILE *out, const struct rules_spec *spec)
 
 /* ICMP errors leaving by the uplink. One about a packet that we translated
  * inwards quotes that packet's inside destination (octet 24: 8 of ICMP, 16 of
- * the quoted header): without the daemon it must not leave. */
+ * the quoted header): without the daemon it must not leave. To an exempt network
+ * it may. */
 static void chain_errors(FILE *out, const struct rules_spec *spec)
 {
 	fputs("\tchain errors {\n", out);
+	if (spec->exempt_count)
+		line(out, "ip daddr @exempt accept");
 	for (size_t i = 0; i < spec->inside_net_count; i++)
 		if (spec->inside_nets[i].length)
 			fprintf(out,

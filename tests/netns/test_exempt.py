@@ -2,8 +2,9 @@
 """Exempt destinations are routed without translation and keep their
 conntrack life."""
 import contextlib
+import socket
 
-from lab import E, L1, MAC_LAN0, R1
+from lab import E, L1, MAC_LAN0, R1, address
 from netns import wait_for
 from tools import Who, ask, ask_tcp, frame
 
@@ -67,6 +68,22 @@ def test_a_large_exempt_datagram_crosses(lab):
         sock = lab.lan1.udp(L1, 5112)
         assert ask(sock, (SITE, 7112), bytes(8192)) == f"{L1}:5112"
         sock.close()
+
+
+def test_errors_come_to_the_exempt_site(lab):
+    """From a host, and from the router itself about a packet that no conntrack
+    entry stands for yet; also while no daemon runs."""
+    with site(lab), lab.wan.capture("icmp", "up0") as seen:
+        for hops, first in ((64, L1), (1, E)):
+            for _ in ("daemon", "no daemon"):
+                sock = lab.wan.udp(SITE, 0)
+                sock.setsockopt(socket.IPPROTO_IP, socket.IP_TTL, hops)
+                sock.sendto(b"hello", (L1, 7113))
+                packet, = seen.wait(1)
+                assert address(packet, 12) == first, packet.hex()
+                sock.close()
+                lab.daemon.kill()
+            lab.start(exempt=[EXEMPT])
 
 
 def test_any_protocol_goes_to_an_exempt_destination(lab):
