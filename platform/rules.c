@@ -241,18 +241,26 @@ static int apply_iptables(const struct rules_spec *spec,
 	return result;
 }
 
+static int apply_once(const struct rules_spec *spec,
+		      const struct rules_features *features,
+		      enum rules_backend backend, char *error,
+		      size_t error_size)
+{
+	error[0] = '\0';
+	if (backend == RULES_NFTABLES)
+		return apply_nft(spec, features, error, error_size);
+	return apply_iptables(spec, features, backend, error, error_size);
+}
+
+/* For whose lock the program waited in vain may be done the next time. */
 static int apply(const struct rules_spec *spec,
 		 const struct rules_features *features,
 		 enum rules_backend backend, char *error, size_t error_size)
 {
-	int result;
+	int result = apply_once(spec, features, backend, error, error_size);
 
-	error[0] = '\0';
-	if (backend == RULES_NFTABLES)
-		result = apply_nft(spec, features, error, error_size);
-	else
-		result = apply_iptables(spec, features, backend, error,
-					error_size);
+	if (result == -EAGAIN)
+		result = apply_once(spec, features, backend, error, error_size);
 	return rules_say(result, error, error_size);
 }
 

@@ -83,8 +83,8 @@ int rules_choose(enum config_rules wanted, enum rules_backend *backend,
 
 /* Puts the ruleset / the guard in force atomically (iptables: table by table,
  * never without the guard), replacing ours only. 0, or -errno with a sentence
- * in error: -EIO when the program refused, -EINVAL when the spec names what no
- * rule can hold. */
+ * in error: -EIO when the program refused, -EAGAIN when it waited for another's
+ * lock in vain, -EINVAL when the spec names what no rule can hold. */
 int rules_apply(const struct rules_spec *spec, enum rules_backend backend,
 		char *error, size_t error_size);
 int rules_apply_guard(const struct rules_spec *spec, enum rules_backend backend,

@@ -58,14 +58,15 @@ static int probe(enum rules_backend backend, char *error, size_t error_size)
 	return probe_iptables(backend, error, error_size);
 }
 
-/* A machine that is busy, as at its start, may need longer than a program gets;
- * another backend for that would be the wrong one until the next start. */
+/* A machine that is busy, as at its start, may need longer than a program gets,
+ * or than it waits for a lock of others; another backend for that would be the
+ * wrong one until the next start. */
 static int probe_patiently(enum rules_backend backend, char *error,
 			   size_t error_size)
 {
 	int result = probe(backend, error, error_size);
 
-	if (result != -ETIMEDOUT)
+	if (result != -ETIMEDOUT && result != -EAGAIN)
 		return result;
 	error[0] = '\0';
 	return probe(backend, error, error_size);

@@ -128,7 +128,8 @@ int rules_say(int result, char *error, size_t error_size);
 /* Loads text by nft -f, with check only tries. 0, or -errno with a sentence
  * in error: -EIO when nft refused it. */
 int rules_run_nft(const char *text, bool check, char *error, size_t error_size);
-/* Loads text by the flavour's iptables-restore --noflush. The same results. */
+/* Loads text by the flavour's iptables-restore --noflush. The same results, and
+ * -EAGAIN: somebody held the lock for too long. */
 int rules_run_restore(enum rules_backend backend, const char *text, char *error,
 		      size_t error_size);
 /* A busy container host has a megabyte of rules. Touched only as used; what is

@@ -37,6 +37,13 @@ static void first_line(char *text)
 	text[strcspn(text, "\n")] = '\0';
 }
 
+/* The kernel was not even asked. */
+static bool is_locked(const char *complaint)
+{
+	return strstr(complaint, "xtables lock") ||
+	       strstr(complaint, "xtables.lock");
+}
+
 static int describe(const char *program, int result, char *complaint,
 		    char *error, size_t error_size)
 {
@@ -51,7 +58,7 @@ static int describe(const char *program, int result, char *complaint,
 	else
 		snprintf(error, error_size, "%s: %s", program,
 			 complaint[0] ? complaint : "failed without a word");
-	return result < 0 ? result : -EIO;
+	return result < 0 ? result : is_locked(complaint) ? -EAGAIN : -EIO;
 }
 
 static int run(const char *const argv[], const char *input, char *output,

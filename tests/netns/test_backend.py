@@ -1,7 +1,10 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
 """Every kind of rules does the same: nftables, iptables-nft and
 iptables-legacy, as far as this kernel has them."""
+import contextlib
+import fcntl
 import os
+import threading
 import time
 
 from lab import E, L1, R1, Skip
@@ -177,6 +180,56 @@ def test_a_reload_whose_rules_fail_changes_nothing(lab):
     finally:
         lab.stop()
         lab.remove_guard()
+
+
+@contextlib.contextmanager
+def locked(lab):
+    """A command line that starts a daemon which waits for a lock of others as
+    long as somebody keeps it, and what does: iptables-restore waits 5 s, is
+    then run again, and gets it."""
+    lock = os.path.join(lab.directory, "xtables.lock")
+    own = f'mount --bind {lock} /run/xtables.lock && exec "$@"'
+
+    def keep():
+        fcntl.flock(file, fcntl.LOCK_EX)
+        time.sleep(6.5)
+        fcntl.flock(file, fcntl.LOCK_UN)
+
+    lab.need_portico()
+    with open(lock, "w") as file:
+        try:
+            yield [*without("nft"), "sh", "-c", own, "sh"], \
+                threading.Thread(target=keep)
+        finally:
+            lab.stop()
+            lab.remove_guard()
+
+
+def whole(lab):
+    rules = all_rules(lab.gw)
+    assert "-m u32" in rules and "-m socket" in rules, rules
+    assert "lacks" not in lab.daemon.log(), lab.daemon.log()
+    assert lab.portico("status")["backend"] == "iptables-legacy"
+
+
+@limit(60)
+def test_the_lock_of_others_changes_no_choice(lab):
+    with locked(lab) as (wrap, keeper):
+        keeper.start()
+        lab.start(fresh=True, wrap=wrap)
+        keeper.join()
+        whole(lab)
+
+
+@limit(60)
+def test_the_lock_of_others_costs_no_rule(lab):
+    """What cannot be loaded for it was not refused by the kernel."""
+    with locked(lab) as (wrap, keeper):
+        lab.start(fresh=True, wrap=wrap)
+        keeper.start()
+        lab.daemon.reload({"forwards": FORWARDS})
+        keeper.join()
+        whole(lab)
 
 
 def guarded(lab):
