@@ -20,6 +20,7 @@
 
 #define LOG_LINE_MAX 1024U
 #define SPEC_MOST HELPER_REQUEST_MAX
+#define FORWARD "net/ipv4/ip_forward"
 
 static char *error_of(struct helper_reply *reply)
 {
@@ -266,9 +267,7 @@ static int run_forward(struct helper_process *helper, const void *data,
 {
 	(void)data;
 	(void)length;
-	return changed(helper,
-		       sysctl_set(helper->saved, "net/ipv4/ip_forward", "1"),
-		       reply);
+	return changed(helper, sysctl_set(helper->saved, FORWARD, "1"), reply);
 }
 
 static int check_restore(struct helper_process *helper, const void *data,
@@ -284,10 +283,12 @@ static int run_restore(struct helper_process *helper, const void *data,
 {
 	(void)length;
 	(void)reply;
+	/* The kernel's masquerade needs a router. */
+	if (number_of(data))
+		sysctl_keep(helper->saved, FORWARD);
 	sysctl_restore(helper->saved);
 	helper->saved = NULL;
-	/* The kernel's masquerade needs a router. */
-	return number_of(data) ? sysctl_write("net/ipv4/ip_forward", "1") : 0;
+	return 0;
 }
 
 /* --- looking, telling, and locking in ------------------------------------------ */

@@ -369,6 +369,14 @@ static int restore_ports(struct sysctl_saved *saved,
 	return result;
 }
 
+void sysctl_keep(struct sysctl_saved *saved, const char *name)
+{
+	struct sysctl_setting *setting = find(saved, name);
+
+	if (setting)
+		setting->kept = true;
+}
+
 static int restore(struct sysctl_saved *saved, struct sysctl_setting *setting)
 {
 	char now[SYSCTL_VALUE_MAX];
@@ -376,7 +384,7 @@ static int restore(struct sysctl_saved *saved, struct sysctl_setting *setting)
 
 	if (setting->added)
 		return restore_ports(saved, setting);
-	if (!setting->written)
+	if (setting->kept || !setting->written)
 		return 0;
 	result = sysctl_read(setting->name, now, sizeof(now));
 	if (!result && !strcmp(now, setting->written))
@@ -384,7 +392,7 @@ static int restore(struct sysctl_saved *saved, struct sysctl_setting *setting)
 	return result == -ENOENT ? 0 : result; /* its device is gone */
 }
 
-/* Whether nothing is left to be put back. */
+/* Whether what is not kept is put back. */
 static bool restore_all(struct sysctl_saved *saved)
 {
 	bool all = true;
@@ -404,6 +412,22 @@ static bool restore_all(struct sysctl_saved *saved)
 	return all;
 }
 
+static void forget_but_kept(struct sysctl_saved *saved)
+{
+	struct sysctl_setting **at = &saved->settings;
+
+	while (*at) {
+		struct sysctl_setting *setting = *at;
+
+		if (setting->kept) {
+			at = &setting->next;
+			continue;
+		}
+		*at = setting->next;
+		setting_free(setting);
+	}
+}
+
 void sysctl_restore(struct sysctl_saved *saved)
 {
 	char *store;
@@ -414,8 +438,14 @@ void sysctl_restore(struct sysctl_saved *saved)
 	 * the rest to the next start. */
 	store = saved->store;
 	saved->store = NULL;
-	if (restore_all(saved) && store)
-		unlink(store);
+	if (restore_all(saved) && store) {
+		forget_but_kept(saved);
+		saved->store = store;
+		if (saved->settings)
+			sysctl_store_save(saved);
+		else
+			unlink(store);
+	}
 	sysctl_forget(saved);
 	free(store);
 	free(saved);

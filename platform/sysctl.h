@@ -32,6 +32,9 @@ int sysctl_reserve_ports(struct sysctl_saved *saved,
 /* Why the last change is not in the file, an errno; 0: it is, or there is no
  * file. */
 int sysctl_store_error(const struct sysctl_saved *saved);
+/* What sysctl_restore() shall leave as it is, noted in the file for the next
+ * one. Nothing where it was not changed. */
+void sysctl_keep(struct sysctl_saved *saved, const char *name);
 /* Puts back what still holds the value we wrote, removes the file; frees
  * saved. */
 void sysctl_restore(struct sysctl_saved *saved);

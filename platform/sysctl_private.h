@@ -27,6 +27,7 @@ struct sysctl_setting {
 	 * one of ours is missing, somebody wrote a list of their own: then
 	 * none is ours any more. */
 	struct nat_portset *added;
+	bool kept;
 };
 
 struct sysctl_saved {

@@ -13,10 +13,12 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include "platform/helper_private.h"
 #include "platform/log.h"
 #include "suite.h"
 #include "sysctl_lab.h"
 
+#define FORWARD "net/ipv4/ip_forward"
 #define TTL "net/ipv4/ip_default_ttl"
 
 struct store {
@@ -289,6 +291,46 @@ static void test_foreign_file(void)
 	store_close(&store);
 }
 
+static void run(struct helper_process *helper, enum helper_verb verb,
+		uint32_t number)
+{
+	struct helper_reply reply = { .fd_count = 0 };
+
+	CU_ASSERT_EQUAL(helper_actions[verb].run(helper, &number,
+						 sizeof(number), &reply),
+			0);
+}
+
+/* With "fallback": "kernel" the router goes on. */
+static void test_kept_forwarding(void)
+{
+	struct helper_process helper = { .job_fd = -1 };
+	struct config config = { .queue.number = 100 };
+	char control[80];
+	struct store store;
+
+	store_open(&store);
+	snprintf(control, sizeof(control), "%s/s", store.directory);
+	snprintf(store.path, sizeof(store.path), "%s.settings", control);
+	config.control = control;
+	helper.config = &config;
+	set_before();
+	CU_ASSERT_EQUAL(sysctl_write(FORWARD, "0"), 0);
+	for (int starts = 0; starts < 2; starts++) {
+		run(&helper, HELPER_SETTINGS, 0);
+		run(&helper, HELPER_REDIRECTS, 0);
+		run(&helper, HELPER_FORWARD, 0);
+		expect(REDIRECTS, "0");
+		run(&helper, HELPER_RESTORE, 1);
+		expect_before();
+		expect(FORWARD, "1");
+	}
+	sysctl_restore(sysctl_new(store.path));
+	expect(FORWARD, "0");
+	CU_ASSERT_FALSE(store_exists(&store));
+	store_close(&store);
+}
+
 static void test_no_room_for_file(void)
 {
 	struct store store = { .path = "/nonexistent/settings" };
@@ -307,6 +349,8 @@ static const struct test tests[] = {
 	{ "half a file is ignored", test_half_file },
 	{ "a damaged file is ignored", test_damaged_file },
 	{ "a file that others can write is ignored", test_foreign_file },
+	{ "forwarding that the stop leaves on is put back later",
+	  test_kept_forwarding },
 	{ "without room for the file settings are changed all the same",
 	  test_no_room_for_file },
 };
