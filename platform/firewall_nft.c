@@ -107,17 +107,68 @@ static bool of_untracked(struct json_object *pairs,
 	return true;
 }
 
-/* `ct state vmap { established : accept, ... }`: judged by what it says of
- * untracked packets; all other verdict maps are not understood. */
-static void take_vmap(struct firewall_rule *rule, struct json_object *vmap)
+static bool maps_states(struct json_object *vmap)
+{
+	return firewall_is_key(firewall_member(vmap, "key"), "ct", "state");
+}
+
+/* NULL: they are elsewhere, in a map that has a name. */
+static struct json_object *pairs_of(struct json_object *vmap)
 {
 	struct json_object *pairs =
 		firewall_member(firewall_member(vmap, "data"), "set");
+
+	return json_object_is_type(pairs, json_type_array) ? pairs : NULL;
+}
+
+/* "*": in a map, what has no pair of its own. */
+static bool is_rest(struct json_object *value)
+{
+	return json_object_is_type(value, json_type_string) &&
+	       !strcmp(json_object_get_string(value), "*");
+}
+
+/* The device of a pair; false: another is asked, or something else. */
+static bool take_key(struct firewall_rule *rule, struct json_object *key,
+		     struct json_object *value)
+{
+	if (is_rest(value))
+		return false;
+	if (firewall_is_key(key, "meta", "iifname"))
+		return firewall_take_devices(&rule->in, value, false);
+	return firewall_is_key(key, "meta", "oifname") &&
+	       firewall_take_devices(&rule->out, value, false);
+}
+
+/* Of `iifname vmap { "wan0" : jump from_wan, ... }`. */
+static void take_pair(struct firewall_rule *rule, struct json_object *key,
+		      struct json_object *pair)
+{
+	bool whole = json_object_is_type(pair, json_type_array) &&
+		     json_object_array_length(pair) == 2;
+
+	rule->acts_first |= rule->acts; /* done before it is asked */
+	if (!whole || !take_key(rule, key, json_object_array_get_idx(pair, 0)))
+		rule->acts = rule->more = true;
+	if (whole)
+		rule->acts |=
+			!take_verdict(rule, json_object_array_get_idx(pair, 1));
+}
+
+/* `ct state vmap { established : accept, ... }`: judged by what it says of
+ * untracked packets. Of all others, the pair whose turn it is. */
+static void take_vmap(struct firewall_rule *rule, struct json_object *vmap,
+		      size_t turn)
+{
+	struct json_object *pairs = pairs_of(vmap);
 	struct json_object *verdict;
 
-	if (!firewall_is_key(firewall_member(vmap, "key"), "ct", "state") ||
-	    !json_object_is_type(pairs, json_type_array) ||
-	    !of_untracked(pairs, &verdict)) {
+	if (pairs && !maps_states(vmap)) {
+		take_pair(rule, firewall_member(vmap, "key"),
+			  json_object_array_get_idx(pairs, turn));
+		return;
+	}
+	if (!pairs || !of_untracked(pairs, &verdict)) {
 		rule->acts = true;
 		rule->more = true;
 		return;
@@ -132,7 +183,7 @@ static void take_vmap(struct firewall_rule *rule, struct json_object *vmap)
 
 static void take_statement(struct firewall *firewall,
 			   struct firewall_rule *rule,
-			   struct json_object *statement)
+			   struct json_object *statement, size_t turn)
 {
 	if (firewall_has(statement, "masquerade"))
 		firewall->masquerade = true;
@@ -143,7 +194,7 @@ static void take_statement(struct firewall *firewall,
 					 firewall_member(statement, "match")))
 			rule->more = true;
 	} else if (firewall_has(statement, "vmap")) {
-		take_vmap(rule, firewall_member(statement, "vmap"));
+		take_vmap(rule, firewall_member(statement, "vmap"), turn);
 	} else if (!take_verdict(rule, statement)) {
 		take_other(rule, statement);
 	}
@@ -290,19 +341,29 @@ static int take_chain(struct firewall *firewall, struct json_object *object)
 	return 0;
 }
 
-static int take_rule(struct firewall *firewall, struct json_object *object)
+/* A rule with a map of verdicts is taken as one for each pair. */
+static size_t turns_of(struct json_object *expr)
+{
+	size_t turns = 1;
+
+	for (size_t i = 0; i < json_object_array_length(expr); i++) {
+		struct json_object *vmap = firewall_member(
+			json_object_array_get_idx(expr, i), "vmap");
+		struct json_object *pairs = pairs_of(vmap);
+
+		if (pairs && !maps_states(vmap) &&
+		    json_object_array_length(pairs) > turns)
+			turns = json_object_array_length(pairs);
+	}
+	return turns;
+}
+
+static int add_rule(struct firewall *firewall, struct firewall_chain *chain,
+		    struct json_object *object, size_t turn)
 {
 	struct json_object *expr = firewall_member(object, "expr");
-	struct firewall_chain *chain;
-	struct firewall_rule *rule;
+	struct firewall_rule *rule = firewall_add_rule(chain);
 
-	chain = firewall_chain_of(firewall, RULES_NFTABLES,
-				  firewall_string(object, "family"),
-				  firewall_string(object, "table"),
-				  firewall_string(object, "chain"));
-	if (!chain || !json_object_is_type(expr, json_type_array))
-		return 0;
-	rule = firewall_add_rule(chain);
 	if (!rule)
 		return -ENOMEM;
 	rule->handle = (uint64_t)json_object_get_int64(
@@ -310,9 +371,28 @@ static int take_rule(struct firewall *firewall, struct json_object *object)
 	rule->tagged = !strcmp(firewall_string(object, "comment"), "portico");
 	for (size_t i = 0; i < json_object_array_length(expr); i++)
 		take_statement(firewall, rule,
-			       json_object_array_get_idx(expr, i));
+			       json_object_array_get_idx(expr, i), turn);
 	take_counter(rule, expr);
 	return 0;
+}
+
+static int take_rule(struct firewall *firewall, struct json_object *object)
+{
+	struct json_object *expr = firewall_member(object, "expr");
+	struct firewall_chain *chain;
+	size_t turns;
+	int result = 0;
+
+	chain = firewall_chain_of(firewall, RULES_NFTABLES,
+				  firewall_string(object, "family"),
+				  firewall_string(object, "table"),
+				  firewall_string(object, "chain"));
+	if (!chain || !json_object_is_type(expr, json_type_array))
+		return 0;
+	turns = turns_of(expr);
+	for (size_t turn = 0; !result && turn < turns; turn++)
+		result = add_rule(firewall, chain, object, turn);
+	return result;
 }
 
 static int take_object(struct firewall *firewall, struct json_object *object)

@@ -34,6 +34,18 @@ table inet firewall {
   }
 }"""
 
+MAP = """
+table inet zones {
+  chain forward {
+    type filter hook forward priority filter; policy accept;
+    iifname vmap { "lan0" : accept, "wan0" : jump from_wan }
+  }
+  chain from_wan {
+    ct state vmap { established : accept, related : accept }
+    drop
+  }
+}"""
+
 # The heart of OpenWrt's fw4, with a user's rule.
 FW4 = """
 table inet fw4 {
@@ -164,6 +176,7 @@ def check_advice(lab, program, rules):
 def test_the_rule_that_doctor_prints_heals(lab):
     for program, rules in ((("nft", "-f", "-"), NFT),
                            (("nft", "-f", "-"), REJECT),
+                           (("nft", "-f", "-"), MAP),
                            (("iptables-nft-restore",), DOCKER),
                            (("iptables-nft-restore",), UFW),
                            (("iptables-legacy-restore",), DOCKER),
@@ -188,6 +201,10 @@ def test_a_native_chain_with_drop_policy(lab):
 
 def test_a_chain_that_rejects_at_its_end(lab):
     check_firewall(lab, ("nft", "-f", "-"), REJECT, "inet firewall")
+
+
+def test_a_chain_that_a_map_of_devices_leads_to(lab):
+    check_firewall(lab, ("nft", "-f", "-"), MAP, "inet zones")
 
 
 def test_the_openwrt_package_lets_replies_in_and_what_fw4_forbids_not_out(lab):

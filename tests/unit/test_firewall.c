@@ -362,6 +362,55 @@ static void test_return_and_goto(void)
 	firewall_free(f);
 }
 
+/* "KEY vmap PAIRS" in a forward chain, and a chain "in" that drops. */
+static void expect_map(const char *key, const char *pairs,
+		       enum firewall_judgement judgement)
+{
+	char json[1024];
+	struct firewall *f = firewall_new();
+
+	snprintf(json, sizeof(json),
+		 "{\"nftables\": ["
+		 "{\"chain\": {\"family\": \"ip\", \"table\": \"t\","
+		 " \"name\": \"fwd\", \"type\": \"filter\","
+		 " \"hook\": \"forward\", \"policy\": \"accept\"}},"
+		 "{\"chain\": {\"family\": \"ip\", \"table\": \"t\","
+		 " \"name\": \"in\"}},"
+		 "{\"rule\": {\"family\": \"ip\", \"table\": \"t\","
+		 " \"chain\": \"fwd\", \"expr\": [{\"vmap\": {\"key\": %s,"
+		 " \"data\": {\"set\": [%s]}}}]}},"
+		 "{\"rule\": {\"family\": \"ip\", \"table\": \"t\","
+		 " \"chain\": \"in\", \"expr\": [{\"drop\": null}]}}]}",
+		 key, pairs);
+	CU_ASSERT_EQUAL_FATAL(firewall_add_nft(f, json), 0);
+	CU_ASSERT_EQUAL(judge(f, "wan0", "lan0", INBOUND), judgement);
+	if (judge(f, "wan0", "lan0", INBOUND) != judgement)
+		printf("%s vmap %s\n", key, pairs);
+	firewall_free(f);
+}
+
+static void test_maps(void)
+{
+	static const char in[] = "{\"meta\": {\"key\": \"iifname\"}}";
+	static const char out[] = "{\"meta\": {\"key\": \"oifname\"}}";
+	static const char other[] = "{\"payload\": {\"protocol\": \"ip\","
+				    " \"field\": \"saddr\"}}";
+	static const char jump[] =
+		"[\"lan0\", {\"accept\": null}],"
+		"[\"wan0\", {\"jump\": {\"target\": \"in\"}}]";
+
+	expect_map(in, jump, FIREWALL_CLOSED);
+	expect_map(out, jump, FIREWALL_OPEN);
+	expect_map(out, "[\"*\", {\"drop\": null}]", FIREWALL_DOUBTFUL);
+	expect_map(in, "[\"wan1\", {\"drop\": null}]", FIREWALL_OPEN);
+	expect_map(other, "[\"192.0.2.1\", {\"drop\": null}]",
+		   FIREWALL_DOUBTFUL);
+	expect_map(other, "[\"192.0.2.1\", {\"accept\": null}]", FIREWALL_OPEN);
+	expect_map(in, "", FIREWALL_OPEN);
+	expect_map(in, "\"wan0\", [\"wan0\"], [1, {\"drop\": null}]",
+		   FIREWALL_DOUBTFUL);
+}
+
 static const struct test tests[] = {
 	{ "OpenWrt's fw4 refuses untracked answers", test_fw4 },
 	{ "firewalld refuses at its chain's end", test_firewalld },
@@ -376,6 +425,7 @@ static const struct test tests[] = {
 	{ "a loop of jumps ends", test_loop },
 	{ "more jumps than the kernel takes are doubted", test_depth },
 	{ "return and goto go where they should", test_return_and_goto },
+	{ "a map of verdicts leads where its pairs say", test_maps },
 };
 
 int main(int argc, char **argv)
