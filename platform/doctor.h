@@ -93,7 +93,7 @@ void doctor_firewall(const struct doctor_context *context,
 
 /* Rules that could not be read may do anything. A flavour that is not installed
  * has none, and one whose program refuses is one that the kernel does not have,
- * but for the one in use. */
+ * but for the one in use, and where the kernel itself shows some. */
 bool doctor_unknown(const struct doctor_context *context,
 		    const struct firewall *firewall,
 		    enum rules_backend backend);

@@ -38,8 +38,7 @@ static void find_rule(const struct doctor_context *context,
 
 	text[0] = '\0';
 	for (int i = 0; i < RULES_BACKENDS; i++)
-		if (firewall->hidden[i] ||
-		    doctor_unknown(context, firewall, (enum rules_backend)i)) {
+		if (doctor_unknown(context, firewall, (enum rules_backend)i)) {
 			snprintf(text, size, "the %s rules could not be read",
 				 rules_backend_name((enum rules_backend)i));
 			return;

@@ -232,9 +232,17 @@ bool doctor_unknown(const struct doctor_context *context,
 {
 	int why = firewall->failed[backend];
 
-	return why && why != -ENOENT &&
-	       (why != -EIO ||
-		(context->daemon_runs && backend == context->backend));
+	return firewall->hidden[backend] ||
+	       (why && why != -ENOENT &&
+		(why != -EIO ||
+		 (context->daemon_runs && backend == context->backend)));
+}
+
+static const char *why(int failed)
+{
+	return failed == -EIO	 ? "the program refused" :
+	       failed == -ENOENT ? "no program for them is installed" :
+				   strerror(-failed);
 }
 
 static bool examine_unknown(const struct doctor_context *context,
@@ -252,9 +260,7 @@ static bool examine_unknown(const struct doctor_context *context,
 				   "whether they refuse translated packets is "
 				   "not known",
 				   rules_backend_name(backend),
-				   firewall->failed[i] == -EIO ?
-					   "the program refused" :
-					   strerror(-firewall->failed[i]));
+				   why(firewall->failed[i]));
 	}
 	return report->count != before;
 }

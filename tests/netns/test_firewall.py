@@ -8,6 +8,7 @@ import shutil
 
 from lab import E, L1, L2, R1
 from netns import wait_for
+from test_backend import without
 from tools import Who, all_rules, ask, ask_tcp, limit, quiet
 
 MARK = "3000000"  # as nft and iptables write 0x03000000
@@ -220,6 +221,16 @@ def test_the_openwrt_package_lets_replies_in_and_what_fw4_forbids_not_out(lab):
             sock.close()
             assert not who.seen, who.seen
         assert lab.daemon.run("doctor", check=False).returncode == 0
+
+
+def test_rules_that_no_program_shows_are_not_called_harmless(lab):
+    """As where firewalld brings a library of its own."""
+    with firewall(lab, ("nft", "-f", "-"), NFT):
+        lab.start(fresh=True, rules="iptables", wrap=without("nft"))
+        refuses(lab)
+        wait_for("a warning in status", lambda: any(
+            "nftables rules could not be read" in warning
+            for warning in lab.portico("status")["warnings"]), 7)
 
 
 def test_docker_style_iptables_nft(lab):

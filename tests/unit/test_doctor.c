@@ -168,7 +168,7 @@ static void examine_save(const struct doctor_context *context, const char *save,
 }
 
 static enum doctor_level level_of(const struct doctor_context *context, int why,
-				  const char *one, const char *two)
+				  bool hidden, const char *one, const char *two)
 {
 	struct firewall *firewall = firewall_new();
 	const struct doctor_finding *finding;
@@ -176,6 +176,7 @@ static enum doctor_level level_of(const struct doctor_context *context, int why,
 	enum doctor_level level = DOCTOR_OK;
 
 	firewall->failed[RULES_NFTABLES] = why;
+	firewall->hidden[RULES_NFTABLES] = hidden;
 	doctor_firewall(context, firewall, &report);
 	finding = find(&report, one, two);
 	if (!finding)
@@ -195,18 +196,26 @@ static void test_unread(void)
 	static const char unknown[] = "nftables rules could not be read";
 	struct doctor_context context = context_for("wan0", 0);
 
-	CU_ASSERT_EQUAL(level_of(&context, -ETIMEDOUT, unknown, "timed out"),
+	CU_ASSERT_EQUAL(level_of(&context, -ETIMEDOUT, false, unknown,
+				 "timed out"),
 			DOCTOR_WARN);
-	CU_ASSERT_EQUAL(level_of(&context, -EIO, unknown, "refused"),
+	CU_ASSERT_EQUAL(level_of(&context, -EIO, false, unknown, "refused"),
 			DOCTOR_WARN);
 	context.backend = RULES_IPTABLES_LEGACY;
-	CU_ASSERT_EQUAL(level_of(&context, -ETIMEDOUT, unknown, "timed out"),
+	CU_ASSERT_EQUAL(level_of(&context, -ETIMEDOUT, false, unknown,
+				 "timed out"),
 			DOCTOR_WARN);
 	/* The kernel has no nftables, or nobody the program. */
-	CU_ASSERT_EQUAL(level_of(&context, -EIO, "no forward chain", ""),
+	CU_ASSERT_EQUAL(level_of(&context, -EIO, false, "no forward chain", ""),
 			DOCTOR_OK);
-	CU_ASSERT_EQUAL(level_of(&context, -ENOENT, "no forward chain", ""),
+	CU_ASSERT_EQUAL(level_of(&context, -ENOENT, false, "no forward chain",
+				 ""),
 			DOCTOR_OK);
+	/* There are some all the same. */
+	CU_ASSERT_EQUAL(level_of(&context, -EIO, true, unknown, "refused"),
+			DOCTOR_WARN);
+	CU_ASSERT_EQUAL(level_of(&context, -ENOENT, true, unknown, "installed"),
+			DOCTOR_WARN);
 }
 
 static void test_plain_iptables(void)
