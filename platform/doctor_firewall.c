@@ -284,6 +284,42 @@ static void examine_forward(const struct doctor_context *context,
 			   "no forward chain refuses translated packets");
 }
 
+/* The mark says what the daemon has to translate, and what it has. */
+static void examine_marks(const struct doctor_context *context,
+			  const struct firewall *firewall,
+			  struct doctor_report *report)
+{
+	const struct rules_marks marks =
+		rules_marks(context->config->queue.mark);
+	struct firewall_packet packet = {
+		.out = or_unknown(doctor_uplink(context)),
+		.mark = marks.outbound,
+	};
+	/* Those of iptables have less between them. */
+	enum rules_backend ours = context->daemon_runs ? context->backend :
+							 RULES_IPTABLES_NFT;
+	char place[256], remedy[REMEDY_MAX];
+
+	snprintf(
+		remedy, sizeof(remedy),
+		"have it leave them alone: -j MARK --set-xmark VALUE/0x%" PRIx32
+		" with iptables, meta mark set meta mark & 0x%08" PRIx32
+		" | VALUE with nft",
+		~marks.mask, ~marks.mask);
+	for (size_t i = 0; i < doctor_inside_count(context); i++) {
+		packet.in = doctor_inside(context, i);
+		if (!firewall_overwrites(firewall, ours, &packet, marks.mask,
+					 place, sizeof(place)))
+			continue;
+		doctor_add(report, DOCTOR_WARN, remedy,
+			   "a rule in the %s overwrites the bits 0x%08" PRIx32
+			   " of packets' marks, which are ours: what it takes "
+			   "from %s is not translated, but dropped",
+			   place, marks.mask, packet.in);
+		return;
+	}
+}
+
 static void examine_ours(const struct doctor_context *context,
 			 const struct firewall *firewall,
 			 struct doctor_report *report)
@@ -338,6 +374,7 @@ void doctor_firewall(const struct doctor_context *context,
 {
 	examine_ours(context, firewall, report);
 	examine_forward(context, firewall, report);
+	examine_marks(context, firewall, report);
 	if (firewall->flowtable)
 		doctor_add(report, DOCTOR_WARN,
 			   "uci set firewall.@defaults[0].flow_offloading=0; "

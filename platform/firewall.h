@@ -56,6 +56,7 @@ struct firewall_rule {
 	 * understood. early: before it has asked all of state, mark and flags;
 	 * first: before it has asked for devices. */
 	bool acts, acts_early, acts_first;
+	uint32_t overwrites; /* bits of the mark */
 	enum firewall_verdict verdict;
 	char *target; /* of JUMP and GOTO; NULL: unknown */
 	bool tagged; /* comment "portico" */
@@ -69,6 +70,7 @@ struct firewall_chain {
 	char *table;
 	char *name;
 	enum firewall_hook hook;
+	int prio; /* of a base chain */
 	/* Of ingress and egress, whose packets it sees; none: not known. */
 	struct firewall_device devices;
 	bool policy_drop;
@@ -131,6 +133,13 @@ enum firewall_judgement firewall_judge(const struct firewall *firewall,
 bool firewall_meets(const struct firewall *firewall,
 		    const struct firewall_packet *packet, char *text,
 		    size_t size);
+
+/* Whether a rule may overwrite one of these bits of the packet's mark between our
+ * own rules, of this flavour; then text names the chain in the same way. */
+bool firewall_overwrites(const struct firewall *firewall,
+			 enum rules_backend ours,
+			 const struct firewall_packet *packet, uint32_t bits,
+			 char *text, size_t size);
 
 /* How the names of our own chains in others' tables begin. */
 #define FIREWALL_OURS "PORTICO-"

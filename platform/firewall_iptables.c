@@ -217,6 +217,22 @@ static void take_words(struct firewall_rule *rule, struct line *line,
 		take_flags(rule, flags.text, line->negated);
 }
 
+/* "--set-xmark 0x1/0xff", as the mark's target is always printed. */
+static uint32_t overwritten(const char *rest)
+{
+	struct word option, value = { .text = "" };
+	uint32_t bits, mask = UINT32_MAX;
+	char *end;
+
+	if (!next_word(&rest, &option) || strcmp(option.text, "--set-xmark") ||
+	    !next_word(&rest, &value))
+		return 0;
+	bits = (uint32_t)strtoul(value.text, &end, 0);
+	if (*end == '/')
+		mask = (uint32_t)strtoul(end + 1, NULL, 0);
+	return bits | mask;
+}
+
 /* -j or -g. Behind a chain's name nothing comes: it was not meant so. */
 static void take_end(struct firewall *firewall, struct firewall_rule *rule,
 		     const struct line *line, const char *name, bool go)
@@ -224,6 +240,8 @@ static void take_end(struct firewall *firewall, struct firewall_rule *rule,
 	take_target(rule, name, go);
 	rule->acts |= line->rest[strspn(line->rest, " ")] &&
 		      rule->verdict != FIREWALL_GOES_ON;
+	if (!strcmp(name, "MARK"))
+		rule->overwrites = overwritten(line->rest);
 	if (!strcmp(name, "MASQUERADE"))
 		firewall->masquerade = true;
 }
@@ -288,6 +306,9 @@ static int chain_line(struct reader *reader, const char *line)
 	/* Only a builtin chain has a policy; a user's is "-". */
 	if (policy.text[0] != '-' && strcmp(reader->table, "nat") != 0)
 		chain->hook = hook_of(name.text);
+	chain->prio = !strcmp(reader->table, "raw")    ? -300 :
+		      !strcmp(reader->table, "mangle") ? -150 :
+							 0;
 	chain->policy_drop = !strcmp(policy.text, "DROP");
 	return 0;
 }

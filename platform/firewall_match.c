@@ -127,6 +127,27 @@ static bool take_mark(struct firewall_rule *rule, struct json_object *left,
 	return true;
 }
 
+/* `meta mark & 0xffff00ff | 0x0700`. */
+uint32_t firewall_overwritten(struct json_object *value)
+{
+	static const char *const signs[] = { "&", "|", "^" };
+
+	for (size_t i = 0; i < sizeof(signs) / sizeof(signs[0]); i++) {
+		struct json_object *parts = firewall_member(value, signs[i]);
+		uint32_t bits;
+
+		if (!json_object_is_type(parts, json_type_array) ||
+		    json_object_array_length(parts) != 2)
+			continue;
+		bits = (uint32_t)json_object_get_int64(
+			json_object_array_get_idx(parts, 1));
+		return firewall_overwritten(
+			       json_object_array_get_idx(parts, 0)) |
+		       (i ? bits : ~bits);
+	}
+	return firewall_is_key(value, "meta", "mark") ? 0 : UINT32_MAX;
+}
+
 /* An untracked packet has no conntrack entry: it has the state "untracked" and
  * nothing else that could be asked. "!": none of them. */
 static bool take_ct(struct firewall_rule *rule, struct json_object *left,

@@ -23,6 +23,8 @@ bool firewall_is_key(struct json_object *object, const char *kind,
  * anything else. */
 bool firewall_take_devices(struct firewall_device *device,
 			   struct json_object *right, bool negated);
+/* The bits of the mark that `meta mark set VALUE` overwrites. */
+uint32_t firewall_overwritten(struct json_object *value);
 /* The value of "match". False: it is not understood. */
 bool firewall_take_match(struct firewall_rule *rule, struct json_object *match);
 

@@ -66,9 +66,21 @@ static bool has_name(struct json_object *statement)
 				   json_type_string);
 }
 
+/* A mark from conntrack is not set: there is no entry. */
+static void take_mangle(struct firewall_rule *rule, struct json_object *mangle)
+{
+	struct json_object *value = firewall_member(mangle, "value");
+	const char *text = json_object_to_json_string(value);
+
+	if (firewall_is_key(firewall_member(mangle, "key"), "meta", "mark") &&
+	    text && !strstr(text, "\"ct\""))
+		rule->overwrites |= firewall_overwritten(value);
+}
+
 static void take_other(struct firewall_rule *rule,
 		       struct json_object *statement)
 {
+	take_mangle(rule, firewall_member(statement, "mangle"));
 	rule->acts |= has_name(statement);
 	for (size_t i = 0; i < sizeof(harmless) / sizeof(harmless[0]); i++)
 		if (firewall_has(statement, harmless[i].name)) {
@@ -335,6 +347,7 @@ static int take_chain(struct firewall *firewall, struct json_object *object)
 	if (!chain)
 		return -ENOMEM;
 	chain->hook = hook_of(object);
+	chain->prio = json_object_get_int(firewall_member(object, "prio"));
 	firewall_take_devices(&chain->devices, firewall_member(object, "dev"),
 			      false);
 	chain->policy_drop = !strcmp(firewall_string(object, "policy"), "drop");

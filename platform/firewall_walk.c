@@ -23,6 +23,8 @@ struct walk {
 	unsigned steps;
 	bool doubtful; /* some rule may refuse */
 	const struct firewall_chain *met; /* the first in which one acts */
+	uint32_t bits; /* of the mark, that are not to be overwritten */
+	const struct firewall_chain *over; /* the first in which one does */
 };
 
 /* --- what rules ask ------------------------------------------------------ */
@@ -173,6 +175,8 @@ static enum firewall_verdict step(struct walk *walk, const struct visit *visit,
 		meet(walk, visit);
 	if (holds == NO)
 		return FIREWALL_GOES_ON;
+	if (rule->overwrites & walk->bits && !walk->over)
+		walk->over = visit->chain;
 	if (verdict == FIREWALL_JUMP || verdict == FIREWALL_GOTO) {
 		verdict = walk_target(walk, visit, rule);
 		if (verdict == FIREWALL_GOES_ON &&
@@ -297,6 +301,15 @@ meets_at(const struct firewall *firewall, enum firewall_hook hook,
 	return met;
 }
 
+static bool tell(const struct firewall_chain *chain, char *text, size_t size)
+{
+	if (chain)
+		snprintf(text, size, "chain \"%s\" of table \"%s %s\" (%s)",
+			 chain->name, chain->family, chain->table,
+			 rules_backend_name(chain->backend));
+	return chain;
+}
+
 bool firewall_meets(const struct firewall *firewall,
 		    const struct firewall_packet *packet, char *text,
 		    size_t size)
@@ -305,9 +318,42 @@ bool firewall_meets(const struct firewall *firewall,
 
 	for (int hook = FIREWALL_INGRESS; hook < FIREWALL_HOOKS && !met; hook++)
 		met = meets_at(firewall, (enum firewall_hook)hook, packet);
-	if (met)
-		snprintf(text, size, "chain \"%s\" of table \"%s %s\" (%s)",
-			 met->name, met->family, met->table,
-			 rules_backend_name(met->backend));
-	return met;
+	return tell(met, text, size);
+}
+
+/* --- who overwrites our marks -------------------------------------------- */
+
+/* Where our own rules stand: those of iptables are the first of their tables. */
+#define PRIO_RAW (-300)
+#define PRIO_MANGLE (-150)
+#define PRIO_OUT 80
+
+static bool lies_between(const struct firewall_chain *chain,
+			 enum rules_backend ours)
+{
+	const int out = ours == RULES_NFTABLES ? PRIO_OUT : PRIO_MANGLE;
+
+	return chain->hook == FIREWALL_FORWARD ||
+	       (chain->hook == FIREWALL_PREROUTING &&
+		chain->prio >= PRIO_RAW) ||
+	       (chain->hook == FIREWALL_POSTROUTING && chain->prio < out);
+}
+
+bool firewall_overwrites(const struct firewall *firewall,
+			 enum rules_backend ours,
+			 const struct firewall_packet *packet, uint32_t bits,
+			 char *text, size_t size)
+{
+	struct walk walk = { .firewall = firewall,
+			     .seen = { *packet, *packet },
+			     .bits = bits };
+
+	for (size_t i = 0; i < firewall->chain_count && !walk.over; i++) {
+		const struct firewall_chain *base = &firewall->chains[i];
+
+		walk.steps = 0;
+		if (lies_between(base, ours))
+			walk_base(&walk, base);
+	}
+	return tell(walk.over, text, size);
 }

@@ -324,6 +324,26 @@ def test_a_reload_while_the_doctor_looks_is_not_forgotten(lab):
         wait_for("the rule", lambda: tagged(lab), 15)
 
 
+def test_doctor_names_a_rule_that_overwrites_our_marks(lab):
+    """As policy routing and traffic control often have it: what such a rule
+    takes is dropped by the guard."""
+    lab.need_portico()
+    lab.start(fresh=True)
+    for table, chain in (("mangle", "PREROUTING"), ("mangle", "FORWARD")):
+        for mark, bad in (("0x1/0xff", False), ("0x1", True)):
+            rule = [chain, "-i", "lan0", "-j", "MARK", "--set-xmark", mark]
+            lab.gw.run("iptables-legacy", "-t", table, "-A", *rule)
+            with Who(lab.wan, udp=[(R1, 7141)]) as who:
+                sock = lab.lan1.udp(L1, 5142)
+                sock.sendto(b"hello", (R1, 7141))
+                quiet(sock, 0.5) if bad else sock.recv(64)
+                sock.close()
+                assert bool(who.seen) != bad
+            said = lab.daemon.run("doctor", check=False).stdout
+            assert ("overwrites" in said) == bad, said
+            lab.gw.run("iptables-legacy", "-t", table, "-D", *rule)
+
+
 def test_doctor_is_content_with_a_healthy_gateway(lab):
     lab.need_portico()
     lab.start(fresh=True)
