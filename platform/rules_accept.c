@@ -146,15 +146,23 @@ static int change_backend(const struct firewall *firewall,
 	return result;
 }
 
+/* Of every flavour; the first failure is told. */
 static int change(const struct firewall *firewall, uint32_t mark, char *error,
 		  size_t error_size)
 {
 	int result = 0;
 
 	error[0] = '\0';
-	for (int i = 0; i < RULES_BACKENDS && !result; i++)
-		result = change_backend(firewall, (enum rules_backend)i, mark,
-					error, error_size);
+	for (int i = 0; i < RULES_BACKENDS; i++) {
+		char why[512] = "";
+		int one = change_backend(firewall, (enum rules_backend)i, mark,
+					 why, sizeof(why));
+
+		if (!one || result)
+			continue;
+		result = one;
+		snprintf(error, error_size, "%s", why);
+	}
 	return rules_say(result, error, error_size);
 }
 

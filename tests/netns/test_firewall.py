@@ -5,6 +5,7 @@ import contextlib
 import os
 import re
 import shutil
+import signal
 
 from lab import E, L1, L2, R1
 from netns import wait_for
@@ -268,6 +269,26 @@ def test_a_reload_inserts_and_removes_the_rule(lab):
         lab.daemon.kill()
         lab.start(fresh=True)
         assert not tagged(lab), tagged(lab)
+
+
+def test_a_chain_that_takes_no_rule_keeps_it_from_no_other(lab):
+    """As firewalld's, which may own its table alone; docker's is another's."""
+    owned = NFT.replace("inet filter {", "inet owned {\n  flags owner")
+    with firewall(lab, ("iptables-nft-restore",), DOCKER):
+        path = os.path.join(lab.directory, "owned.nft")
+        with open(path, "w") as file:
+            file.write(owned)
+        owner = lab.gw.start(
+            "sh", "-c", 'mkfifo "$0.in" && exec 0<>"$0.in" && '
+            'echo "include \\"$0\\"" >&0 && exec nft -i', path)
+        try:
+            wait_for("the table", lambda: "owned" in all_rules(lab.gw))
+            lab.start(forward_accept="insert", fresh=True)
+            assert tagged(lab), lab.daemon.log()
+            assert "forward_accept: nft" in lab.daemon.log()
+        finally:
+            owner.stop(signal.SIGKILL)
+            wait_for("its end", lambda: "owned" not in all_rules(lab.gw))
 
 
 @limit(100)
