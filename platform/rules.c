@@ -252,14 +252,15 @@ static int apply_once(const struct rules_spec *spec,
 	return apply_iptables(spec, features, backend, error, error_size);
 }
 
-/* For whose lock the program waited in vain may be done the next time. */
+/* For whose lock the program waited in vain may be done the next time; and what
+ * iptables is to take away somebody may have taken since we looked. */
 static int apply(const struct rules_spec *spec,
 		 const struct rules_features *features,
 		 enum rules_backend backend, char *error, size_t error_size)
 {
 	int result = apply_once(spec, features, backend, error, error_size);
 
-	if (result == -EAGAIN)
+	if (result == -EAGAIN || (result == -EIO && backend != RULES_NFTABLES))
 		result = apply_once(spec, features, backend, error, error_size);
 	return rules_say(result, error, error_size);
 }

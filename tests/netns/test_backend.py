@@ -232,6 +232,38 @@ def test_the_lock_of_others_costs_no_rule(lab):
         whole(lab)
 
 
+FLUSHES_ONCE = """#!/bin/sh
+{real}/"${{0##*/}}" "$@"
+status=$?
+case "${{0##*/}}" in
+*legacy-save) if rm {once} 2>/dev/null; then
+    {real}/xtables-legacy-multi iptables -t raw -F PREROUTING
+fi ;;
+esac
+exit $status
+"""
+
+
+def test_a_flush_amid_a_load_costs_no_rule(lab):
+    """Between the look at what is there and what takes it away."""
+    lab.need_portico()
+    loader = Loader(lab.directory)
+    once = os.path.join(lab.directory, "once")
+    with open(loader.path, "w") as file:
+        file.write(FLUSHES_ONCE.format(real=loader.real, once=once))
+    try:
+        lab.start(fresh=True, wrap=loader.wrap, rules="iptables")
+        time.sleep(1)  # the doctor looks, too
+        with open(once, "w"):
+            pass
+        lab.daemon.reload({"forwards": FORWARDS, "rules": "iptables"})
+        assert not os.path.exists(once)
+        whole(lab)
+    finally:
+        lab.stop()
+        lab.remove_guard()
+
+
 def guarded(lab):
     lab.gw.sysctl("net.ipv4.ip_forward", 1)
     sock = lab.lan1.udp()
