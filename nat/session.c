@@ -96,7 +96,9 @@ static enum nat_drop widen_mapping(struct nat_work *work, uint32_t *mapping)
 		host = nat->mappings[*mapping].host;
 		drop = nat_room_session(work, host, *mapping);
 	}
-	return drop ? refuse_host(nat, host, drop) : NAT_DROP_NONE;
+	return drop && !nat_goes_without(nat, *mapping) ?
+		       refuse_host(nat, host, drop) :
+		       drop;
 }
 
 /* A forward works without sessions, too: who fills it up with peers must not be

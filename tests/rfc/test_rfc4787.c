@@ -267,8 +267,10 @@ static void test_req_6(void)
 static void test_req_6_full(void)
 {
 	const struct flow other = { INSIDE_1, 5000, PEER_2, 7000 };
+	struct nat_host_view host = { 0 };
 	struct packet left;
 	struct engine e;
+	uint32_t cursor = 0;
 	uint16_t port;
 
 	engine_make(&e);
@@ -280,6 +282,8 @@ static void test_req_6_full(void)
 		CU_ASSERT_EQUAL(engine_open(&e, U, other), port);
 		CU_ASSERT_EQUAL(engine_stats(&e).sessions, 1);
 	}
+	CU_ASSERT_TRUE(nat_next_host(e.nat, &cursor, &host));
+	CU_ASSERT_EQUAL(host.refused, 0);
 	/* The host learns of a narrow path to it, too (RFC 5508 REQ-4). */
 	left = e.packet;
 	ASSERT_TRANSLATED(bench_error(&e, PEER_1, 3, 4, 1300, &left));
