@@ -88,8 +88,8 @@ int network_choose(char uplink[IFNAMSIZ], char (*inside)[IFNAMSIZ],
  * fixed_addr: the uplink's address when configured, 0: the device's first
  * global IPv4 address, but the last one in use (known_addr at first, 0: none)
  * wherever it is among them; a private one gives way to another while the default
- * route's router is not in its network, and to a public one in use while there is
- * no default route. Returns NULL with errno set. */
+ * route's router is not in its network, and to a public one in use while the
+ * uplink leads nowhere. Returns NULL with errno set. */
 struct network *network_open(struct loop *loop, const char *uplink,
 			     const char (*inside)[IFNAMSIZ],
 			     size_t inside_count, uint32_t fixed_addr,

@@ -75,14 +75,26 @@ static uint32_t pick_addr(const struct uplink_table *table, unsigned index,
 
 #define NOWHERE 0xffffffffU /* in no network */
 
+/* Whether the uplink may lead to the world without a default route that we see:
+ * by the two halves of one, or by a rule, beside another device's. */
+static bool leads_unseen(const struct network_state *state)
+{
+	return state->default_route == NETWORK_DEFAULT_UPLINK ||
+	       (state->default_route == NETWORK_DEFAULT_ELSEWHERE &&
+		state->policy_routing);
+}
+
 /* The configured one or none; else one that is not aside if there is one. While
- * there is no default route nothing private takes the place of a public one that
- * was in use: it may be back soon, and its connections with it. */
-static uint32_t choose_addr(const struct uplink_table *table, unsigned index,
+ * there is no way to the world nothing private takes the place of a public one
+ * that was in use: it may be back soon, and its connections with it. */
+static uint32_t choose_addr(const struct uplink_table *table,
+			    const struct network_state *state,
 			    uint32_t fixed_addr, uint32_t known_addr)
 {
+	const unsigned index = state->uplink.index;
 	const struct uplink_route *way = find_way(table, index);
-	bool waits = !way && known_addr && !uplink_is_private(known_addr);
+	bool waits = !way && !leads_unseen(state) && known_addr &&
+		     !uplink_is_private(known_addr);
 	uint32_t router = way ? way->via : waits ? NOWHERE : 0;
 	uint32_t addr;
 
@@ -414,10 +426,9 @@ int uplink_state_build(const struct uplink_table *table, uint32_t fixed_addr,
 		state->uplink_last = state->uplink.index;
 	for (size_t i = 0; i < state->inside_count; i++)
 		find_device(table, &state->inside[i]);
-	state->uplink_addr =
-		choose_addr(table, state->uplink.index, fixed_addr, known_addr);
 	state->policy_routing = table->policy_routing;
 	state->default_route = find_default(table, state->uplink.index);
+	state->uplink_addr = choose_addr(table, state, fixed_addr, known_addr);
 	rc = build_inside_nets(table, state);
 	if (!rc)
 		rc = build_elsewhere(table, state);

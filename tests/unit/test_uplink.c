@@ -121,6 +121,35 @@ static void test_address_aside(void)
 	end();
 }
 
+/* A VPN as the uplink: its address is private, and its ways to the world are
+ * none that a default route of the main table shows. */
+static void test_address_of_a_tunnel(void)
+{
+	new_namespace();
+	add_device("wan0");
+	add_device("other0");
+	ip("addr add 198.51.100.1/24 dev wan0");
+	begin(0);
+	CU_ASSERT_EQUAL(now()->uplink_addr, WAN);
+	ip("addr flush dev wan0");
+	ip("addr add 10.0.0.2/24 dev wan0");
+	ip("route add 0.0.0.0/1 via 10.0.0.1");
+	ip("route add 128.0.0.0/1 via 10.0.0.1");
+	WAIT_UNTIL(now()->uplink_addr == 0x0a000002);
+	/* Or by a rule, beside another's. */
+	ip("addr flush dev wan0");
+	ip("addr add 198.51.100.1/24 dev wan0");
+	WAIT_UNTIL(now()->uplink_addr == WAN);
+	ip("addr flush dev wan0");
+	ip("addr add 10.0.0.2/24 dev wan0");
+	ip("route add default dev other0");
+	settle();
+	CU_ASSERT_EQUAL(now()->uplink_addr, 0);
+	ip("rule add not fwmark 51820 table 51820");
+	WAIT_UNTIL(now()->uplink_addr == 0x0a000002);
+	end();
+}
+
 static void test_fixed_address(void)
 {
 	new_namespace();
@@ -308,6 +337,8 @@ static const struct test tests[] = {
 	{ "the address in use stays while it is there", test_two_addresses },
 	{ "an address beside the router's network is not taken",
 	  test_address_aside },
+	{ "an uplink's address without a default route that shows is taken",
+	  test_address_of_a_tunnel },
 	{ "a fixed address counts once it is there", test_fixed_address },
 	{ "a re-created device is found again", test_recreated },
 	{ "a renamed device comes and goes", test_renamed },
