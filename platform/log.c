@@ -6,6 +6,7 @@
 #include "log.h"
 
 #include <errno.h>
+#include <fcntl.h>
 #include <poll.h>
 #include <stdarg.h>
 #include <stdbool.h>
@@ -34,6 +35,19 @@ static struct {
 	void *context;
 } to_sink;
 
+void log_open_terminal(void)
+{
+	int fd = isatty(STDERR_FILENO) ?
+			 open("/proc/self/fd/2",
+			      O_WRONLY | O_NONBLOCK | O_NOCTTY | O_CLOEXEC) :
+			 -1;
+
+	if (fd < 0)
+		return;
+	dup2(fd, STDERR_FILENO);
+	close(fd);
+}
+
 void log_to_syslog(void)
 {
 	openlog("portico", LOG_PID, LOG_DAEMON);
@@ -57,20 +71,25 @@ static size_t kept(int printed, size_t size)
 }
 
 /* Nor do packets wait for who does not read it: a line that there is no room
- * for is lost, as syslog(3) would lose it. */
+ * for is lost, as syslog(3) would lose it. Of one that a terminal took a part
+ * of, the rest is. */
 static void put(const char *line, size_t length)
 {
+	static bool cut;
 	struct pollfd out = { .fd = STDERR_FILENO, .events = POLLOUT };
 
-	if (!poll(&out, 1, 0))
+	if (!poll(&out, 1, 0) || (cut && write(STDERR_FILENO, "\n", 1) != 1))
 		return;
+	cut = false;
 	while (length) {
 		ssize_t done = write(STDERR_FILENO, line, length);
 
 		if (done < 0 && errno == EINTR)
 			continue;
-		if (done <= 0)
+		if (done <= 0) {
+			cut = done < 0 && errno == EAGAIN;
 			return; /* nobody left to tell */
+		}
 		line += done;
 		length -= (size_t)done;
 	}

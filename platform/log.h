@@ -15,6 +15,11 @@ enum log_level {
 	LOG_LEVEL_INFO,
 };
 
+/* A terminal may have room for a part of a line only: from now on nobody waits
+ * for the rest. Others who write there, as the shell that started us, still do:
+ * the terminal is opened anew. */
+void log_open_terminal(void);
+
 /* From now on to syslog(3), as facility daemon, and no longer to stderr: for a
  * daemon without a terminal. */
 void log_to_syslog(void);

@@ -438,6 +438,7 @@ static int run(const struct options *options)
 		return EXIT_BAD;
 	/* The configuration may have been one. */
 	notify_close_others();
+	log_open_terminal();
 	if (!options->foreground) {
 		d.ready = go_background();
 		if (d.ready < 0) {

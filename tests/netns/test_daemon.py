@@ -296,6 +296,31 @@ def test_a_host_can_be_flushed(lab):
             sock.close()
 
 
+def fill_log(lab, path):
+    """A daemon whose log goes to path, where nobody reads, after more lines
+    than a pipe or a terminal of 16 KB holds."""
+    daemon = lab.start(fresh=True, wrap=["sh", "-c", f'exec "$@" 2> {path}',
+                                         "sh"])
+    for _ in range(16384 // 60):  # two lines each
+        daemon.run("forward", "add", "a", "udp", "5000", f"{L1}:5000")
+        daemon.run("forward", "remove", "a")
+    with Who(lab.wan, udp=[(R1, 7163)]):
+        sock = lab.lan1.udp()
+        assert ask(sock, (R1, 7163)).startswith(E + ":")
+        sock.close()
+    return daemon
+
+
+def read_log(end):
+    os.set_blocking(end, False)
+    said = b""
+    try:
+        while True:
+            said += os.read(end, 4096)
+    except BlockingIOError:
+        return said.decode()
+
+
 def test_a_log_that_nobody_reads_stops_no_packet(lab):
     """In the foreground the log goes to a terminal, a pipe or the journal,
     which may stand still."""
@@ -303,21 +328,29 @@ def test_a_log_that_nobody_reads_stops_no_packet(lab):
     path = os.path.join(lab.directory, "log")
     os.mkfifo(path)
     log = os.open(path, os.O_RDWR)
-    room = fcntl.fcntl(log, fcntl.F_SETPIPE_SZ, 8192)
-    daemon = lab.start(fresh=True, wrap=["sh", "-c", f'exec "$@" 2> {path}',
-                                         "sh"])
-    for _ in range(room // 60):  # two lines each
-        daemon.run("forward", "add", "a", "udp", "5000", f"{L1}:5000")
-        daemon.run("forward", "remove", "a")
-    with Who(lab.wan, udp=[(R1, 7163)]):
-        sock = lab.lan1.udp()
-        assert ask(sock, (R1, 7163)).startswith(E + ":")
-        sock.close()
-    said = os.read(log, room).decode().split("\n")
+    fcntl.fcntl(log, fcntl.F_SETPIPE_SZ, 8192)
+    fill_log(lab, path)
+    said = read_log(log).split("\n")
     assert said.pop() == "", said[-1]  # whole lines
     assert said[-1].startswith("portico: forward: a "), said[-1]
     lab.stop()
     os.close(log)
+
+
+def test_a_terminal_that_nobody_reads_stops_no_packet(lab):
+    """It takes a part of a line, of which the rest is lost."""
+    lab.need_portico()
+    master, slave = os.openpty()
+    daemon = fill_log(lab, os.ttyname(slave))
+    said = read_log(master)
+    daemon.run("forward", "add", "b", "udp", "5001", f"{L1}:5001")
+    said += read_log(master)
+    for line in said.split("\r\n")[:-1]:
+        assert line.rfind("portico: ") <= 0, line
+    assert "portico: forward: b " in said, said[-200:]
+    lab.stop()
+    os.close(master)
+    os.close(slave)
 
 
 def test_what_a_parent_left_does_no_harm(lab):
