@@ -118,9 +118,29 @@ static bool check_fallback(struct config_reader *reader)
 			   "only)");
 }
 
+/* Whether what the daemon writes there would be written over the file that this
+ * is read from. */
+static bool is_own_file(const struct config_reader *reader, const char *path,
+			const char *suffix)
+{
+	size_t length = strlen(path);
+
+	return reader->name && !strncmp(reader->name, path, length) &&
+	       !strcmp(reader->name + length, suffix);
+}
+
 static bool check_paths(struct config_reader *reader)
 {
 	const struct config *config = reader->config;
+	const char *key = is_own_file(reader, config->state, "") ? "state" :
+			  is_own_file(reader, config->control, ".settings") ?
+								   "control" :
+								   NULL;
+
+	if (key)
+		return config_fail(reader, key,
+				   "found the configuration's own file where "
+				   "the daemon writes, expected another path");
 
 	if (strcmp(config->control, config->control_read) == 0)
 		return config_fail(reader,

@@ -21,7 +21,7 @@ NOT_WRAPPED = {
         strspn strstr strtod strtol strtoll strtoul strtoull vsnprintf""",
     "the kernel has no failure of it for what is asked": """
         _exit alarm getegid geteuid getpid getppid getpriority getsid getuid
-        signal sysconf time umask""",
+        isatty signal sysconf time umask""",
     "the environment is there, and not made larger": "getenv unsetenv",
     "has no result, or none that anybody could do better for": """
         closelog freelocale openlog perror printf putchar puts syslog

@@ -174,7 +174,23 @@ static void test_letters(void)
 	CU_ASSERT_TRUE(refused(text, 1, "rules", "\xc3\xbc?..., expected"));
 }
 
+/* It would be written over. */
+static void test_own_file(void)
+{
+	char text[128];
+
+	snprintf(text, sizeof(text), "{\n\"state\": \"%s\"}", file);
+	CU_ASSERT_TRUE(refused(text, 2, "state", "configuration's own file"));
+	strcat(file, ".settings");
+	snprintf(text, sizeof(text), "{\"control\": \"%.*s\"}",
+		 (int)(strlen(file) - strlen(".settings")), file);
+	CU_ASSERT_TRUE(refused(text, 1, "control", "configuration's own file"));
+	unlink(file);
+	file[strlen(file) - strlen(".settings")] = '\0';
+}
+
 static const struct test tests[] = {
+	{ "the configuration's own file is no state", test_own_file },
 	{ "a guard open for everything is refused", test_everything_exempt },
 	{ "very large exempt networks warn", test_much_exempt },
 	{ "protocols are chosen by name", test_protocols },
