@@ -120,8 +120,12 @@ def test_clients_that_hang_up_do_no_harm(lab):
     daemon = lab.start()
     for _ in range(100):
         sock = connect(daemon.control)
-        sock.sendall(b'{"command":"mappings"}\n{"command":"sessions"}\n{"com')
+        # One of too many at once is sent away.
+        with contextlib.suppress(BrokenPipeError):
+            sock.sendall(
+                b'{"command":"mappings"}\n{"command":"sessions"}\n{"com')
         sock.close()
+    time.sleep(0.2 * SLOW)  # what they asked for has its turn, one in a ms
     healthy(lab)
 
 
