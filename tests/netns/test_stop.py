@@ -228,15 +228,21 @@ def test_remove_guard_leaves_no_rule_behind(lab):
         own.lan1.run("ping", "-n", "-c", "1", R1)
 
 
-def test_remove_guard_puts_back_what_a_killed_daemon_changed(lab):
-    """Else the router would forward, and without any rule; not while another
-    daemon, of another namespace, has the file."""
-    lab.need_portico()
+def killed(lab):
+    """A daemon that was, and the settings before it and with it."""
     before = set_before(lab, 0)
     daemon = lab.start(fresh=True)
     during = settings(lab)
     daemon.kill()
     lab.stop()
+    return daemon, before, during
+
+
+def test_remove_guard_puts_back_what_a_killed_daemon_changed(lab):
+    """Else the router would forward, and without any rule; not while another
+    daemon, of another namespace, has the file."""
+    lab.need_portico()
+    daemon, before, during = killed(lab)
     with socket.socket(socket.AF_UNIX) as other:
         os.unlink(daemon.control)
         other.bind(daemon.control)
@@ -252,11 +258,7 @@ def test_remove_guard_puts_back_what_a_killed_daemon_changed(lab):
 def test_remove_guard_tells_of_a_file_that_it_cannot_read(lab):
     """Which settings there are to be put back only the right file says."""
     lab.need_portico()
-    before = set_before(lab, 0)
-    daemon = lab.start(fresh=True)
-    during = settings(lab)
-    daemon.kill()
-    lab.stop()
+    daemon, before, during = killed(lab)
     missing = daemon.path + ".missing"
     done = lab.gw.run(PORTICOD, "--remove-guard", "--config", missing,
                       check=False)
